@@ -1,0 +1,1 @@
+"""Logical axes to devices: mesh, rules, shardings, processes; knows no model."""

@@ -1,0 +1,43 @@
+"""The one thing of partitioning that a model sees: a hint where an activation lives.
+
+A model says `x = constrain(x, ("batch", "length", "embed"))`. Without a partitioner that is `x`.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
+
+import jax
+from jaxtyping import Array, Shaped
+
+Axes = tuple[str | None, ...]
+
+_SHARDING_OF: contextvars.ContextVar[Callable[[Axes], jax.sharding.NamedSharding] | None] = (
+    contextvars.ContextVar("sharding_of", default=None)
+)
+
+
+def constrain(x: Shaped[Array, "..."], axes: Axes) -> Shaped[Array, "..."]:
+    """Places `x` where the rules put its logical axes, if a partitioner is active at trace time."""
+    sharding_of = _SHARDING_OF.get()
+    if sharding_of is None:
+        return x
+    if x.ndim != len(axes):
+        raise ValueError(
+            f"an activation of shape {x.shape} was given the logical axes {axes}: needed is one "
+            "name (or None) per dimension."
+        )
+    return jax.lax.with_sharding_constraint(x, sharding_of(axes))
+
+
+@contextlib.contextmanager
+def constraints(sharding_of: Callable[[Axes], jax.sharding.NamedSharding]) -> Iterator[None]:
+    """Makes `constrain` use these shardings for what is traced inside.
+
+    Enter it inside the function given to jax.jit: the cache of jit does not know of it.
+    """
+    token = _SHARDING_OF.set(sharding_of)
+    try:
+        yield
+    finally:
+        _SHARDING_OF.reset(token)

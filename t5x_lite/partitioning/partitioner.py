@@ -1,0 +1,176 @@
+"""A mesh with rules: where parameters, batches and activations live.
+
+"pjit" is today's jax.jit with these shardings as in_shardings and out_shardings.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+
+from t5x_lite.partitioning import constrain, table
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.rules import (
+    Axes,
+    Rules,
+    check_rules,
+    divisors,
+    indivisible,
+    neighbours,
+    partition_spec,
+)
+
+# Trees of logical axes and of shapes are nested dicts, and dataclasses of them, whose leaves are
+# tuples of names and arrays or ShapeDtypeStructs.
+AxesTree = Any
+ShapesTree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Partitioner:
+    """Turns logical axes into shardings on one mesh."""
+
+    mesh: Mesh
+    rules: Rules
+
+    def sharding(self, axes: Axes) -> NamedSharding:
+        """The sharding of one tensor."""
+        return NamedSharding(self.mesh, partition_spec(axes, self.rules))
+
+    def shardings(self, axes: AxesTree, shapes: ShapesTree) -> Any:
+        """The shardings of a tree, checked against its shapes.
+
+        Raises:
+            ValueError: what does not fit, all of it, each with the first parameter concerned.
+        """
+        problems: dict[str, str] = {}
+
+        def sharding_of(path: Any, shape: Any, axes: Axes) -> NamedSharding:
+            name = table.path_name(path)
+            if len(axes) != len(shape.shape):
+                raise ValueError(
+                    f"{name} has shape {shape.shape} but logical axes {axes}: needed is one name "
+                    "per dimension."
+                )
+            spec = partition_spec(axes, self.rules, parameter=name)
+            for problem in indivisible(axes, shape.shape, spec, self.mesh.shape):
+                problems.setdefault(problem, name)
+            return NamedSharding(self.mesh, spec)
+
+        found = jax.tree_util.tree_map_with_path(sharding_of, shapes, axes)
+        if problems:
+            lines = "\n".join(f"  {name}: {problem}" for problem, name in problems.items())
+            raise ValueError(f"the model does not fit the mesh {dict(self.mesh.shape)}:\n{lines}")
+        return found
+
+    @property
+    def batch_sharding(self) -> NamedSharding:
+        """The first dimension split as rules say for `batch`, the others whole."""
+        return self.sharding(("batch",))
+
+    @property
+    def data_axis_size(self) -> int:
+        """Number of pieces that a batch is split into."""
+        mesh_axis = self.batch_sharding.spec[0]
+        return self.mesh.shape[mesh_axis] if mesh_axis else 1
+
+    def check_batch_size(self, batch_size: int, macro: str = "BATCH_SIZE") -> None:
+        """Refuses a batch that does not split evenly, naming the next sizes that do."""
+        pieces = self.data_axis_size
+        if batch_size < 1 or batch_size % pieces:
+            below, above = neighbours(max(batch_size, 0), pieces)
+            options = [size for size in (below, above) if size > 0]
+            raise ValueError(
+                f"a batch of {batch_size} rows does not divide by data={pieces} (mesh "
+                f"{dict(self.mesh.shape)}); the next sizes that do are "
+                f"{' and '.join(map(str, options))}: --gin.{macro}={options[0]}."
+            )
+
+    @functools.cached_property
+    def reader(self) -> tuple[int, int]:
+        """(index, count): which of how many disjoint parts of every batch this process reads.
+
+        Processes that share their rows, because `model` spans them, read the same part.
+        """
+        batch_axis = self.batch_sharding.spec[0]
+        if batch_axis is None:
+            return 0, 1
+        devices = np.moveaxis(self.mesh.devices, self.mesh.axis_names.index(batch_axis), 0)
+        rows: dict[int, set[int]] = {}
+        for row, members in enumerate(devices.reshape(devices.shape[0], -1)):
+            for device in members:
+                rows.setdefault(device.process_index, set()).add(row)
+        parts = sorted({tuple(sorted(part)) for part in rows.values()})
+        if sum(map(len, parts)) != devices.shape[0] or len({len(part) for part in parts}) != 1:
+            raise ValueError(
+                f"on the mesh {dict(self.mesh.shape)} the processes hold overlapping parts of the "
+                f"batch ({parts}); choose --gin.NUM_PARTITIONS so that it divides the "
+                f"{jax.local_device_count()} devices of a process or is a multiple of them."
+            )
+        return parts.index(tuple(sorted(rows[jax.process_index()]))), len(parts)
+
+    def global_batch(self, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        """Global arrays of which this process holds the rows given.
+
+        Raises:
+            ValueError: the rows of all processes together do not split over the mesh.
+        """
+        parts = self.reader[1]
+        for rows in {array.shape[0] for array in local.values()}:
+            self.check_batch_size(rows * parts)
+        return {
+            name: jax.make_array_from_process_local_data(
+                self.batch_sharding, array, (array.shape[0] * parts, *array.shape[1:])
+            )
+            for name, array in local.items()
+        }
+
+    def activations(self) -> contextlib.AbstractContextManager[None]:
+        """Makes `constrain` work in what is traced inside; enter it inside the jitted function."""
+        return constrain.constraints(self.sharding)
+
+    def table(
+        self,
+        axes: AxesTree,
+        shapes: ShapesTree,
+        state_axes: AxesTree | None = None,
+        state_shapes: ShapesTree | None = None,
+    ) -> str:
+        """Where every parameter lives and what it costs a device; optimizer state is summed."""
+        parameters = table.rows(axes, shapes, self.shardings(axes, shapes))
+        state: list[table.Row] = []
+        if state_axes is not None:
+            state = table.rows(state_axes, state_shapes, self.shardings(state_axes, state_shapes))
+        return table.render(parameters, state, dict(self.mesh.shape))
+
+
+def make_partitioner(
+    config: PartitioningConfig, devices: Sequence[jax.Device] | None = None
+) -> Partitioner:
+    """A mesh (data, model) over `devices`, all there are if not given.
+
+    Raises:
+        ValueError: the devices cannot be split so.
+    """
+    devices = jax.devices() if devices is None else devices
+    partitions = config.num_partitions
+    if partitions < 1 or len(devices) % partitions:
+        fitting = ", ".join(map(str, divisors(len(devices))))
+        raise ValueError(
+            f"num_partitions={partitions} does not divide the {len(devices)} devices there are; "
+            f"{fitting} do: --gin.NUM_PARTITIONS=..., or simulate devices with --cpu_devices=..."
+        )
+    shape = {"data": len(devices) // partitions, "model": partitions}
+    check_rules(config.logical_axis_rules, tuple(shape))
+    # make_mesh orders TPU chips by their links; Auto is GSPMD's mode, its default is Explicit.
+    mesh = jax.make_mesh(
+        tuple(shape.values()), tuple(shape), axis_types=(AxisType.Auto,) * 2, devices=devices
+    )
+    assert math.prod(mesh.shape.values()) == len(devices), "make_mesh dropped devices"
+    return Partitioner(mesh, config.logical_axis_rules)

@@ -1,0 +1,117 @@
+"""Many processes, one job: called once, before JAX starts a backend."""
+
+import glob
+import importlib.util
+import math
+import os
+import sys
+import threading
+
+import jax
+
+from t5x_lite.partitioning import roll_call
+
+# Each process of a TPU slice sees the whole slice only after jax.distributed.initialize.
+_TPU_HOSTS = ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES")
+_REMIND_AFTER_SECONDS = 60.0
+
+
+def initialize(
+    coordinator_address: str | None = None,
+    process_count: int | None = None,
+    process_index: int | None = None,
+    *,
+    timeout_s: int | float = 300,
+) -> None:
+    """Joins the other processes of the job, so that none trains alone.
+
+    On TPU VMs nothing needs to be given. Elsewhere give all three, the same command on every host
+    but for `process_index`; without them this is the only process.
+
+    Raises:
+        ValueError: the flags contradict each other or JAX's view; all problems are listed.
+        TimeoutError: some process did not come; the message says which.
+    """
+    given = (coordinator_address, process_count, process_index)
+    if given == (None, None, None):
+        if on_tpu_vm():
+            _join_tpu_slice(timeout_s)
+        return
+    problems = _problems(coordinator_address, process_count, process_index, timeout_s)
+    if problems or coordinator_address is None or process_count is None or process_index is None:
+        raise ValueError(
+            "these flags do not start a job of many processes:\n" + "\n".join(problems)
+        )
+    roll_call.answer(coordinator_address, process_index, process_count, float(timeout_s))
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(
+        coordinator_address,
+        process_count,
+        process_index,
+        initialization_timeout=math.ceil(timeout_s),
+    )
+    if jax.process_count() != process_count:
+        raise ValueError(
+            f"--process_count={process_count}, but JAX's {jax.default_backend()} devices belong to "
+            f"{jax.process_count()} process(es): start one process per host of the slice, no more."
+        )
+
+
+def on_tpu_vm() -> bool:
+    """Whether this host drives TPU chips, found without starting a backend."""
+    platforms = jax.config.values["jax_platforms"]
+    if platforms and "tpu" not in platforms.split(","):
+        return False
+    if importlib.util.find_spec("libtpu") is None and "TPU_LIBRARY_PATH" not in os.environ:
+        return False
+    return bool(glob.glob("/dev/accel*") or glob.glob("/dev/vfio/[0-9]*"))
+
+
+def _join_tpu_slice(timeout_s: int | float) -> None:
+    """JAX asks the metadata server for the other hosts and ends the process if they do not come."""
+    reminder = threading.Timer(
+        _REMIND_AFTER_SECONDS,
+        lambda: print(
+            "still waiting for the other hosts of this TPU slice: is the same command running on "
+            "all of them (gcloud compute tpus tpu-vm ssh ... --worker=all)?",
+            file=sys.stderr,
+            flush=True,
+        ),
+    )
+    reminder.daemon = True
+    reminder.start()
+    try:
+        jax.distributed.initialize(initialization_timeout=math.ceil(timeout_s))
+    except ValueError as error:  # JAX found no metadata: a lone chip, as in a notebook
+        hosts = next((os.environ[name] for name in _TPU_HOSTS if name in os.environ), "")
+        if "," in hosts:
+            raise ValueError(
+                f"this TPU slice has the hosts {hosts}, but JAX cannot tell which one this is "
+                f"({error}); give --coordinator_address, --process_count and --process_index."
+            ) from error
+    finally:
+        reminder.cancel()
+
+
+def _problems(
+    address: str | None, count: int | None, index: int | None, timeout_s: int | float
+) -> list[str]:
+    flags = {"coordinator_address": address, "process_count": count, "process_index": index}
+    missing = ", ".join(f"--{name}" for name, value in flags.items() if value is None)
+    host, _, port = (address or "").rpartition(":")
+    found = []
+    if missing:
+        found.append(f"  {missing} missing: give all of {', '.join(f'--{name}' for name in flags)}")
+    if address is not None and not (host and port.isdigit() and 0 < int(port) < 65536):
+        found.append(
+            f"  --coordinator_address={address}: needed is host:port of process 0, "
+            "e.g. 10.0.0.2:8476"
+        )
+    if count is not None and count < 1:
+        found.append(f"  --process_count={count}: needed is at least 1")
+    if index is not None and (index < 0 or (count is not None and count >= 1 and index >= count)):
+        last = "process_count - 1" if count is None else max(count - 1, 0)
+        found.append(f"  --process_index={index}: needed is 0 to {last}")
+    if timeout_s < 1:
+        found.append(f"  --initialization_timeout={timeout_s}: needed is at least 1 second")
+    return found

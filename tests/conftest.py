@@ -1,0 +1,36 @@
+"""Settings of every test: 8 simulated devices, checked shapes, no silent rank promotion."""
+
+import os
+import pathlib
+
+from jaxtyping import install_import_hook
+
+# Shapes in signatures are checked while tests run, and only then. The hook sees modules imported
+# after it, so nothing of ours is imported above this line.
+install_import_hook("t5x_lite", "beartype.beartype")
+
+from t5x_lite.partitioning import devices  # noqa: E402
+
+# Tests compile much and compute little: a third of the compile time, slower code.
+_FAST_COMPILATION = "--xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FAST_COMPILATION}".strip()
+devices.simulate_cpu_devices(8)
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _strict_ranks():
+    import jax
+
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def test_data_dir() -> pathlib.Path:
+    """The folder of real data beside the project; tests that need it skip where it is absent."""
+    default = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = pathlib.Path(os.environ.get("T5X_LITE_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"real test data is not at {folder}: set T5X_LITE_TEST_DATA to its folder")
+    return folder

@@ -1,0 +1,167 @@
+"""Sharding is a layout, not a computation: every mesh gives one device's numbers (INV-22)."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.loss import compute_loss, loss_normalizer
+from t5x_lite.model import transformer
+from t5x_lite.optim.config import AdafactorConfig
+from t5x_lite.optim.optimizer import make_optimizer, state_axes
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.testing import tiny_model
+
+VOCAB, ROWS, LENGTH = 64, 16, 10
+MODEL = tiny_model(VOCAB, dropout_rate=0.1)
+# Factored already at these sizes, so that row and column means cross shards.
+OPTIMIZER = AdafactorConfig(min_dim_size_to_factor=16)
+LOSS = LossConfig(z_loss=0.01, label_smoothing=0.1)
+
+MESHES = pytest.mark.parametrize("num_partitions", [1, 2, 4, 8], ids="model={}".format)
+
+
+def packed_batch():
+    """Two segments a row, of different lengths, and padding."""
+    rng = np.random.default_rng(0)
+    segments = np.repeat([[1] * 4 + [2] * 5 + [0]], ROWS, axis=0).astype(np.int32)
+    segments[: ROWS // 2] = [1] * 3 + [2] * 2 + [0] * 5
+    real = segments > 0
+    names = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")
+    batch = {
+        name: np.where(real, rng.integers(2, VOCAB, (ROWS, LENGTH)), 0).astype(np.int32)
+        for name in names
+    }
+    return batch | {"encoder_segment_ids": segments, "decoder_segment_ids": segments}
+
+
+def loss_of(parameters, batch):
+    logits = transformer.apply(MODEL, parameters, batch, dropout_key=jax.random.key(7))
+    return compute_loss(logits, batch, LOSS, training=True)[0]
+
+
+@functools.cache
+def on_one_device():
+    """Parameters, loss and gradients without any mesh."""
+    parameters = jax.jit(functools.partial(transformer.init_parameters, MODEL))(jax.random.key(0))
+    batch = jax.tree.map(jnp.asarray, packed_batch())
+    return parameters, *jax.jit(jax.value_and_grad(loss_of))(parameters, batch)
+
+
+def assert_leaves_close(found, expected, tolerance):
+    """Each leaf to `tolerance` of its norm."""
+
+    def check(path, one, other):
+        error = np.linalg.norm(np.asarray(one) - np.asarray(other))
+        assert error <= tolerance * np.linalg.norm(other), f"{jax.tree_util.keystr(path)} {error}"
+
+    jax.tree_util.tree_map_with_path(check, found, expected)
+
+
+def placed(num_partitions, parameters):
+    """The mesh, the shardings and the parameters on it."""
+    partitioner = make_partitioner(PartitioningConfig(num_partitions=num_partitions))
+    axes, shapes = transformer.parameter_axes(MODEL), transformer.abstract_parameters(MODEL)
+    shardings = partitioner.shardings(axes, shapes)
+    return partitioner, shardings, jax.device_put(parameters, shardings)
+
+
+@MESHES
+def test_loss_and_gradients_do_not_depend_on_the_mesh(num_partitions):
+    """Dropout included. 1e-5 of a leaf's norm covers the order of float32 sums."""
+    parameters, expected_loss, expected = on_one_device()
+    partitioner, shardings, parameters = placed(num_partitions, parameters)
+
+    def on_mesh(parameters, batch):
+        with partitioner.activations():
+            return loss_of(parameters, batch)
+
+    step = jax.jit(jax.value_and_grad(on_mesh), out_shardings=(partitioner.sharding(()), shardings))
+    loss, gradients = step(parameters, partitioner.global_batch(packed_batch()))
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
+    assert_leaves_close(gradients, expected, 1e-5)
+
+
+def two_updates(gradients, parameters):
+    """The second one moves with a decay that is not 0."""
+    axes = transformer.parameter_axes(MODEL)
+    optimizer = make_optimizer(OPTIMIZER, lambda step: jnp.float32(0.01), axes)
+    first, state = optimizer.update(gradients, optimizer.init(parameters), parameters)
+    moved = optax.apply_updates(parameters, first)
+    return optimizer.update(jax.tree.map(lambda g: g * 0.5, gradients), state, moved)
+
+
+@functools.cache
+def updates_on_one_device():
+    """Second updates and the state after them."""
+    parameters, _, gradients = on_one_device()
+    return jax.jit(two_updates)(gradients, parameters)
+
+
+@MESHES
+def test_updates_from_identical_gradients_do_not_depend_on_the_mesh(num_partitions):
+    """Gradients are given, since Adafactor's first step is sign(g), which round-off flips."""
+    parameters, _, gradients = on_one_device()
+    expected, expected_state = updates_on_one_device()
+    partitioner, shardings, on_mesh = placed(num_partitions, parameters)
+    axes = state_axes(OPTIMIZER, transformer.parameter_axes(MODEL), parameters)
+    slots = partitioner.shardings(axes, expected_state)
+    step = jax.jit(two_updates, out_shardings=(shardings, slots))
+    found, state = step(jax.device_put(gradients, shardings), on_mesh)
+    assert_leaves_close(found, expected, 1e-6)
+    assert_leaves_close(state, expected_state, 1e-6)
+
+
+@MESHES
+def test_shards_have_the_shapes_of_the_contract(num_partitions):
+    """vocabulary, feed-forward and heads over model, the batch over data, all else whole."""
+    m = num_partitions
+    partitioner, _, parameters = placed(m, on_one_device()[0])
+    layer = parameters["decoder"]["layers"]
+    kinds = {
+        "embedding": (parameters["token_embedder"]["embedding"], (VOCAB // m, 32)),
+        "bias": (parameters["decoder"]["relpos_bias"]["rel_embedding"], (8 // m, 32)),
+        "query": (layer["self_attention"]["query"]["kernel"], (2, 32, 32 // m)),
+        "out": (layer["encoder_decoder_attention"]["out"]["kernel"], (2, 32 // m, 32)),
+        "wi": (layer["mlp"]["wi"]["kernel"], (2, 32, 64 // m)),
+        "wo": (layer["mlp"]["wo"]["kernel"], (2, 64 // m, 32)),
+        "norm": (layer["pre_mlp_layer_norm"]["scale"], (2, 32)),
+        "batch": (
+            partitioner.global_batch(packed_batch())["decoder_target_tokens"],
+            (ROWS * m // 8, LENGTH),
+        ),
+    }
+    for name, (array, shape) in kinds.items():
+        assert {shard.data.shape for shard in array.addressable_shards} == {shape}, name
+
+
+def test_one_two_and_four_microbatches_give_one_gradient():
+    """Rows differ in length: a mean of the microbatches' means would be another gradient."""
+    parameters, _, _ = on_one_device()
+    batch = jax.tree.map(jnp.asarray, packed_batch())
+    normalizer = loss_normalizer(batch, LOSS)
+
+    @jax.jit
+    def gradient(parameters, batch):
+        def loss(parameters):
+            logits = transformer.apply(MODEL, parameters, batch)
+            return compute_loss(logits, batch, LOSS, training=True, normalizer=normalizer)[0]
+
+        return jax.grad(loss)(parameters)
+
+    def accumulated(count):
+        size = ROWS // count
+        parts = [
+            gradient(parameters, {name: x[i * size : (i + 1) * size] for name, x in batch.items()})
+            for i in range(count)
+        ]
+        return jax.tree.map(lambda *leaves: sum(leaves), *parts)
+
+    whole = accumulated(1)
+    for count in (2, 4):
+        assert_leaves_close(accumulated(count), whole, 1e-5)

@@ -1,0 +1,91 @@
+import jax
+import pytest
+
+from t5x_lite.partitioning import processes
+
+
+@pytest.fixture(name="joined")
+def _joined(monkeypatch):
+    """What would have been given to jax.distributed.initialize."""
+    calls = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **kw: calls.append((args, kw)))
+    return calls
+
+
+@pytest.fixture(name="tpu_vm")
+def _tpu_vm(monkeypatch):
+    """A host with libtpu and chips, as far as can be seen without a backend."""
+    monkeypatch.setattr(processes.importlib.util, "find_spec", lambda name: name == "libtpu")
+    monkeypatch.setattr(processes.glob, "glob", lambda pattern: ["/dev/accel0"])
+    platforms = jax.config.jax_platforms
+    jax.config.update("jax_platforms", None)
+    yield
+    jax.config.update("jax_platforms", platforms)
+
+
+def test_without_flags_this_is_the_only_process(joined):
+    processes.initialize()
+    assert not joined
+
+
+def test_every_contradiction_of_the_flags_is_listed():
+    """One launch, all mistakes."""
+    with pytest.raises(ValueError, match="many processes") as error:
+        processes.initialize("10.0.0.2", None, -3, timeout_s=0)
+    lines = str(error.value).splitlines()[1:]
+    assert len(lines) == 4
+    assert "--process_count missing" in lines[0]
+    assert "--coordinator_address=10.0.0.2: needed is host:port" in lines[1]
+    assert "--process_index=-3: needed is 0 to process_count - 1" in lines[2]
+    assert "--initialization_timeout=0" in lines[3]
+
+
+def test_an_index_beyond_the_count_is_refused():
+    """Counting from one is the usual mistake."""
+    with pytest.raises(ValueError, match="--process_index=2: needed is 0 to 1"):
+        processes.initialize("localhost:1234", 2, 2)
+
+
+def test_more_processes_than_jax_sees_are_refused(joined):
+    """Else each of them would train alone on its own devices."""
+    with pytest.raises(ValueError, match="--process_count=2, but JAX's cpu devices belong to 1"):
+        _initialize_without_roll_call("localhost:1234", 2, 0)
+    ((arguments, _),) = joined
+    assert arguments == ("localhost:1234", 2, 0)
+
+
+def _initialize_without_roll_call(*arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes.roll_call, "answer", lambda *args: None)
+        processes.initialize(*arguments)
+
+
+def test_a_tpu_vm_joins_its_slice_without_flags(joined, tpu_vm):
+    processes.initialize(timeout_s=6.5)
+    assert joined == [((), {"initialization_timeout": 7})]
+
+
+def test_simulated_devices_on_a_tpu_vm_join_nothing(joined, tpu_vm):
+    """A dry run on one host of a pod must not wait for the others."""
+    jax.config.update("jax_platforms", "cpu")
+    processes.initialize()
+    assert not joined
+
+
+def _no_cluster(*arguments, **settings):
+    raise ValueError("coordinator_address should be defined.")
+
+
+def test_a_lone_tpu_trains_alone(tpu_vm, monkeypatch):
+    """A notebook with one TPU has no metadata server and no other hosts."""
+    monkeypatch.setattr(jax.distributed, "initialize", _no_cluster)
+    monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "localhost")
+    processes.initialize()
+
+
+def test_a_pod_that_jax_does_not_understand_is_an_error(tpu_vm, monkeypatch):
+    """Going on would train one copy per host."""
+    monkeypatch.setattr(jax.distributed, "initialize", _no_cluster)
+    monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "host-0,host-1")
+    with pytest.raises(ValueError, match="has the hosts host-0,host-1.*give --coordinator_address"):
+        processes.initialize()

@@ -1,0 +1,95 @@
+"""The meeting before jax.distributed, between threads of one process."""
+
+import concurrent.futures
+import socket
+import threading
+import time
+
+import pytest
+
+from t5x_lite.partitioning import roll_call
+
+
+@pytest.fixture(name="address")
+def _address():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def call(address, indices, count, timeout_s, counts=None):
+    """What each process got: None if it may go on, else its error."""
+    counts = counts or [count] * len(indices)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        futures = [
+            pool.submit(roll_call.answer, address, index, given, timeout_s)
+            for index, given in zip(indices, counts, strict=True)
+        ]
+        return [future.exception() for future in futures]
+
+
+def test_all_go_on_once_all_are_there(address):
+    assert call(address, [2, 0, 1], 3, 20.0) == [None] * 3
+
+
+def test_one_process_waits_for_nobody(address):
+    assert call(address, [0], 1, 0.1) == [None]
+
+
+def test_the_missing_process_is_named_to_all_that_came(address):
+    """JAX would abort each of them with DEADLINE_EXCEEDED and name nobody."""
+    errors = call(address, [0, 2], 3, 1.5)
+    assert [type(error) for error in errors] == [TimeoutError] * 2
+    for error in errors:
+        assert f"2 of 3 processes met at the coordinator {address}" in str(error)
+        assert "missing: process 1." in str(error)
+
+
+def test_a_missing_coordinator_is_named(address):
+    (error,) = call(address, [1], 2, 0.5)
+    assert isinstance(error, TimeoutError)
+    assert f"process 1 of 2 found no coordinator at {address} within 0.5 s" in str(error)
+
+
+def test_a_process_may_come_before_the_coordinator(address):
+    """Hosts start in any order."""
+    early = concurrent.futures.ThreadPoolExecutor().submit(roll_call.answer, address, 1, 2, 20.0)
+    time.sleep(0.5)
+    roll_call.answer(address, 0, 2, 20.0)
+    assert early.result() is None
+
+
+def test_two_processes_with_one_index_are_refused(address):
+    """A copied command line: the third place would stay empty until the time-out."""
+    errors = call(address, [0, 1, 1], 3, 20.0)
+    assert all("two processes were started with --process_index=1" in str(e) for e in errors[:1])
+    assert any(isinstance(error, ValueError) for error in errors[1:])
+
+
+def test_processes_that_disagree_on_their_number_are_refused(address):
+    errors = call(address, [0, 1], 2, 20.0, counts=[2, 4])
+    assert all("process 1 was started with --process_count=4" in str(error) for error in errors)
+
+
+def test_strangers_at_the_port_are_ignored(address):
+    """A port scanner or a health check is nobody's process."""
+
+    def knock():
+        host, port = address.split(":")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection((host, int(port))) as stranger:
+                    stranger.sendall(b"GET / HTTP/1.1\r\n")
+                return
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+
+    coordinator = concurrent.futures.ThreadPoolExecutor().submit(
+        roll_call.answer, address, 0, 2, 20.0
+    )
+    visitor = threading.Thread(target=knock)
+    visitor.start()
+    visitor.join()
+    roll_call.answer(address, 1, 2, 20.0)
+    assert coordinator.result() is None
