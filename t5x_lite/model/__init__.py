@@ -1,0 +1,1 @@
+"""Features to logits: one Transformer for every architecture; the only room that imports flax."""

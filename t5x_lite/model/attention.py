@@ -1,0 +1,97 @@
+"""Multi-head attention as in T5: no biases, and no 1/sqrt(head_dim).
+
+The factor is folded into the initialization of the queries; dividing again would break every
+imported checkpoint. Logits and softmax are float32 whatever the activations are.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from t5x_lite.model import masks, parameters
+from t5x_lite.model.config import AttentionConfig
+from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.linear import Linear, precision_of
+from t5x_lite.model.masks import AttentionMask
+from t5x_lite.partitioning.constrain import constrain
+
+
+class KeysValues(NamedTuple):
+    """What queries look at: [batch, kv_len, heads, head_dim], in a cache with `layers` in front."""
+
+    keys: Array
+    values: Array
+
+
+def insert(cached: KeysValues, new: KeysValues, positions: Int[Array, "batch 1"]) -> KeysValues:
+    """The cache with each row's new key and value at that row's own position."""
+    slots = jnp.arange(cached.keys.shape[1], dtype=positions.dtype)[None, :]
+    here = (slots == positions)[:, :, None, None]
+    return KeysValues(
+        jnp.where(here, new.keys.astype(cached.keys.dtype), cached.keys),
+        jnp.where(here, new.values.astype(cached.values.dtype), cached.values),
+    )
+
+
+class Attention(nnx.Module):
+    """Queries of one sequence over the keys and values of another or the same."""
+
+    def __init__(self, config: AttentionConfig, embed_dim: int, *, key: PRNGKeyArray):
+        self.config = config
+        joined_kv = config.num_heads * config.head_dim
+        query_key, key_key, value_key, out_key = jax.random.split(key, 4)
+
+        def inward(key: PRNGKeyArray, stddev: float) -> Linear:
+            shape, axes = (embed_dim, joined_kv), ("embed", "joined_kv")
+            return Linear(parameters.normal(key, shape, axes=axes, stddev=stddev))
+
+        self.query = inward(query_key, (embed_dim * config.head_dim) ** -0.5)
+        self.key = inward(key_key, embed_dim**-0.5)
+        self.value = inward(value_key, embed_dim**-0.5)
+        self.out = Linear(
+            parameters.normal(
+                out_key,
+                (joined_kv, embed_dim),
+                axes=("joined_kv", "embed"),
+                stddev=joined_kv**-0.5,
+            )
+        )
+
+    def keys_values(self, x: Float[Array, "batch kv_len embed"]) -> KeysValues:
+        """What `x` offers to queries."""
+        return KeysValues(self._heads(self.key(x)), self._heads(self.value(x)))
+
+    def __call__(
+        self,
+        x: Float[Array, "batch q_len embed"],
+        seen: KeysValues,
+        mask: AttentionMask,
+        *,
+        position_bias: Float[Array, "rows heads q_len kv_len"] | None,
+        dropout: Dropout,
+    ) -> Float[Array, "batch q_len embed"]:
+        """A mixture of the values for each position of `x`, as wide as `x`."""
+        queries = self._heads(self.query(x))
+        precision = precision_of(x.dtype)
+        logits = jnp.einsum(
+            "bqhd,bkhd->bhqk",
+            queries,
+            seen.keys,
+            precision=precision,
+            preferred_element_type=jnp.float32,
+        )
+        if position_bias is not None:
+            logits = logits + position_bias
+        weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(x.dtype)
+        weights = dropout(weights, "weights")
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, seen.values, precision=precision)
+        return self.out(mixed.reshape(*x.shape[:2], -1))
+
+    def _heads(
+        self, x: Float[Array, "batch length joined_kv"]
+    ) -> Float[Array, "batch length heads head_dim"]:
+        split = x.reshape(*x.shape[:2], self.config.num_heads, self.config.head_dim)
+        return constrain(split, ("batch", "length", "heads", "head_dim"))

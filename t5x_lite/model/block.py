@@ -1,0 +1,118 @@
+"""One layer, whichever stack it is in: self-attention, cross-attention if it has one, feed-forward.
+
+Every sub-layer is `x + dropout(f(norm(x)))` (Raffel et al. 2020, section 2.1).
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from t5x_lite.model import attention
+from t5x_lite.model.attention import Attention, KeysValues
+from t5x_lite.model.config import BlockConfig, RelativeBiasConfig
+from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.masks import AttentionMask
+from t5x_lite.model.mlp import MLP
+from t5x_lite.model.norms import RMSNorm
+from t5x_lite.model.position_bias import RelativePositionBias
+
+
+class LayerCache(NamedTuple):
+    """Keys and values of one layer (of all layers, where `layers` is the leading axis)."""
+
+    self_attention: KeysValues
+    cross_attention: KeysValues | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a stack gives to each of its layers alike.
+
+    `position_bias` is None where every layer has a table of its own; `encoded` and `cross_mask`
+    are None in an encoder and in a decoder-only model.
+    """
+
+    mask: AttentionMask
+    relative_bias: RelativeBiasConfig
+    position_bias: Float[Array, "rows heads q_len kv_len"] | None
+    encoded: Float[Array, "batch enc_len embed"] | None
+    cross_mask: AttentionMask | None
+
+
+class Block(nnx.Module):
+    """A layer's weights and what it does; with a cache it sees what earlier steps left there."""
+
+    def __init__(
+        self,
+        config: BlockConfig,
+        relative_bias: RelativeBiasConfig,
+        embed_dim: int,
+        *,
+        key: PRNGKeyArray,
+    ):
+        own, cross, feed_forward, bias = jax.random.split(key, 4)
+        self.pre_self_attention_layer_norm = RMSNorm(embed_dim)
+        self.self_attention = Attention(config.attention, embed_dim, key=own)
+        if config.cross_attention:
+            self.pre_cross_attention_layer_norm = RMSNorm(embed_dim)
+            self.encoder_decoder_attention = Attention(config.attention, embed_dim, key=cross)
+        self.pre_mlp_layer_norm = RMSNorm(embed_dim)
+        self.mlp = MLP(config.mlp, embed_dim, key=feed_forward)
+        if relative_bias.per_layer:
+            self.relpos_bias = RelativePositionBias(
+                config.attention.num_heads, relative_bias.num_buckets, key=bias
+            )
+
+    def __call__(
+        self,
+        x: Float[Array, "batch length embed"],
+        around: Surroundings,
+        *,
+        cache: LayerCache | None,
+        dropout: Dropout,
+    ) -> tuple[Float[Array, "batch length embed"], LayerCache]:
+        """The layer's output, and the keys and values that it saw."""
+        h = self.pre_self_attention_layer_norm(x)
+        seen = self.self_attention.keys_values(h)
+        if cache is not None:
+            seen = attention.insert(cache.self_attention, seen, around.mask.q_positions)
+        h = self.self_attention(
+            h,
+            seen,
+            around.mask,
+            position_bias=self._position_bias(around),
+            dropout=dropout.fold("self_attention"),
+        )
+        x = x + dropout(h, "self_attention_output")
+        crossed = None
+        if around.cross_mask is not None:
+            h = self.pre_cross_attention_layer_norm(x)
+            crossed = self._crossed(around, cache)
+            h = self.encoder_decoder_attention(
+                h,
+                crossed,
+                around.cross_mask,
+                position_bias=None,
+                dropout=dropout.fold("cross_attention"),
+            )
+            x = x + dropout(h, "cross_attention_output")
+        h = self.mlp(self.pre_mlp_layer_norm(x), dropout.fold("mlp"))
+        x = x + dropout(h, "mlp_output")
+        return x, LayerCache(seen, crossed)
+
+    def _position_bias(self, around: Surroundings) -> Float[Array, "rows heads q_len kv_len"]:
+        if around.position_bias is not None:
+            return around.position_bias
+        return self.relpos_bias(
+            around.mask.q_positions, around.mask.kv_positions, around.relative_bias
+        )
+
+    def _crossed(self, around: Surroundings, cache: LayerCache | None) -> KeysValues:
+        """Keys and values of the encoder's output, made anew or remembered."""
+        if cache is not None and cache.cross_attention is not None:
+            return cache.cross_attention
+        assert around.encoded is not None, "without a cache cross-attention reads the encoder"
+        return self.encoder_decoder_attention.keys_values(around.encoded)

@@ -1,0 +1,201 @@
+"""What a Transformer is, as frozen values: no JAX here, so a gin file is checked before JAX loads.
+
+One Transformer covers every architecture of Raffel et al. (2020), section 3.2; these rows choose:
+
+| architecture    | encoder   | decoder                    | sharing         |
+|-----------------|-----------|----------------------------|-----------------|
+| encoder-decoder | full      | causal, cross-attention    | none            |
+| shared          | full      | causal, cross-attention    | encoder_decoder |
+| half depth      | full, L/2 | causal, cross-attention L/2| none            |
+| LM              | -         | causal                     | none            |
+| prefix LM       | -         | prefix                     | none            |
+"""
+
+import dataclasses
+import difflib
+import enum
+
+# gelu is the tanh form that T5 v1.1 was trained with, linear the identity of its gated unit.
+ACTIVATIONS = ("relu", "gelu", "silu", "linear")
+
+
+class Visibility(enum.Enum):
+    """Which keys a query may see: Raffel et al. (2020), figure 3."""
+
+    FULL = "full"
+    CAUSAL = "causal"
+    PREFIX = "prefix"
+
+
+class Sharing(enum.Enum):
+    """Whether the encoder has its own weights or reads the decoder's."""
+
+    NONE = "none"
+    ENCODER_DECODER = "encoder_decoder"
+
+
+class Remat(enum.Enum):
+    """What the backward pass recomputes: nothing, all but matrix products, everything."""
+
+    NONE = "none"
+    MINIMAL = "minimal"
+    FULL = "full"
+
+
+class ActivationDtype(enum.Enum):
+    """AUTO is bfloat16 on accelerators and float32 on CPU; parameters are always float32."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        if value in ("float16", "fp16", "half"):
+            raise ValueError(
+                "activation_dtype='float16' is refused: T5's feed-forward outputs exceed 65504, "
+                "the largest float16, so activations overflow to inf and the loss to NaN. "
+                "Use 'bfloat16' (same size, float32's range) or 'float32'."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelativeBiasConfig:
+    """Buckets of the learned position bias (Raffel et al. 2020, section 2.1).
+
+    `bidirectional` gives half of the buckets to each direction; mesh-TensorFlow does so in every
+    stack that is not fully autoregressive, T5X only in encoders. `per_layer` is umT5's choice.
+    """
+
+    num_buckets: int = 32
+    max_distance: int = 128
+    bidirectional: bool = False
+    per_layer: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """Multi-head attention without biases; joined_kv = num_heads * head_dim."""
+
+    num_heads: int
+    head_dim: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MLPConfig:
+    """Feed-forward sub-layer; two activations make a gated unit (v1.1: gelu times linear)."""
+
+    mlp_dim: int
+    activations: tuple[str, ...] = ("relu",)
+
+    def __post_init__(self) -> None:
+        for name in self.activations:
+            if name not in ACTIVATIONS:
+                nearest = difflib.get_close_matches(name, ACTIVATIONS, n=1, cutoff=0.0)[0]
+                raise ValueError(
+                    f"activations={self.activations}: {name!r} is unknown, the nearest is "
+                    f"{nearest!r}; all are {', '.join(ACTIVATIONS)}: "
+                    "--gin.MLPConfig.activations=..."
+                )
+        if not self.activations:
+            raise ValueError("activations=(): needed is one, or several that are multiplied.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BlockConfig:
+    """One layer: self-attention, cross-attention if asked for, feed-forward."""
+
+    attention: AttentionConfig
+    mlp: MLPConfig
+    cross_attention: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """`num_layers / layers_divisor` blocks; the divisor is 2 in the paper's half-depth model."""
+
+    num_layers: int
+    visibility: Visibility
+    block: BlockConfig
+    relative_bias: RelativeBiasConfig
+    layers_divisor: int = 1
+
+    def __post_init__(self) -> None:
+        if self.layers_divisor < 1 or self.num_layers % self.layers_divisor or self.num_layers < 1:
+            raise ValueError(
+                f"num_layers={self.num_layers} with layers_divisor={self.layers_divisor}: needed "
+                "is a positive number of layers that the divisor divides; choose num_layers as a "
+                "multiple."
+            )
+
+    @property
+    def depth(self) -> int:
+        """Number of layers the stack really has."""
+        return self.num_layers // self.layers_divisor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """How the same numbers are computed; nothing here changes a parameter."""
+
+    activation_dtype: ActivationDtype = ActivationDtype.AUTO
+    remat: Remat = Remat.NONE
+    scan_unroll: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A Transformer. `logits_via_embedding` ties the head to the embedding; `scale_logits`
+    multiplies the last hidden state by embed_dim ** -0.5 before the head: T5 v1.0 does both, v1.1
+    neither. They are two fields because every port that made them one got some checkpoint wrong.
+    """
+
+    vocab_size: int
+    embed_dim: int
+    decoder: StackConfig
+    encoder: StackConfig | None = None
+    sharing: Sharing = Sharing.NONE
+    logits_via_embedding: bool = True
+    scale_logits: bool = True
+    dropout_rate: float = 0.1
+    dropout_shared_along_length: bool = True
+    compute: ComputeConfig = dataclasses.field(default_factory=ComputeConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout_rate < 1:
+            raise ValueError(f"dropout_rate={self.dropout_rate}: needed is 0 <= rate < 1.")
+        if self.encoder is not None and self.encoder.block.cross_attention:
+            raise ValueError(
+                "encoder.block.cross_attention=True: an encoder has nothing to attend to but its "
+                "own input; needed is False: --gin.encoder/BlockConfig.cross_attention=False."
+            )
+        if (self.encoder is not None) != self.decoder.block.cross_attention:
+            raise ValueError(
+                f"encoder={'present' if self.encoder else 'None'} but "
+                f"decoder.block.cross_attention={self.decoder.block.cross_attention}: a decoder "
+                "has cross-attention exactly when there is an encoder to attend to."
+            )
+        if self.sharing is Sharing.ENCODER_DECODER:
+            self._check_sharing()
+
+    def _check_sharing(self) -> None:
+        encoder, decoder = self.encoder, self.decoder
+        if encoder is None:
+            raise ValueError("sharing='encoder_decoder' needs an encoder; encoder is None.")
+        same = (
+            encoder.depth == decoder.depth
+            and encoder.block.attention == decoder.block.attention
+            and encoder.block.mlp == decoder.block.mlp
+            and encoder.relative_bias.num_buckets == decoder.relative_bias.num_buckets
+            and encoder.relative_bias.per_layer == decoder.relative_bias.per_layer
+        )
+        if not same:
+            raise ValueError(
+                "sharing='encoder_decoder' needs the same depth, attention, mlp and position "
+                f"tables in both stacks; given encoder={encoder} decoder={decoder}."
+            )
+
+    @property
+    def head_is_separate(self) -> bool:
+        """Whether there is a `logits_dense` kernel."""
+        return not self.logits_via_embedding

@@ -1,0 +1,91 @@
+"""Decoding one token at a time: keys and values of earlier positions are kept, not recomputed.
+
+`start` reads what is given (the encoder's input, or a language model's prefix, in parallel) and
+scores the first new token; `advance` feeds one token per row and scores the next. Rows may have
+prefixes of different lengths: each row writes at its own position, over the padding of its prefix.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from t5x_lite.model import masks, parameter_tree
+from t5x_lite.model.attention import KeysValues
+from t5x_lite.model.block import LayerCache
+from t5x_lite.model.config import ModelConfig, Visibility
+from t5x_lite.model.masks import AttentionMask
+from t5x_lite.model.network import Batch, Encoded
+
+
+class Cache(NamedTuple):
+    """What decoding remembers between tokens; shapes and dtypes stay the same from step to step.
+
+    `layers` holds self-attention keys and values [layers, batch, kv_len, heads, head_dim], and
+    cross-attention ones over enc_len, computed once. `positions` is where each row's next token
+    goes. `encoder_is_real` is None in decoder-only models.
+    """
+
+    layers: LayerCache
+    positions: Array
+    encoder_is_real: Array | None
+
+
+def start(
+    config: ModelConfig, parameters: dict, batch: Batch, *, max_decode_length: int
+) -> tuple[Float[Array, "batch vocab"], Cache]:
+    """Logits of the first new token, and the cache with room for `max_decode_length` tokens.
+
+    Args:
+        batch: encoder_input_tokens, or decoder_prefix_tokens: the inputs with their end token,
+            padded with 0 on the right; the start token is put in front here.
+    """
+    network = parameter_tree.to_modules(config, parameters)
+    if config.encoder is not None:
+        encoded = network.encode({"encoder_input_tokens": batch["encoder_input_tokens"]})
+        tokens = jnp.zeros((encoded.is_real.shape[0], 1), jnp.int32)
+    else:
+        encoded = None
+        tokens = jnp.pad(batch["decoder_prefix_tokens"], ((0, 0), (1, 0)))
+    lengths = 1 + jnp.sum(tokens > 0, axis=1, dtype=jnp.int32)
+    positions = masks.row_positions(tokens.shape[1])
+    given = positions < lengths[:, None]
+    mask = AttentionMask(
+        visibility=config.decoder.visibility,
+        q_positions=positions,
+        kv_positions=positions,
+        kv_is_real=given,
+        kv_in_prefix=given,
+    )
+    hidden, seen = network.decode(tokens, mask, encoded, keep_cache=True)
+    assert seen is not None, "keep_cache=True keeps it"
+    last = jnp.take_along_axis(hidden, lengths[:, None, None] - 1, axis=1)
+    room = [(0, 0), (0, 0), (0, max_decode_length), (0, 0), (0, 0)]
+    cache = Cache(
+        layers=seen._replace(
+            self_attention=KeysValues(*(jnp.pad(part, room) for part in seen.self_attention))
+        ),
+        positions=lengths,
+        encoder_is_real=None if encoded is None else encoded.is_real,
+    )
+    return network.logits(last)[:, 0], cache
+
+
+def advance(
+    config: ModelConfig, parameters: dict, tokens: Int[Array, "batch"], cache: Cache
+) -> tuple[Float[Array, "batch vocab"], Cache]:
+    """Feeds one token per row; the logits of the token after it, and the longer cache."""
+    network = parameter_tree.to_modules(config, parameters)
+    mask = AttentionMask(
+        # Whatever the prefix saw of itself, a position after it sees all that lies before.
+        visibility=Visibility.CAUSAL,
+        q_positions=cache.positions[:, None],
+        kv_positions=masks.row_positions(cache.layers.self_attention.keys.shape[2]),
+    )
+    is_real = cache.encoder_is_real
+    encoded = None if is_real is None else Encoded(hidden=None, is_real=is_real, segments=None)
+    hidden, layers = network.decode(
+        tokens[:, None], mask, encoded, cache=cache.layers, keep_cache=True
+    )
+    assert layers is not None, "keep_cache=True keeps it"
+    return network.logits(hidden)[:, 0], Cache(layers, cache.positions + 1, is_real)

@@ -1,0 +1,49 @@
+"""Dropout as a value: a rate, a key and how noise is shared; modules hold no random state."""
+
+import dataclasses
+import zlib
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout:
+    """One draw of noise for a whole forward pass; without a key nothing is dropped.
+
+    Every site has a name and every layer a number, both folded into the key, so that no two
+    sites share noise and adding a site changes no other.
+    """
+
+    rate: float
+    shared_along_length: bool = True
+    key: PRNGKeyArray | None = None
+
+    def fold(self, part: str | int | Int[Array, ""]) -> "Dropout":
+        """The dropout of one part of the model: a stack by its name, a layer by its index."""
+        if self.key is None:
+            return self
+        number = _number(part) if isinstance(part, str) else part
+        return dataclasses.replace(self, key=jax.random.fold_in(self.key, number))
+
+    def __call__(self, x: Float[Array, "*shape"], site: str) -> Float[Array, "*shape"]:
+        """Drops entries of `x`, whose second last axis is the length (or the query length).
+
+        As in the reference the noise is one mask per row and channel, shared along the length
+        (attention weights: along the queries), unless `shared_along_length` is off.
+        """
+        if self.key is None or self.rate == 0.0:
+            return x
+        shape = (*x.shape[:-2], 1, x.shape[-1]) if self.shared_along_length else x.shape
+        site_key = jax.random.fold_in(self.key, _number(site))
+        keep = jax.random.bernoulli(site_key, 1.0 - self.rate, shape)
+        return jnp.where(keep, x / (1.0 - self.rate), jnp.zeros_like(x))
+
+
+def _number(name: str) -> int:
+    """The same in every process and Python version, unlike hash()."""
+    return zlib.crc32(name.encode())
+
+
+NO_DROPOUT = Dropout(rate=0.0)

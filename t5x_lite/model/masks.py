@@ -1,0 +1,70 @@
+"""Who may attend to whom, kept symbolic until `bias_of` makes the one array that attention adds.
+
+Three conditions must hold at once (Raffel et al. 2020, section 3.2.1): the visibility lets query i
+see key j, key j is not padding, and both belong to the same packed example.
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from t5x_lite.model.config import Visibility
+
+MASKED = -1e10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttentionMask:
+    """visibility x padding x segments; `None` stands for "no such condition".
+
+    Rows are 1 where all rows of the batch are alike. Positions count along the row, also in packed
+    rows: of two keys of one example only the difference matters.
+    """
+
+    visibility: Visibility
+    q_positions: Int[Array, "q_rows q_len"]
+    kv_positions: Int[Array, "kv_rows kv_len"]
+    kv_is_real: Bool[Array, "batch kv_len"] | None = None
+    kv_in_prefix: Bool[Array, "batch kv_len"] | None = None
+    q_segments: Int[Array, "batch q_len"] | None = None
+    kv_segments: Int[Array, "batch kv_len"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.visibility is Visibility.PREFIX and self.kv_in_prefix is None:
+            raise ValueError(
+                "visibility='prefix' needs to know the prefix: give the feature "
+                "decoder_causal_attention, 1 on the inputs and the position after them."
+            )
+        if (self.q_segments is None) != (self.kv_segments is None):
+            raise ValueError(
+                "segment ids are given for one side of an attention only; packed batches carry "
+                "encoder_segment_ids and decoder_segment_ids together."
+            )
+
+
+def row_positions(length: int) -> Int[Array, "1 length"]:
+    """0, 1, 2, ...: the positions of every row."""
+    return jnp.arange(length, dtype=jnp.int32)[None, :]
+
+
+def allowed(mask: AttentionMask) -> Bool[Array, "rows 1 q_len kv_len"]:
+    """True where a query sees a key."""
+    query = mask.q_positions[:, None, :, None]
+    key = mask.kv_positions[:, None, None, :]
+    see = key <= query
+    if mask.visibility is Visibility.FULL:
+        see = jnp.ones_like(see)
+    elif mask.kv_in_prefix is not None and mask.visibility is Visibility.PREFIX:
+        see = see | mask.kv_in_prefix[:, None, None, :]
+    if mask.kv_is_real is not None:
+        see = see & mask.kv_is_real[:, None, None, :]
+    if mask.q_segments is not None and mask.kv_segments is not None:
+        same = mask.q_segments[:, None, :, None] == mask.kv_segments[:, None, None, :]
+        see = see & same
+    return see
+
+
+def bias_of(mask: AttentionMask) -> Float[Array, "rows 1 q_len kv_len"]:
+    """0 where a query sees a key and -1e10 elsewhere, to be added to float32 logits."""
+    return jnp.where(allowed(mask), 0.0, MASKED).astype(jnp.float32)

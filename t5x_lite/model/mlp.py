@@ -1,0 +1,63 @@
+"""The feed-forward sub-layer: one activation, or the product of several (a gated unit)."""
+
+import functools
+import operator
+from collections.abc import Callable
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from t5x_lite.model import parameters
+from t5x_lite.model.config import MLPConfig
+from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.linear import Linear
+from t5x_lite.partitioning.constrain import constrain
+
+_FUNCTION_OF: dict[str, Callable[[Array], Array]] = {
+    "relu": jax.nn.relu,
+    "gelu": functools.partial(jax.nn.gelu, approximate=True),
+    "silu": jax.nn.silu,
+    "linear": lambda x: x,
+}
+
+
+class MLP(nnx.Module):
+    """wo(relu(wi x)) in T5 v1.0, wo(gelu(wi_0 x) * (wi_1 x)) in v1.1; no biases."""
+
+    def __init__(self, config: MLPConfig, embed_dim: int, *, key: PRNGKeyArray):
+        self.config = config
+        names = self._inward_names()
+        for name, inward_key in zip(names, jax.random.split(key, len(names)), strict=True):
+            kernel = parameters.truncated_normal(
+                inward_key,
+                (embed_dim, config.mlp_dim),
+                axes=("embed", "mlp"),
+                stddev=embed_dim**-0.5,
+            )
+            setattr(self, name, Linear(kernel))
+        self.wo = Linear(
+            parameters.truncated_normal(
+                jax.random.fold_in(key, len(names)),
+                (config.mlp_dim, embed_dim),
+                axes=("mlp", "embed"),
+                stddev=config.mlp_dim**-0.5,
+            )
+        )
+
+    def __call__(
+        self, x: Float[Array, "batch length embed"], dropout: Dropout
+    ) -> Float[Array, "batch length embed"]:
+        """Position by position, as wide as `x`."""
+        branches = [
+            _FUNCTION_OF[activation](getattr(self, name)(x))
+            for name, activation in zip(self._inward_names(), self.config.activations, strict=True)
+        ]
+        hidden = functools.reduce(operator.mul, branches)
+        hidden = constrain(hidden, ("batch", "length", "mlp"))
+        return self.wo(dropout(hidden, "hidden"))
+
+    def _inward_names(self) -> list[str]:
+        """T5X's names: `wi` alone, `wi_0` and `wi_1` together."""
+        count = len(self.config.activations)
+        return ["wi"] if count == 1 else [f"wi_{i}" for i in range(count)]

@@ -1,0 +1,120 @@
+"""INV-16: decoding with a cache gives the logits of the full forward pass."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from t5x_lite.model import transformer
+
+NUM_TARGETS = 4
+INPUTS_LENGTH = 6
+
+
+def assert_equal_but_for_rounding(got, expected):
+    """Equal to 2e-6 of the largest logit: sums of some 30 float32 numbers in another order."""
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+def given_to_start(config, batch, examples):
+    """What decoding gets of a batch: the encoder's input, or the inputs as a prefix."""
+    if config.encoder is not None:
+        return {"encoder_input_tokens": batch["encoder_input_tokens"]}
+    return {"decoder_prefix_tokens": padded([inputs for inputs, _ in examples], INPUTS_LENGTH)}
+
+
+def padded(sequences, length):
+    return np.stack([np.pad(np.asarray(s, np.int32), (0, length - len(s))) for s in sequences])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "family"),
+    [
+        ("encoder_decoder", "t5_1_1"),
+        ("shared", "t5_1_0"),
+        ("half_depth", "t5_1_0"),
+        ("lm", "t5_1_0"),
+        ("prefix_lm", "t5_1_1"),
+        ("encoder_decoder", "umt5"),
+        ("prefix_lm", "umt5"),
+    ],
+)
+def test_cached_decoding_equals_the_full_forward(
+    architecture, family, tiny, parameters_of, examples_of, unpacked, logits_of, compiled
+):
+    """Rows of different lengths, token by token; the first logits come from `start`."""
+    config = tiny(architecture, family)
+    examples = examples_of(config, targets_lengths=(NUM_TARGETS,) * 3)
+    batch = unpacked(config, examples, INPUTS_LENGTH)
+    full = logits_of(config, batch)
+    first = [0 if config.encoder else len(inputs) for inputs, _ in examples]
+    expected = np.stack([row[n : n + NUM_TARGETS] for row, n in zip(full, first, strict=True)])
+
+    parameters = parameters_of(config)
+    start = compiled(transformer.start, config, max_decode_length=NUM_TARGETS)
+    advance = compiled(transformer.advance, config)
+    logits, cache = start(parameters, given_to_start(config, batch, examples))
+    got = [logits]
+    for step in range(NUM_TARGETS - 1):
+        tokens = np.array([targets[step] for _, targets in examples], np.int32)
+        logits, cache = advance(parameters, tokens, cache)
+        got.append(logits)
+    assert logits.dtype == jnp.float32
+    assert_equal_but_for_rounding(np.stack(got, axis=1), expected)
+
+
+def test_decoding_runs_inside_a_while_loop(tiny, parameters_of):
+    """The cache keeps its structure, shapes and dtypes: a decoder is one compiled loop."""
+    config = tiny("prefix_lm")
+    parameters = parameters_of(config)
+
+    @jax.jit
+    def greedy(prefix):
+        logits, cache = transformer.start(
+            config, parameters, {"decoder_prefix_tokens": prefix}, max_decode_length=3
+        )
+
+        def body(state):
+            count, logits, cache, tokens = state
+            chosen = jnp.argmax(logits, axis=-1)
+            logits, cache = transformer.advance(config, parameters, chosen, cache)
+            return count + 1, logits, cache, tokens.at[:, count].set(chosen)
+
+        empty = jnp.zeros((prefix.shape[0], 3), jnp.int32)
+        return jax.lax.while_loop(lambda s: s[0] < 3, body, (0, logits, cache, empty))[3]
+
+    prefix = jnp.array([[5, 6, 1], [9, 1, 0]])
+    together = greedy(prefix)
+    np.testing.assert_array_equal(together[1:], greedy(prefix[1:, :2]))
+    assert together.shape == (2, 3)
+
+
+def test_the_encoder_and_cross_keys_are_computed_once(
+    tiny, parameters_of, examples_of, unpacked, compiled
+):
+    """After `start`, weights that only they use may be anything: here they become NaN."""
+    config = tiny()
+    batch = unpacked(config, examples_of(config))
+    parameters = parameters_of(config)
+    start = compiled(transformer.start, config, max_decode_length=2)
+    advance = compiled(transformer.advance, config)
+    _, cache = start(parameters, {"encoder_input_tokens": batch["encoder_input_tokens"]})
+    poisoned = jax.tree.map(np.array, parameters)
+    poisoned["encoder"] = jax.tree.map(lambda leaf: leaf * np.nan, poisoned["encoder"])
+    cross = poisoned["decoder"]["layers"]["encoder_decoder_attention"]
+    for projection in ("key", "value"):
+        cross[projection]["kernel"] *= np.nan
+    tokens = np.array([4, 5, 6], np.int32)
+    np.testing.assert_array_equal(
+        advance(poisoned, tokens, cache)[0], advance(parameters, tokens, cache)[0]
+    )
+
+
+def test_a_row_without_a_prefix_begins_at_the_start_token(tiny, parameters_of, compiled, logits_of):
+    """An empty prefix is a prefix: the first logits are those of the start token alone."""
+    config = tiny("lm")
+    start = compiled(transformer.start, config, max_decode_length=2)
+    prefix = np.array([[0, 0, 0], [4, 5, 1]], np.int32)
+    logits, _ = start(parameters_of(config), {"decoder_prefix_tokens": prefix})
+    alone = logits_of(config, {"decoder_input_tokens": np.zeros((1, 1), np.int32)})
+    assert_equal_but_for_rounding(logits[0], alone[0, 0])

@@ -1,0 +1,113 @@
+"""gin/models: the published sizes and architectures, by their exact parameter counts (INV-1)."""
+
+import pytest
+
+from t5x_lite import config as gin_config
+from t5x_lite.model import transformer
+from t5x_lite.model.config import ModelConfig, Visibility
+
+V1_0_BASE = "models/t5_1_0/base.gin"
+
+COUNTS = {
+    "t5_1_0/small": 60_506_624,
+    "t5_1_0/base": 222_903_552,
+    "t5_1_0/large": 737_668_096,
+    "t5_1_0/3b": 2_851_598_336,
+    "t5_1_0/11b": 11_307_321_344,
+    "t5_1_0/scale_2x": 502_746_112,
+    "t5_1_0/scale_4x": 972_590_080,
+    "t5_1_1/small": 76_961_152,
+    "t5_1_1/base": 247_577_856,
+    "t5_1_1/large": 783_150_080,
+    "t5_1_1/xl": 2_849_757_184,
+    "t5_1_1/xxl": 11_135_332_352,
+    "mt5/small": 300_176_768,
+    "mt5/base": 582_401_280,
+    "mt5/large": 1_229_581_312,
+    "mt5/xl": 3_742_619_648,
+    "mt5/xxl": 12_921_057_280,
+    "umt5/small": 306_601_984,
+    "umt5/base": 592_043_520,
+    "umt5/xl": 3_768_356_864,
+    "umt5/xxl": 12_972_531_712,
+    "byt5/small": 299_637_760,
+    "byt5/base": 581_653_248,
+    "byt5/large": 1_228_183_552,
+    "byt5/xl": 3_737_801_728,
+    "byt5/xxl": 12_906_899_328,
+}
+
+# Raffel et al. (2020), table 2, on base: all parameters; without the embedding.
+ARCHITECTURES = {
+    "encoder_decoder": (222_903_552, 198_229_248),
+    "shared": (137_949_312, 113_275_008),
+    "half_depth": (123_790_080, 99_115_776),
+    "lm": (109_628_544, 84_954_240),
+    "prefix_lm": (109_628_544, 84_954_240),
+}
+
+
+def model_of(*gin_files):
+    return gin_config.resolve(ModelConfig, gin_files).config
+
+
+@pytest.mark.parametrize("size", COUNTS)
+def test_published_sizes_have_their_exact_number_of_parameters(size):
+    """From abstract shapes: nothing is allocated, so 13 billion cost nothing."""
+    assert transformer.num_parameters(model_of(f"models/{size}.gin")) == COUNTS[size]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_architectures_of_table_2_have_their_exact_number_of_parameters(architecture):
+    """A variant is one more file after any size."""
+    model = model_of(V1_0_BASE, f"models/architectures/{architecture}.gin")
+    total = transformer.num_parameters(model)
+    assert (total, total - model.vocab_size * model.embed_dim) == ARCHITECTURES[architecture]
+
+
+@pytest.mark.parametrize("size", ["t5_1_0/small", "t5_1_1/small", "mt5/small", "umt5/small"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_combines_with_every_family(architecture, size):
+    """Only what the architecture is about changes: visibility, stacks, sharing, bucket rule."""
+    plain = model_of(f"models/{size}.gin")
+    variant = model_of(f"models/{size}.gin", f"models/architectures/{architecture}.gin")
+    assert variant.decoder.block.mlp == plain.decoder.block.mlp
+    assert variant.logits_via_embedding == plain.logits_via_embedding
+    assert (variant.encoder is None) == (architecture in ("lm", "prefix_lm"))
+    is_prefix = architecture == "prefix_lm"
+    assert (variant.decoder.visibility is Visibility.PREFIX) == is_prefix
+    assert variant.decoder.relative_bias.bidirectional == is_prefix
+    assert variant.decoder.relative_bias.per_layer == size.startswith("umt5")
+
+
+def test_of_two_architectures_the_later_wins():
+    """An architecture says all it is about, so it also undoes another."""
+    files = [V1_0_BASE, "models/architectures/prefix_lm.gin"]
+    back = model_of(*files, "models/architectures/encoder_decoder.gin")
+    shared = model_of(V1_0_BASE, "models/architectures/shared.gin")
+    assert back == model_of(V1_0_BASE)
+    assert back != shared
+
+
+def test_sharing_needs_equal_stacks():
+    """ByT5's encoder is deeper than its decoder: sharing is refused, with the depths shown."""
+    with pytest.raises(gin_config.ConfigError, match="same depth"):
+        model_of("models/byt5/small.gin", "models/architectures/shared.gin")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("MLPConfig.activations=('gelo',)", "the nearest is 'gelu'"),
+        ("ACTIVATION_DTYPE=float16", "65504"),
+        ("DROPOUT_RATE=1.0", "0 <= rate < 1"),
+        ("StackConfig.layers_divisor=5", "the divisor divides"),
+        ("encoder/BlockConfig.cross_attention=True", "nothing to attend to"),
+        ("decoder/BlockConfig.cross_attention=False", "exactly when"),
+    ],
+)
+def test_impossible_models_are_refused_before_anything_is_built(override, message):
+    """Each says what was given and what is needed."""
+    with pytest.raises(gin_config.ConfigError) as error:
+        gin_config.resolve(ModelConfig, [V1_0_BASE], overrides=[("--gin", override)])
+    assert message in str(error.value)
