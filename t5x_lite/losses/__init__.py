@@ -1,0 +1,1 @@
+"""Logits and targets to one number: cross-entropy, z-loss, label smoothing, normalization."""

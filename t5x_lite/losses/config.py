@@ -1,0 +1,39 @@
+"""What a loss is, as frozen values (no JAX)."""
+
+import dataclasses
+import enum
+
+
+class LossNormalization(enum.Enum):
+    """What the summed token loss is divided by, besides a plain number."""
+
+    NUM_REAL_TARGET_TOKENS = "NUM_REAL_TARGET_TOKENS"
+    NUM_TOTAL_TARGET_TOKENS = "NUM_TOTAL_TARGET_TOKENS"
+    AVERAGE_PER_SEQUENCE = "AVERAGE_PER_SEQUENCE"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Token cross-entropy plus z-loss (1e-4 log^2 Z, training only), label smoothing 0 in T5.
+
+    `normalizing_factor` is a number to divide the sum by, or a rule. T5X's default divides by
+    nothing; ours is the mean per real target token.
+    """
+
+    z_loss: float = 1e-4
+    label_smoothing: float = 0.0
+    normalizing_factor: float | LossNormalization = LossNormalization.NUM_REAL_TARGET_TOKENS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing}: needed is 0 <= label_smoothing < 1; "
+                "T5 uses --gin.LABEL_SMOOTHING=0.0."
+            )
+        factor = self.normalizing_factor
+        if not isinstance(factor, LossNormalization) and not factor > 0:
+            raise ValueError(
+                f"normalizing_factor={factor}: needed is a positive number or one of "
+                f"{', '.join(rule.name for rule in LossNormalization)}: "
+                "--gin.LOSS_NORMALIZING_FACTOR=NUM_REAL_TARGET_TOKENS"
+            )
