@@ -1,0 +1,1 @@
+"""Parameter updates: Adafactor, AdamW, learning-rate schedules."""
