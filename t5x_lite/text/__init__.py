@@ -1,0 +1,1 @@
+"""Strings to ids: vocabularies and their training."""
