@@ -1,0 +1,1 @@
+"""(targets, predictions) to numbers; NumPy only."""
