@@ -1,0 +1,1 @@
+"""SeqIO task or mixture to packed, converted host batches."""

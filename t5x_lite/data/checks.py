@@ -1,0 +1,129 @@
+"""Mistakes in what a job is to read, found before anything is compiled or read."""
+
+import difflib
+from collections.abc import Mapping
+
+import seqio
+
+from t5x_lite.data.config import DatasetConfig
+from t5x_lite.data.layout import Layout
+
+
+def check_mixture_or_task(name: str) -> None:
+    """Refuses a name that nothing registered, with the nearest that are."""
+    names = seqio.TaskRegistry.names() | seqio.MixtureRegistry.names()
+    if name in names:
+        return
+    nearest = difflib.get_close_matches(name, names, n=3)
+    known = f"Did you mean {' or '.join(nearest)}?" if nearest else _some(names)
+    raise ValueError(
+        f"No task or mixture is named {name!r}. {known} The module that registers it must be "
+        "imported: --module_import=my_tasks, or `import my_tasks` in a gin file."
+    )
+
+
+def check_vocabulary(name: str, vocab_size: int) -> None:
+    """Refuses a task whose ids do not fit into a model of `vocab_size`."""
+    for feature_name, feature in seqio.get_mixture_or_task(name).output_features.items():
+        num_ids = feature.vocabulary.vocab_size
+        if num_ids > vocab_size:
+            raise ValueError(
+                f"The vocabulary of {name}'s {feature_name} ({_describe(feature.vocabulary)}) has "
+                f"{num_ids} ids, the model's vocab_size is {vocab_size}, so the ids from "
+                f"{vocab_size} on have no embedding. Set "
+                f"--gin.VOCAB_SIZE={_next_multiple(num_ids, 128)} or use the vocabulary the model "
+                "was made for: --gin.VOCABULARY=..."
+            )
+
+
+def check_split(name: str, split: str) -> None:
+    """Refuses a split that no task of `name` has; `train[:10%]` is looked up as train."""
+    splits = seqio.get_mixture_or_task(name).splits
+    if split.partition("[")[0] not in splits:
+        nearest = difflib.get_close_matches(split, splits, n=1)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        raise ValueError(
+            f"{name} has no split {split!r}: {hint}It has {', '.join(sorted(splits))}."
+        )
+
+
+def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) -> None:
+    """Refuses lengths of other features than the task's, and layouts the task cannot feed."""
+    features = tuple(seqio.get_mixture_or_task(name).output_features)
+    if layout is not Layout.LM and "inputs" not in features:
+        raise ValueError(
+            f"{name} has no inputs, only {', '.join(features)}, but the model reads inputs "
+            f"({layout.value}): use a task with inputs and targets, or the LM architecture."
+        )
+    example = ", ".join(f"'{feature}': 512" for feature in features)
+    needed = f'needed are the lengths of its features: --gin.TASK_FEATURE_LENGTHS="{{{example}}}".'
+    if lengths is None:
+        raise ValueError(f"No task feature lengths were given for {name}; {needed}")
+    if set(lengths) != set(features):
+        raise ValueError(
+            f"task_feature_lengths={dict(lengths)} do not match {name}, which has the features "
+            f"{', '.join(features)}; {needed}"
+        )
+    short = {feature: length for feature, length in lengths.items() if length < 1}
+    if short:
+        raise ValueError(
+            f"task_feature_lengths of {name} must be positive, given {short}; {needed}"
+        )
+
+
+def num_data_shards(config: DatasetConfig, process_count: int) -> int:
+    """The number of independent streams, after a check that batches and processes divide."""
+    shards = process_count if config.num_data_shards is None else config.num_data_shards
+    if shards < 1 or shards % process_count:
+        raise ValueError(
+            f"num_data_shards={shards} cannot be split over {process_count} processes, each of "
+            "which reads as many: the next number that fits is "
+            f"{_next_multiple(shards, process_count)}."
+        )
+    if config.batch_size < 1 or config.batch_size % shards:
+        below = config.batch_size // shards * shards
+        sizes = [str(below)] if below else []
+        sizes.append(str(_next_multiple(config.batch_size, shards)))
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be split over {shards} data shards: the next "
+            f"sizes that fit are {' and '.join(sizes)}: --gin.BATCH_SIZE=..."
+        )
+    return shards
+
+
+def check_dataset(
+    config: DatasetConfig,
+    layout: Layout,
+    *,
+    vocab_size: int,
+    process_count: int = 1,
+    lengths_required: bool = True,
+) -> None:
+    """All of the checks above for one job; reads no example.
+
+    Args:
+        lengths_required: training needs them; evaluation without them takes the longest example's.
+    """
+    name = config.mixture_or_task_name
+    check_mixture_or_task(name)
+    check_split(name, config.split)
+    if lengths_required or config.task_feature_lengths is not None:
+        check_lengths(name, config.task_feature_lengths, layout)
+    check_vocabulary(name, vocab_size)
+    num_data_shards(config, process_count)
+
+
+def _describe(vocabulary: seqio.Vocabulary) -> str:
+    path = getattr(vocabulary, "sentencepiece_model_file", None)
+    return f"{path}, sentinels included" if path else type(vocabulary).__name__
+
+
+def _next_multiple(number: int, of: int) -> int:
+    return max(-(-number // of), 1) * of
+
+
+def _some(names: set[str]) -> str:
+    if not names:
+        return "No task is registered at all."
+    shown = sorted(names)[:10]
+    return f"Registered are {', '.join(shown)}{', ...' if len(names) > len(shown) else ''}."

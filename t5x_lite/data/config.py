@@ -1,0 +1,37 @@
+"""Which examples a job reads, as frozen values (no TensorFlow)."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+
+class UseCached(enum.Enum):
+    """AUTO reads a task's cache where one exists and makes examples on the fly elsewhere."""
+
+    AUTO = "auto"
+    ALWAYS = True
+    NEVER = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """Examples of a SeqIO task or mixture.
+
+    `batch_size` is global, in rows after packing. `num_data_shards` independent streams make up a
+    batch (None: one per process), each process reads the streams it owns. `seed` fixes the order.
+    `vocabulary` is the SentencePiece model that the tasks of t5x_lite.tasks use, `module` what the
+    command line imports before it looks the task up.
+    """
+
+    mixture_or_task_name: str
+    task_feature_lengths: Mapping[str, int] | None = None
+    split: str = "train"
+    batch_size: int = 128
+    shuffle: bool = True
+    seed: int = 0
+    pack: bool = True
+    use_cached: UseCached = UseCached.AUTO
+    num_data_shards: int | None = None
+    loss_on_targets_only: bool | None = None
+    vocabulary: str | None = None
+    module: str | None = None

@@ -1,0 +1,169 @@
+"""Examples one by one, for evaluation and inference, which see neither SeqIO nor TensorFlow.
+
+for task in evaluation_tasks("my_mixture", split="test"):
+    examples = task.examples(split="test", task_feature_lengths=None)
+    for batch in prompt_batches(examples, layout, batch_size=32):
+        ...  # batch.features -> ids
+    predictions = [task.prediction(task.decode(row), example) for row, example in ...]
+    task.score([task.target(example) for example in examples], predictions)
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import seqio
+from jaxtyping import Int32
+
+from t5x_lite.data import checks, silence, streams
+from t5x_lite.data.config import UseCached
+from t5x_lite.data.layout import Layout
+
+# Ids are arrays, text is str, other features are whatever the task made.
+Example = Mapping[str, Any]
+
+silence.hide_accelerators_from_tensorflow()
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationTask:
+    """One task: its examples, and the way from ids to scores."""
+
+    task: seqio.Task
+
+    @property
+    def name(self) -> str:
+        """As registered."""
+        return self.task.name
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether `score` would give anything."""
+        return bool(self.task.predict_metric_fns)
+
+    def examples(
+        self,
+        *,
+        split: str,
+        task_feature_lengths: Mapping[str, int] | None,
+        num_examples: int | None = None,
+        use_cached: UseCached = UseCached.AUTO,
+        seed: int = 0,
+    ) -> list[Example]:
+        """Each example once, in the order of the source: ids of `inputs` and `targets`, their
+        strings under `inputs_pretokenized` and `targets_pretokenized`, and all that the task keeps.
+
+        Args:
+            task_feature_lengths: None leaves all ids as long as they are.
+            seed: of preprocessors that are random.
+        """
+        if task_feature_lengths is not None:
+            layout = Layout.ENCODER_DECODER if "inputs" in self.task.output_features else Layout.LM
+            checks.check_lengths(self.name, task_feature_lengths, layout)
+        dataset = self.task.get_dataset(
+            sequence_length=task_feature_lengths,
+            split=split,
+            use_cached=streams.reads_cache(self.task, use_cached),
+            shuffle=False,
+            seed=seed,
+            num_epochs=1,
+            try_in_mem_cache=False,
+        )
+        if num_examples is not None:
+            dataset = dataset.take(num_examples)
+        examples: list[Example] = [
+            {name: _plain(feature) for name, feature in example.items()}
+            for example in dataset.as_numpy_iterator()
+        ]
+        if not examples:
+            raise ValueError(f"The split {split!r} of task {self.name} has no examples.")
+        return examples
+
+    def decode(self, ids: Sequence[int] | Int32[np.ndarray, " _length"]) -> str:
+        """The text of ids up to the first end token; padding is no text."""
+        vocabulary = self.task.output_features["targets"].vocabulary
+        kept = []
+        for i in map(int, ids):
+            if i == vocabulary.eos_id:
+                break
+            if i != vocabulary.pad_id:
+                kept.append(i)
+        return vocabulary.decode(kept)
+
+    def target(self, example: Example) -> object:
+        """What the metrics compare with."""
+        text = example.get("targets_pretokenized")
+        if text is None:
+            text = self.decode(example["targets"])
+        return self.task.postprocess_fn(text, example=example, is_target=True)
+
+    def prediction(self, text: str, example: Example) -> object:
+        """The model's text as the metrics want it."""
+        return self.task.postprocess_fn(text, example=example, is_target=False)
+
+    def score(self, targets: Sequence[object], predictions: Sequence[object]) -> dict[str, float]:
+        """Every metric of the task by name."""
+        scores: dict[str, float] = {}
+        for metric_fn in self.task.predict_metric_fns:
+            for name, value in metric_fn(list(targets), list(predictions)).items():
+                value = getattr(value, "value", value)
+                if not isinstance(value, int | float | np.number):
+                    raise ValueError(
+                        f"Metric {name!r} of task {self.name} is {type(value).__name__} {value!r}; "
+                        "needed is a number, or a seqio.metrics.Scalar."
+                    )
+                scores[name] = float(value)
+        return scores
+
+
+def evaluation_tasks(name: str, *, split: str) -> list[EvaluationTask]:
+    """A task by itself, or those of a mixture's tasks that have the split."""
+    checks.check_mixture_or_task(name)
+    checks.check_split(name, split)
+    tasks = seqio.get_subtasks(seqio.get_mixture_or_task(name))
+    return [EvaluationTask(task) for task in tasks if split.partition("[")[0] in task.splits]
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptBatch:
+    """What a decoder starts from; rows from `num_examples` on are filler."""
+
+    features: Mapping[str, Int32[np.ndarray, "_rows _length"]]
+    num_examples: int
+
+
+def prompt_batches(
+    examples: Sequence[Example], layout: Layout, *, batch_size: int, length: int | None = None
+) -> Iterator[PromptBatch]:
+    """The examples' inputs in order, padded with zeros to `length` (None: the longest of all).
+
+    An encoder-decoder reads them as `encoder_input_tokens`, an LM as `decoder_prefix_tokens`, end
+    token included.
+    """
+    name = "encoder_input_tokens" if layout is Layout.ENCODER_DECODER else "decoder_prefix_tokens"
+    missing = [example for example in examples if "inputs" not in example]
+    if missing:
+        raise ValueError(
+            f"Text is generated from `inputs`, but an example has only {', '.join(missing[0])}: "
+            "use a task with inputs."
+        )
+    width = length or max(len(example["inputs"]) for example in examples)
+    for start in range(0, len(examples), batch_size):
+        rows = examples[start : start + batch_size]
+        tokens = np.zeros((batch_size, width), np.int32)
+        # Filler is an end token alone: a row without any token would be attended by nothing.
+        tokens[len(rows) :, 0] = 1
+        for row, example in zip(tokens, rows):
+            inputs = example["inputs"][:width]
+            row[: len(inputs)] = inputs
+        yield PromptBatch({name: tokens}, len(rows))
+
+
+def _plain(feature: object) -> object:
+    """Strings for bytes, arrays and numbers as they are."""
+    if isinstance(feature, bytes):
+        return feature.decode("utf-8", errors="replace")
+    if isinstance(feature, np.ndarray) and feature.dtype == object:
+        return np.vectorize(_plain, otypes=[object])(feature).tolist() if feature.size else []
+    return feature

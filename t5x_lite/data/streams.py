@@ -1,0 +1,225 @@
+"""One data shard: an endless (or finite) stream of model-ready rows, a function of the seed alone.
+
+A batch is made of `num_data_shards` such streams that know nothing of each other, so that processes
+may be added or taken away without any stream changing. Two things need care beyond SeqIO:
+
+- All shards must agree on the order in which a *source* is read, or they would overlap where SeqIO
+  shards by example (every n-th of a shuffled order). So the source gets one seed for all shards.
+- All else must differ: with one seed, every shard would draw the same task at the same step and
+  corrupt the same positions. So the task's own randomness gets a seed of (seed, shard, task).
+"""
+
+import hashlib
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+
+import seqio
+import tensorflow as tf
+from seqio import dataset_providers
+
+from t5x_lite.data import converters
+from t5x_lite.data.config import DatasetConfig, UseCached
+from t5x_lite.data.layout import Layout
+
+# Each shard is one of several streams of a process, which JAX and the other shards share.
+_THREADS_PER_SHARD = 4
+_BATCHES_AHEAD = 2
+
+_logger = logging.getLogger(__name__)
+
+
+def shard_batches(
+    config: DatasetConfig, layout: Layout, shard: seqio.ShardInfo, *, num_epochs: int | None
+) -> tf.data.Dataset:
+    """Batches of this shard's rows; the last of a finite stream may be short."""
+    lengths = config.task_feature_lengths
+    assert lengths is not None, "checks.check_lengths comes first"
+    dataset = converters.convert(
+        _examples(config, shard, num_epochs=num_epochs),
+        layout,
+        lengths=lengths,
+        pack=config.pack,
+        loss_on_targets_only=config.loss_on_targets_only,
+    )
+    dataset = dataset.batch(
+        config.batch_size // shard.num_shards, drop_remainder=num_epochs is None
+    )
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = _THREADS_PER_SHARD
+    return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
+
+
+def _examples(
+    config: DatasetConfig, shard: seqio.ShardInfo, *, num_epochs: int | None
+) -> tf.data.Dataset:
+    """Tokenized examples of the task, or of the mixture's tasks at their rates."""
+    provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
+    base_split = config.split.partition("[")[0]
+    tasks = [task for task in seqio.get_subtasks(provider) if base_split in task.splits]
+    streams = [_task_examples(task, config, shard, num_epochs=num_epochs) for task in tasks]
+    if isinstance(provider, seqio.Task):
+        return streams[0]
+    rates = [provider.get_rate(task) for task in tasks]
+    seed = _seed(config.seed, shard.index, provider.name)
+    if num_epochs is None:
+        # The mixture's own, which its author may have chosen; SeqIO has no public name for it.
+        return provider._sample_fn(streams, rates, seed)
+    # SeqIO stops when the first task has no more examples; an epoch means each of all tasks'.
+    return tf.data.Dataset.sample_from_datasets(streams, rates, seed, stop_on_empty_dataset=False)
+
+
+def _task_examples(
+    task: seqio.Task, config: DatasetConfig, shard: seqio.ShardInfo, *, num_epochs: int | None
+) -> tf.data.Dataset:
+    source, preprocessors = _source(task, config)
+    order = _seed(config.seed, task.name)
+    shard_task = task.replace(
+        source=_ShardOfSource(source, shard, seed=order), preprocessors=preprocessors
+    )
+
+    def dataset(*, shuffle: bool, num_epochs: int | None) -> tf.data.Dataset:
+        return shard_task.get_dataset(
+            sequence_length=config.task_feature_lengths,
+            split=config.split,
+            shuffle=shuffle,
+            seed=_seed(config.seed, shard.index, task.name),
+            num_epochs=num_epochs,
+            # Its contents would be part of a saved position.
+            try_in_mem_cache=False,
+        )
+
+    _require_examples(dataset(shuffle=False, num_epochs=1), task, config, shard)
+    features = tuple(task.output_features)
+    return dataset(shuffle=config.shuffle, num_epochs=num_epochs).map(
+        lambda example: {name: example[name] for name in features},
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def _source(task: seqio.Task, config: DatasetConfig) -> tuple[seqio.DataSource, Sequence[object]]:
+    """What the task reads, its cache or its source, and the preprocessors that are still to run."""
+    if not reads_cache(task, config.use_cached):
+        return task.source, task.preprocessors
+    is_placeholder = [isinstance(p, seqio.CacheDatasetPlaceholder) for p in task.preprocessors]
+    place = is_placeholder.index(True)
+    # The class is not exported, but it is the reader of the format that SeqIO's cache job writes.
+    source = dataset_providers._CachedDataSource(
+        task.cache_dir,
+        config.split,
+        file_shuffle_buffer_size=task.preprocessors[place].file_shuffle_buffer_size,
+    )
+    return source, task.preprocessors[place + 1 :]
+
+
+def reads_cache(task: seqio.Task, use_cached: UseCached) -> bool:
+    """Whether the task's examples come from its cache, after a check that they can."""
+    if use_cached is UseCached.AUTO:
+        return task.supports_caching and bool(task.cache_dir)
+    if use_cached is UseCached.NEVER:
+        if task.requires_caching:
+            raise ValueError(
+                f"Task {task.name} is read from a cache only, and use_cached is NEVER. Set "
+                "--gin.USE_CACHED_TASKS='auto'."
+            )
+        return False
+    if not task.supports_caching:
+        _logger.warning(
+            "Task %s has no CacheDatasetPlaceholder: examples are made on the fly.", task.name
+        )
+        return False
+    if not task.cache_dir:
+        raise ValueError(
+            f"use_cached is ALWAYS, but {_no_cache(task)} Or make the examples on the fly: "
+            "--gin.USE_CACHED_TASKS='auto'."
+        )
+    return True
+
+
+def _no_cache(task: seqio.Task) -> str:
+    folders = ", ".join(map(str, seqio.get_global_cache_dirs())) or "no folder"
+    return (
+        f"{task.name} is not cached in {folders}. Build it with `seqio_cache_tasks "
+        f"--tasks={task.name} --output_cache_dir=DIR --module_import=...` and add "
+        "--seqio_additional_cache_dirs=DIR."
+    )
+
+
+class _ShardOfSource(seqio.DataSource):
+    """One shard of `source`, read in the order that all shards agree on."""
+
+    def __init__(self, source: seqio.DataSource, shard: seqio.ShardInfo, *, seed: int) -> None:
+        super().__init__(
+            splits=source.splits,
+            caching_permitted=source.caching_permitted,
+            performs_internal_shuffling=source.performs_internal_shuffling,
+        )
+        self._source = source
+        self._shard = shard
+        self._seed = seed
+
+    @property
+    def supports_arbitrary_sharding(self) -> bool:
+        return True
+
+    def list_shards(self, split: str) -> Sequence[str]:
+        return self._source.list_shards(split)
+
+    def num_input_examples(self, split: str) -> int | None:
+        return self._source.num_input_examples(split)
+
+    def get_dataset(
+        self,
+        split: str = "train",
+        shuffle: bool = True,
+        seed: int | None = None,
+        shard_info: seqio.ShardInfo | None = None,
+        *,
+        sequence_length: Mapping[str, int] | None = None,
+        use_cached: bool = False,
+        num_epochs: int | None = 1,
+    ) -> tf.data.Dataset:
+        del seed, shard_info, sequence_length, use_cached, num_epochs
+        source, shard = self._source, self._shard
+        order: dict[str, object] = {"shuffle": shuffle, "seed": self._seed}
+        if _has_no_seed(source):
+            # It could only shuffle differently at each start; the task's buffer still shuffles.
+            order = {"shuffle": False, "seed": None}
+        if shard.num_shards == 1:
+            return source.get_dataset(split=split, **order)
+        by_file = len(source.list_shards(split)) >= shard.num_shards
+        if source.supports_arbitrary_sharding or by_file:
+            return source.get_dataset(split=split, shard_info=shard, **order)
+        return source.get_dataset(split=split, **order).shard(shard.num_shards, shard.index)
+
+
+def _has_no_seed(source: seqio.DataSource) -> bool:
+    """Whether the source is a function that takes no seed."""
+    if not isinstance(source, seqio.FunctionDataSource):
+        return False
+    return "seed" not in inspect.signature(source._dataset_fn).parameters
+
+
+def _require_examples(
+    one_epoch: tf.data.Dataset, task: seqio.Task, config: DatasetConfig, shard: seqio.ShardInfo
+) -> None:
+    """An endless stream of nothing would wait forever."""
+    if next(iter(one_epoch.take(1)), None) is not None:
+        return
+    where = f"split {config.split!r} of task {task.name}"
+    if shard.num_shards > 1:
+        raise ValueError(
+            f"Data shard {shard.index} of {shard.num_shards} of the {where} has no examples: use "
+            "fewer data shards (num_data_shards), or more text."
+        )
+    raise ValueError(
+        f"The {where} has no examples; are the files empty, or do the preprocessors drop all?"
+    )
+
+
+def _seed(*parts: int | str) -> int:
+    """A seed that is unrelated to that of any other parts."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
+    # SeqIO counts up from it and must stay below 2**31.
+    return int(digest[:8], 16) % 2**30

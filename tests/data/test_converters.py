@@ -1,0 +1,141 @@
+"""INV-15, the packing part: SPEC B.9's own example, and rows against a greedy oracle."""
+
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import strategies as st
+
+from t5x_lite.data.converters import convert
+from t5x_lite.data.layout import Layout
+
+OWN_EXAMPLE = {"inputs": [11, 12, 1], "targets": [21, 1]}
+
+
+def rows(examples, layout, lengths, *, pack=True, loss_on_targets_only=None):
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter([{k: np.asarray(v, np.int32) for k, v in e.items()} for e in examples]),
+        output_signature={k: tf.TensorSpec([None], tf.int32) for k in examples[0]},
+    )
+    converted = convert(
+        dataset, layout, lengths=lengths, pack=pack, loss_on_targets_only=loss_on_targets_only
+    )
+    return list(converted.as_numpy_iterator())
+
+
+def greedy(examples, lengths):
+    """Rows of examples: the next one joins if every feature still fits."""
+    packed, room = [], None
+    for example in examples:
+        sizes = {k: len(example[k]) for k in lengths}
+        if room is None or any(sizes[k] > room[k] for k in lengths):
+            packed.append([])
+            room = dict(lengths)
+        packed[-1].append(example)
+        room = {k: room[k] - sizes[k] for k in lengths}
+    return packed
+
+
+def test_the_specification_s_example_for_a_prefix_lm():
+    """Inputs see each other and the position that predicts the first target; loss on targets."""
+    (row,) = rows([OWN_EXAMPLE], Layout.PREFIX_LM, {"inputs": 4, "targets": 3}, pack=False)
+    assert {k: v.tolist() for k, v in row.items()} == {
+        "decoder_target_tokens": [11, 12, 1, 21, 1, 0, 0],
+        "decoder_input_tokens": [0, 11, 12, 1, 21, 1, 0],
+        "decoder_causal_attention": [1, 1, 1, 1, 0, 0, 0],
+        "decoder_loss_weights": [0, 0, 0, 1, 1, 0, 0],
+    }
+
+
+def test_the_specification_s_example_for_an_encoder_decoder():
+    """The decoder reads its targets shifted right by a start id of 0."""
+    (row,) = rows([OWN_EXAMPLE], Layout.ENCODER_DECODER, {"inputs": 4, "targets": 3}, pack=False)
+    assert {k: v.tolist() for k, v in row.items()} == {
+        "encoder_input_tokens": [11, 12, 1, 0],
+        "decoder_target_tokens": [21, 1, 0],
+        "decoder_input_tokens": [0, 21, 1],
+        "decoder_loss_weights": [1, 1, 0],
+    }
+
+
+def test_an_lm_is_trained_on_inputs_and_targets():
+    """The same tokens as the prefix LM, seen causally: so no prefix, and a loss on all of them."""
+    (row,) = rows([OWN_EXAMPLE], Layout.LM, {"inputs": 4, "targets": 3}, pack=False)
+    assert row["decoder_target_tokens"].tolist() == [11, 12, 1, 21, 1, 0, 0]
+    assert row["decoder_loss_weights"].tolist() == [1, 1, 1, 1, 1, 0, 0]
+    assert "decoder_causal_attention" not in row
+
+
+@pytest.mark.parametrize(
+    "layout, on_targets_only, weights",
+    [
+        (Layout.LM, True, [0, 0, 0, 1, 1, 0, 0]),
+        (Layout.PREFIX_LM, False, [1, 1, 1, 1, 1, 0, 0]),
+    ],
+)
+def test_where_the_loss_is_can_be_chosen(layout, on_targets_only, weights):
+    """`loss_on_targets_only` overrules the layout's own choice."""
+    (row,) = rows(
+        [OWN_EXAMPLE],
+        layout,
+        {"inputs": 4, "targets": 3},
+        pack=False,
+        loss_on_targets_only=on_targets_only,
+    )
+    assert row["decoder_loss_weights"].tolist() == weights
+
+
+EXAMPLES = st.lists(
+    st.tuples(st.lists(st.integers(2, 99), max_size=6), st.lists(st.integers(2, 99), max_size=4)),
+    min_size=1,
+    max_size=9,
+)
+
+
+@hypothesis.settings(deadline=None, max_examples=6)
+@hypothesis.given(raw=EXAMPLES)
+def test_encoder_decoder_rows_are_packed_greedily_in_order(raw):
+    """Segments count from 1, positions restart at 0, decoder inputs restart at the start id."""
+    examples = [{"inputs": [*a, 1], "targets": [*b, 1]} for a, b in raw]
+    # SeqIO packs groups of as many examples as the longest feature has places: one group here.
+    lengths = {"inputs": 9, "targets": 7}
+    found = rows(examples, Layout.ENCODER_DECODER, lengths)
+    expected = greedy(examples, lengths)
+    assert len(found) == len(expected)
+    for row, group in zip(found, expected):
+        for side, feature in (("encoder", "inputs"), ("decoder", "targets")):
+            size = lengths[feature]
+            tokens = [t for e in group for t in e[feature]]
+            segments = [i for i, e in enumerate(group, 1) for _ in e[feature]]
+            positions = [p for e in group for p in range(len(e[feature]))]
+            token_name = "encoder_input_tokens" if side == "encoder" else "decoder_target_tokens"
+            assert row[token_name].tolist() == pad(tokens, size)
+            assert row[f"{side}_segment_ids"].tolist() == pad(segments, size)
+            assert row[f"{side}_positions"].tolist() == pad(positions, size)
+        shifted = [t for e in group for t in [0, *e["targets"][:-1]]]
+        real = row["decoder_target_tokens"] > 0
+        assert row["decoder_input_tokens"][real].tolist() == shifted
+        np.testing.assert_array_equal(row["decoder_loss_weights"], real)
+
+
+@hypothesis.settings(deadline=None, max_examples=6)
+@hypothesis.given(raw=EXAMPLES)
+def test_prefix_lm_rows_are_packed_greedily_in_order(raw):
+    """An example is its inputs and targets together; each segment has its own prefix."""
+    examples = [{"inputs": [*a, 1], "targets": [*b, 1]} for a, b in raw]
+    joined = [{"targets": e["inputs"] + e["targets"], "prefix": len(e["inputs"])} for e in examples]
+    found = rows(examples, Layout.PREFIX_LM, {"inputs": 8, "targets": 6})
+    expected = greedy(joined, {"targets": 14})
+    assert len(found) == len(expected)
+    for row, group in zip(found, expected):
+        weights = [int(p >= e["prefix"]) for e in group for p in range(len(e["targets"]))]
+        prefix = [int(p <= e["prefix"]) for e in group for p in range(len(e["targets"]))]
+        tokens = [t for e in group for t in e["targets"]]
+        assert row["decoder_target_tokens"].tolist() == pad(tokens, 14)
+        assert row["decoder_loss_weights"].tolist() == pad(weights, 14)
+        real = row["decoder_target_tokens"] > 0
+        assert row["decoder_causal_attention"][real].tolist() == prefix
+
+
+def pad(values, size):
+    return values + [0] * (size - len(values))

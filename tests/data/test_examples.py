@@ -1,0 +1,115 @@
+"""Evaluation: each example once, in order, with its text; and back from ids to scores."""
+
+import numpy as np
+import pytest
+import seqio
+
+from t5x_lite.data.examples import evaluation_tasks, prompt_batches
+from t5x_lite.data.layout import Layout
+
+BYTES = seqio.ByteVocabulary()
+TEXTS = [("first", "eins"), ("second one", "zwei"), ("third", "drei")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def words():
+    import tensorflow as tf
+
+    def source(split, shuffle_files, seed=None):
+        inputs, targets = zip(*TEXTS)
+        return tf.data.Dataset.from_tensor_slices(
+            {"inputs": list(inputs), "targets": list(targets), "tag": ["a", "b", "c"]}
+        )
+
+    def lower(text, example, is_target):
+        return (text.lower(), example["tag"], is_target)
+
+    def right(targets, predictions):
+        return {
+            "right": float(np.mean([t[:2] == p[:2] for t, p in zip(targets, predictions)])),
+            "scalar": seqio.metrics.Scalar(7),
+        }
+
+    seqio.TaskRegistry.add(
+        "words",
+        source=seqio.FunctionDataSource(source, ["test"], num_input_examples={"test": 3}),
+        preprocessors=[seqio.preprocessors.tokenize, seqio.preprocessors.append_eos_after_trim],
+        output_features={n: seqio.Feature(BYTES, add_eos=True) for n in ("inputs", "targets")},
+        postprocess_fn=lower,
+        metric_fns=[right],
+    )
+    yield
+    seqio.TaskRegistry.remove("words")
+
+
+@pytest.fixture
+def task():
+    (found,) = evaluation_tasks("words", split="test")
+    return found
+
+
+def test_examples_keep_order_text_and_other_features(task):
+    """A table of predictions shows the text and, for instance, the emoji beside it."""
+    examples = task.examples(split="test", task_feature_lengths=None)
+    assert [e["inputs_pretokenized"] for e in examples] == [text for text, _ in TEXTS]
+    assert [e["tag"] for e in examples] == ["a", "b", "c"]
+    assert [task.decode(e["inputs"]) for e in examples] == [text for text, _ in TEXTS]
+    assert all(e["inputs"][-1] == 1 for e in examples)
+
+
+def test_lengths_trim_and_the_number_limits(task):
+    """The end token stays last; the text itself is not trimmed."""
+    lengths = {"inputs": 4, "targets": 5}
+    examples = task.examples(split="test", task_feature_lengths=lengths, num_examples=2)
+    assert len(examples) == 2
+    assert task.decode(examples[1]["inputs"]) == "sec" and len(examples[1]["inputs"]) == 4
+    assert examples[1]["inputs_pretokenized"] == "second one"
+
+
+def test_decoding_stops_at_the_end_token(task):
+    """What a decoder writes after it is not part of the text, nor is padding."""
+    ids = BYTES.encode("eins")
+    assert task.decode([*ids, 1, *ids]) == "eins"
+    assert task.decode([*ids, 0, 0]) == "eins"
+
+
+def test_scores_go_through_the_postprocessor(task):
+    """Targets and predictions are told apart; every metric becomes a float."""
+    examples = task.examples(split="test", task_feature_lengths=None)
+    targets = [task.target(e) for e in examples]
+    predictions = [task.prediction(t, e) for t, e in zip(["EINS", "zwei", "x"], examples)]
+    assert targets[0] == ("eins", "a", True) and predictions[0] == ("eins", "a", False)
+    assert task.score(targets, predictions) == pytest.approx({"right": 2 / 3, "scalar": 7.0})
+
+
+@pytest.mark.parametrize(
+    "layout, name",
+    [
+        (Layout.ENCODER_DECODER, "encoder_input_tokens"),
+        (Layout.LM, "decoder_prefix_tokens"),
+        (Layout.PREFIX_LM, "decoder_prefix_tokens"),
+    ],
+)
+def test_prompts_are_the_inputs_in_order(layout, name, task):
+    """The last batch is filled up with rows that hold an end token only."""
+    examples = task.examples(split="test", task_feature_lengths=None)
+    batches = list(prompt_batches(examples, layout, batch_size=2))
+    assert [batch.num_examples for batch in batches] == [2, 1]
+    rows = np.concatenate([batch.features[name] for batch in batches])
+    assert rows.shape == (4, 11)
+    assert [task.decode(row) for row in rows] == ["first", "second one", "third", ""]
+    assert rows[3].tolist() == [1] + [0] * 10
+
+
+def test_a_mixture_is_evaluated_task_by_task():
+    """Names sorted, as SeqIO lists them."""
+    names = [task.name for task in evaluation_tasks("two_to_one", split="train")]
+    assert names == ["more_numbers", "numbers"]
+
+
+def test_a_task_without_inputs_has_no_prompts():
+    """An unconditional LM cannot be asked anything."""
+    (lines,) = evaluation_tasks("lines", split="train")
+    examples = lines.examples(split="train", task_feature_lengths=None, num_examples=1)
+    with pytest.raises(ValueError, match="has only targets"):
+        next(prompt_batches(examples, Layout.LM, batch_size=1))
