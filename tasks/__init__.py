@@ -1,0 +1,1 @@
+"""SeqIO tasks and mixtures; import the module of a benchmark to register it."""
