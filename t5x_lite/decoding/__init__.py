@@ -1,0 +1,1 @@
+"""Next-token logits to sequences; knows no model."""
