@@ -1,0 +1,1 @@
+"""Orbax checkpoints, and the formats of others."""

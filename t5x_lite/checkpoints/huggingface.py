@@ -1,0 +1,212 @@
+"""Hugging Face's T5 directories (config.json, model.safetensors, spiece.model), read and written.
+
+Neither torch nor transformers is needed. The model says which tensors there must be: a file in
+which one is missing, left over or misshapen is refused, with all their names at once, before any
+is read. Reading is lazy, so memory holds the parameters and not also the file.
+"""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import ml_dtypes  # noqa: F401  (safetensors asks NumPy for "bfloat16", a name registered here)
+import numpy as np
+import safetensors
+import safetensors.numpy
+from etils import epath
+
+from t5x_lite.checkpoints import huggingface_config, remap
+from t5x_lite.checkpoints.huggingface_names import (
+    EMBEDDING,
+    EMBEDDING_COPIES,
+    HEAD,
+    UNUSED,
+    huggingface_name,
+    is_transposed,
+)
+from t5x_lite.model import transformer
+from t5x_lite.model.config import ModelConfig
+
+_CONFIG = "config.json"
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_VOCABULARY = "spiece.model"
+_FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+def is_huggingface_directory(directory: epath.PathLike) -> bool:
+    """Whether this is a model in Hugging Face's layout, not a checkpoint of ours."""
+    return (epath.Path(directory) / _CONFIG).is_file()
+
+
+def vocabulary_path(directory: epath.PathLike) -> epath.Path | None:
+    """The SentencePiece model in the directory; ByT5 has none, its vocabulary is the bytes."""
+    path = epath.Path(directory) / _VOCABULARY
+    return path if path.is_file() else None
+
+
+def read_config(directory: epath.PathLike) -> ModelConfig:
+    """The model of config.json; who ties the head may show only in the names of the tensors."""
+    with _open(epath.Path(directory)) as stored:
+        return _config(epath.Path(directory), stored)
+
+
+def load(directory: epath.PathLike) -> tuple[ModelConfig, dict]:
+    """The model and its parameters: NumPy float32, layers stacked."""
+    directory = epath.Path(directory)
+    with _open(directory) as stored:
+        config = _config(directory, stored)
+        wanted = _wanted(config)
+        copies = EMBEDDING_COPIES + ((HEAD,) if config.logits_via_embedding else ())
+        tensors = _with_embedding(stored, copies)
+        _check(directory, wanted, tensors, copies)
+        parameters = jax.tree_util.tree_map_with_path(
+            lambda path, _: _Leaf(
+                tensors[huggingface_name(_keys(path))], is_transposed(_keys(path))
+            ),
+            wanted,
+        )
+        return config, jax.tree.map(np.asarray, remap.stack_layers(parameters))
+
+
+def save(directory: epath.PathLike, config: ModelConfig, parameters: Mapping) -> None:
+    """Writes what `load` reads back bit for bit and transformers reads as well."""
+    directory = epath.Path(directory)
+    values = huggingface_config.to_values(config)
+    leaves = jax.tree_util.tree_leaves_with_path(remap.unstack_layers(parameters))
+    tensors = {
+        huggingface_name(_keys(path)): np.ascontiguousarray(
+            np.asarray(leaf).T if is_transposed(_keys(path)) else leaf
+        )
+        for path, leaf in leaves
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / _CONFIG).write_text(json.dumps(values, indent=2) + "\n")
+    # transformers refuses a file that does not say which framework wrote its layout.
+    (directory / _WEIGHTS).write_bytes(safetensors.numpy.save(tensors, metadata={"format": "pt"}))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """A tensor still in its file."""
+
+    file: safetensors.safe_open
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.file.get_slice(self.name).get_shape())
+
+    @property
+    def dtype(self) -> str:
+        return self.file.get_slice(self.name).get_dtype()
+
+    def read(self) -> np.ndarray:
+        return self.file.get_tensor(self.name).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Leaf:
+    """A parameter that is read, upcast and turned when NumPy first asks for it."""
+
+    stored: _Stored
+    transposed: bool
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.stored.read()
+        return np.ascontiguousarray(array.T) if self.transposed else array
+
+
+@contextlib.contextmanager
+def _open(directory: epath.Path) -> Iterator[dict[str, _Stored]]:
+    """Every tensor of a whole or sharded file, by name."""
+    if (directory / _INDEX).is_file():
+        index = json.loads((directory / _INDEX).read_text())
+        names = sorted(set(index["weight_map"].values()))
+    else:
+        names = [_WEIGHTS]
+    if absent := [name for name in names if not (directory / name).is_file()]:
+        raise FileNotFoundError(
+            f"{directory} lacks {', '.join(absent)}. Weights are read from safetensors only; a "
+            "pytorch_model.bin is turned into them by transformers: "
+            "T5ForConditionalGeneration.from_pretrained(old).save_pretrained(new)."
+        )
+    with contextlib.ExitStack() as stack:
+        files = [
+            stack.enter_context(safetensors.safe_open(local, framework="np"))
+            for local in (stack.enter_context(_local(directory / name)) for name in names)
+        ]
+        yield {name: _Stored(file, name) for file in files for name in file.keys()}
+
+
+@contextlib.contextmanager
+def _local(path: epath.Path) -> Iterator[pathlib.Path]:
+    """The file itself, or a copy of one in a bucket: safetensors maps local files only."""
+    if "://" not in os.fspath(path):
+        yield pathlib.Path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder) / path.name
+        path.copy(copy)
+        yield copy
+
+
+def _config(directory: epath.Path, stored: Mapping[str, _Stored]) -> ModelConfig:
+    return huggingface_config.from_values(json.loads((directory / _CONFIG).read_text()), stored)
+
+
+def _wanted(config: ModelConfig) -> dict:
+    """The shapes the model needs, layers one by one."""
+    return jax.eval_shape(remap.unstack_layers, transformer.abstract_parameters(config))
+
+
+def _with_embedding(stored: Mapping[str, _Stored], copies: tuple[str, ...]) -> dict[str, _Stored]:
+    """Some exports kept the embedding only under the name of a copy."""
+    found = next((stored[name] for name in (EMBEDDING, *copies) if name in stored), None)
+    return {**stored, EMBEDDING: found} if found else dict(stored)
+
+
+def _check(
+    directory: epath.Path, wanted: dict, tensors: Mapping[str, _Stored], copies: tuple[str, ...]
+) -> None:
+    shapes = {
+        huggingface_name(_keys(path)): leaf.shape[::-1]
+        if is_transposed(_keys(path))
+        else leaf.shape
+        for path, leaf in jax.tree_util.tree_leaves_with_path(wanted)
+    }
+    wrong = [
+        f"missing: {name}, needed {shapes[name]}" for name in sorted(shapes.keys() - tensors.keys())
+    ]
+    for name in sorted(tensors.keys() - shapes.keys() - {*copies, UNUSED}):
+        wrong.append(f"left over: {name}, found {tensors[name].shape}")
+    for name in sorted(shapes.keys() & tensors.keys()):
+        if tensors[name].shape != shapes[name]:
+            wrong.append(f"shape: {name}, needed {shapes[name]}, found {tensors[name].shape}")
+        elif tensors[name].dtype not in _FLOATS:
+            wrong.append(f"type: {name}, needed one of {_FLOATS}, found {tensors[name].dtype}")
+    for name in copies:
+        if not wrong and name in tensors and not _same(tensors[name], tensors[EMBEDDING]):
+            wrong.append(
+                f"not a copy: {name} differs from {tensors[EMBEDDING].name}, which {_CONFIG} says "
+                "it repeats; if the head has weights of its own, set tie_word_embeddings to false"
+            )
+    if wrong:
+        raise ValueError(f"{directory} does not hold the T5 of its {_CONFIG}:\n" + "\n".join(wrong))
+    if UNUSED in tensors:
+        logging.getLogger(__name__).warning("Not used, because no T5 uses it: %s.", UNUSED)
+
+
+def _same(one: _Stored, other: _Stored) -> bool:
+    return one.shape == other.shape and np.array_equal(one.read(), other.read())
+
+
+def _keys(path: tuple[jax.tree_util.DictKey, ...]) -> tuple[str, ...]:
+    return tuple(key.key for key in path)
