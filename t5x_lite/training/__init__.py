@@ -1,0 +1,1 @@
+"""The training job: state, step, loop, hooks, writers."""

@@ -1,0 +1,46 @@
+"""A training job as one frozen value (no JAX)."""
+
+import dataclasses
+
+from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
+from t5x_lite.data.config import DatasetConfig
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ScheduleConfig
+from t5x_lite.partitioning.config import PartitioningConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything `t5x_lite train` needs; gin/recipes/train.gin fills it from the usual macros.
+
+    `train_steps` counts from zero, also when `restore.path` brings a step along;
+    `train_steps_relative` counts from the step restored there and excludes `train_steps`.
+    `eval_steps` batches of `eval_dataset` are scored every `eval_period` steps.
+    """
+
+    model_dir: str
+    model: ModelConfig
+    dataset: DatasetConfig
+    eval_dataset: DatasetConfig | None = None
+    optimizer: AdafactorConfig | AdamWConfig
+    learning_rate: ScheduleConfig
+    loss: LossConfig
+    partitioning: PartitioningConfig
+    checkpoints: SaveCheckpointConfig
+    restore: RestoreCheckpointConfig
+    train_steps: int | None = None
+    train_steps_relative: int | None = None
+    eval_period: int = 1000
+    eval_steps: int = 20
+    log_period: int = 10
+    random_seed: int = 0
+    compilation_cache: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.train_steps is None) == (self.train_steps_relative is None):
+            raise ValueError(
+                f"train_steps={self.train_steps} and train_steps_relative="
+                f"{self.train_steps_relative}: give exactly one, --gin.TRAIN_STEPS=... (counted "
+                "from zero) or --gin.TRAIN_STEPS_RELATIVE=... (counted from the restored step)."
+            )

@@ -1,0 +1,157 @@
+"""What happens beside training: logging, evaluation, checkpoints; each is asked at every step."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from etils import epath
+from jaxtyping import Array
+
+from t5x_lite.checkpoints.manager import Checkpoints
+from t5x_lite.training import metrics as metrics_lib
+from t5x_lite.training.progress import Progress, say
+from t5x_lite.training.state import TrainState
+from t5x_lite.training.writers import ScalarWriter
+
+# A first loss that differs from ln(vocabulary) by more than this factor means broken weights: an
+# untied head initialized like an embedding starts at ten times the right loss.
+_FIRST_LOSS_FACTOR = 2.0
+
+
+@runtime_checkable
+class Hook(Protocol):
+    """Asked after each step; `metrics` are sums that still live on the devices."""
+
+    def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        """Does its work if this is a step for it."""
+
+    def close(self) -> None:
+        """Finishes what is under way; called also when the run fails."""
+
+
+class Log:
+    """Scalars to the writer and the progress line every `period` steps."""
+
+    def __init__(
+        self,
+        writer: ScalarWriter | None,
+        *,
+        period: int,
+        first_step: int,
+        last_step: int,
+        learning_rate: Callable[[int], Array],
+    ):
+        self._writer, self._period, self._last_step = writer, period, last_step
+        self._learning_rate = learning_rate
+        self._progress = Progress(first_step=first_step, last_step=last_step)
+        self._pending: list[Mapping[str, Array]] = []
+        self._started = self._since = time.monotonic()
+
+    def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        """Fetches the sums of the steps since the last report."""
+        self._pending.append(metrics)
+        if step % self._period and step != self._last_step:
+            return
+        sums = metrics_lib.add(self._pending)
+        now = time.monotonic()
+        scalars = metrics_lib.summarize(sums)
+        scalars |= metrics_lib.speed(sums, now - self._since, jax.device_count())
+        # The rate of the update just made: schedules count the steps done before it.
+        rate = float(self._learning_rate(step - 1))
+        scalars |= {"learning_rate": rate, "learning_rate/current": rate}
+        scalars["timing/uptime"] = now - self._started
+        if self._writer is not None:
+            self._writer.write(step, scalars)
+        self._progress.update(step, scalars)
+        self._pending, self._since = [], now
+
+    def close(self) -> None:
+        """Ends the progress line and writes what is buffered."""
+        self._progress.close()
+        if self._writer is not None:
+            self._writer.close()
+
+
+class Evaluate:
+    """Teacher-forced loss on held-out batches of each task, every `period` steps."""
+
+    def __init__(
+        self,
+        batches: Mapping[str, Callable[[], Iterable[Mapping[str, np.ndarray]]]],
+        eval_step: Callable[[Any, Mapping[str, Array]], Mapping[str, Array]],
+        *,
+        place: Callable[[Mapping[str, np.ndarray]], Mapping[str, Array]],
+        writers: Mapping[str, ScalarWriter],
+        period: int,
+        last_step: int,
+    ):
+        self._batches, self._eval_step, self._place = batches, eval_step, place
+        self._writers, self._period, self._last_step = writers, period, last_step
+
+    def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        """Scores every task's batches."""
+        if step % self._period and step != self._last_step:
+            return
+        for task, batches in self._batches.items():
+            sums = [self._eval_step(state.parameters, self._place(batch)) for batch in batches()]
+            scalars = metrics_lib.summarize(metrics_lib.add(sums))
+            if task in self._writers:
+                self._writers[task].write(step, scalars)
+            say(
+                f"step {step}  {task}: held-out loss {scalars['loss_per_token']:.4f}  "
+                f"accuracy {scalars['accuracy']:.4f}"
+            )
+
+    def close(self) -> None:
+        """Writes what is buffered."""
+        for writer in self._writers.values():
+            writer.close()
+
+
+class Checkpoint:
+    """A checkpoint every `period` steps and at the end."""
+
+    def __init__(self, checkpoints: Checkpoints, *, last_step: int, operative_config: str):
+        self._checkpoints, self._last_step = checkpoints, last_step
+        self._operative_config = operative_config
+
+    def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        """Starts to save; the devices go on as soon as the state is copied to the host."""
+        if step % self._checkpoints.period == 0 or step == self._last_step:
+            self._checkpoints.save(step, state, operative_config=self._operative_config)
+
+    def close(self) -> None:
+        """Waits for the last save."""
+        self._checkpoints.close()
+
+
+class FirstLoss:
+    """Compares a fresh model's first loss with ln(vocabulary), what knowing nothing costs."""
+
+    def __init__(self, vocab_size: int):
+        self._expected = math.log(vocab_size)
+
+    def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        """Speaks at step 1, whose loss was taken at step 0."""
+        if step != 1:
+            return
+        sums = metrics_lib.add([metrics])
+        loss = sums["cross_entropy_sum"] / max(sums["weight_sum"], 1.0)
+        say(f"loss at step 0: {loss:.3f}, ln(vocabulary) = {self._expected:.3f}")
+        if not self._expected / _FIRST_LOSS_FACTOR <= loss <= self._expected * _FIRST_LOSS_FACTOR:
+            say(
+                f"WARNING: the first loss is more than {_FIRST_LOSS_FACTOR:g}x off ln(vocabulary): "
+                "look at the initialization, at logits_via_embedding and scale_logits, and at the "
+                "targets (t5x_lite inspect shows them)."
+            )
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+def make_writer(directory: epath.Path) -> ScalarWriter | None:
+    """A writer on the first process; the others have nothing to say."""
+    return ScalarWriter(directory) if jax.process_index() == 0 else None

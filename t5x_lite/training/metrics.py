@@ -1,0 +1,78 @@
+"""Sums that a step returns -> the scalars of USERS' dashboards (T5X's tags)."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+
+_FRACTIONS = {
+    "encoder": "encoder_input_tokens",
+    "decoder": "decoder_target_tokens",
+}
+
+
+def add(metrics: Sequence[Mapping[str, jax.Array]]) -> dict[str, float]:
+    """Sums of several steps, fetched from the devices in one go."""
+    fetched = jax.device_get(list(metrics))
+    return {name: float(np.sum([step[name] for step in fetched])) for name in fetched[0]}
+
+
+def summarize(sums: Mapping[str, float]) -> dict[str, float]:
+    """Scalars under T5X's tags; `loss_per_token` is the headline.
+
+    `loss` is what was optimized, the mean over the steps summed; it is per token under our default
+    normalization and whatever LOSS_NORMALIZING_FACTOR makes of it otherwise.
+    """
+    steps, weight = sums["steps"], max(sums["weight_sum"], 1.0)
+    scalars = {
+        "loss_per_token": sums["loss_sum"] / weight,
+        "loss": sums["loss"] / steps,
+        "cross_ent_loss": sums["cross_entropy_sum"] / steps,
+        "z_loss": sums["z_loss_sum"] / steps,
+        "accuracy": sums["correct_sum"] / weight,
+        "perplexity": math.exp(min(sums["cross_entropy_sum"] / weight, 700.0)),
+        "loss_per_nonpadding_target_token": sums["loss_sum"] / weight,
+    }
+    targets = sums.get("positions/decoder_target_tokens", 0.0)
+    if targets:
+        scalars["loss_per_all_target_tokens"] = sums["loss_sum"] / targets
+        scalars["cross_ent_loss_per_all_target_tokens"] = sums["cross_entropy_sum"] / targets
+        scalars["z_loss_per_all_target_tokens"] = sums["z_loss_sum"] / targets
+    return scalars | _non_padding(sums)
+
+
+def _non_padding(sums: Mapping[str, float]) -> dict[str, float]:
+    present = {
+        name: feature for name, feature in _FRACTIONS.items() if f"positions/{feature}" in sums
+    }
+    fractions = {
+        f"non_padding_fraction/{name}": sums[f"tokens/{feature}"] / sums[f"positions/{feature}"]
+        for name, feature in present.items()
+    }
+    positions = sum(sums[f"positions/{feature}"] for feature in present.values())
+    if positions:
+        fractions["non_padding_fraction/overall"] = real_tokens(sums) / positions
+    return fractions
+
+
+def real_tokens(sums: Mapping[str, float]) -> float:
+    """Tokens read and written, padding not counted."""
+    return sum(sums.get(f"tokens/{feature}", 0.0) for feature in _FRACTIONS.values())
+
+
+def speed(sums: Mapping[str, float], seconds: float, devices: int) -> dict[str, float]:
+    """The timing/ scalars of the steps summed. As in T5X target_tokens_per_second counts padding;
+    real_tokens_per_second, inputs included, does not.
+    """
+    rows, targets = sums["rows"], sums.get("positions/decoder_target_tokens", 0.0)
+    return {
+        "timing/seconds": seconds,
+        "timing/seqs": rows,
+        "timing/steps_per_second": sums["steps"] / seconds,
+        "timing/seqs_per_second": rows / seconds,
+        "timing/seqs_per_second_per_core": rows / seconds / devices,
+        "timing/target_tokens_per_second": targets / seconds,
+        "timing/target_tokens_per_second_per_core": targets / seconds / devices,
+        "timing/real_tokens_per_second": real_tokens(sums) / seconds,
+    }

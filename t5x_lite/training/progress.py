@@ -1,0 +1,63 @@
+"""What a person sees of a run: one live line in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+
+import jax
+from rich import console as rich_console
+from rich import progress as rich_progress
+
+# Outside a terminal a line is a log entry: enough to see that the job lives, not every report.
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def say(text: str) -> None:
+    """Prints on the first process only, so that a pod speaks with one voice."""
+    if jax.process_index() == 0:
+        print(text, flush=True)
+
+
+class Progress:
+    """Steps, speed, loss and time left of a run of `last_step` steps."""
+
+    def __init__(self, *, first_step: int, last_step: int, label: str = "train"):
+        self._first, self._last, self._label = first_step, last_step, label
+        self._started = self._printed = time.monotonic()
+        self._bar: rich_progress.Progress | None = None
+        terminal = rich_console.Console()
+        if terminal.is_terminal and jax.process_index() == 0:
+            self._bar = rich_progress.Progress(
+                rich_progress.TextColumn("{task.description}"),
+                rich_progress.BarColumn(),
+                rich_progress.MofNCompleteColumn(),
+                rich_progress.TextColumn("{task.fields[values]}"),
+                rich_progress.TextColumn("ETA"),
+                rich_progress.TimeRemainingColumn(),
+                console=terminal,
+            )
+            self._task = self._bar.add_task(label, total=last_step, completed=first_step, values="")
+            self._bar.start()
+
+    def update(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Shows the newest scalars."""
+        values = (
+            f"loss {scalars['loss_per_token']:.3f}  "
+            f"accuracy {scalars['accuracy']:.3f}  "
+            f"{scalars['timing/steps_per_second']:.2f} steps/s  "
+            f"{scalars['timing/real_tokens_per_second']:,.0f} tokens/s"
+        )
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, values=values)
+            return
+        now = time.monotonic()
+        if now - self._printed < _SECONDS_BETWEEN_LINES and step != self._last:
+            return
+        self._printed = now
+        rate = (step - self._first) / (now - self._started)
+        left = int((self._last - step) / rate) if rate else 0
+        say(f"{self._label} {step}/{self._last}  {values}  ETA {left // 60}:{left % 60:02d}")
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,237 @@
+"""Jobs from the command line to their files, in one process on 8 simulated devices."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from t5x_lite import cli
+from t5x_lite.checkpoints import manager
+
+MODEL = ["--gin_file=models/t5_1_0/tiny.gin", "--gin.VOCAB_SIZE=384", "--gin.NUM_PARTITIONS=2"]
+TASK = ["--module_import=toy_tasks", "--gin.MIXTURE_OR_TASK_NAME=toy_copy"]
+LENGTHS = "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 16}"
+TRAIN = [
+    "train",
+    *MODEL,
+    "--gin_file=recipes/pretrain.gin",
+    *TASK,
+    LENGTHS,
+    "--gin.BATCH_SIZE=8",
+    "--gin.LEARNING_RATE_FACTORS=constant",
+    "--gin.LEARNING_RATE=0.03",
+    "--gin.COMPILATION_CACHE=False",
+    "--gin.EVAL_PERIOD=1000",
+    "--gin.EVAL_STEPS=2",
+    "--gin.LOG_PERIOD=2",
+]
+
+
+@pytest.fixture(autouse=True)
+def beside_the_tasks(monkeypatch):
+    """--module_import finds toy_tasks from the working directory, as users' modules are."""
+    monkeypatch.chdir(pathlib.Path(__file__).parent)
+
+
+def run(*words) -> None:
+    """A command that must succeed."""
+    assert cli.main([str(word) for word in words]) == 0
+
+
+def lines(path) -> list[dict]:
+    """JSON lines."""
+    return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "architecture", ["encoder_decoder", "shared", "half_depth", "lm", "prefix_lm"]
+)
+def test_every_architecture_trains_through_the_same_command(architecture, tmp_path):
+    """One gin file more; the held-out loss of a task that any of them can learn falls."""
+    run(
+        *TRAIN,
+        f"--gin_file=models/architectures/{architecture}.gin",
+        f"--gin.MODEL_DIR={tmp_path}",
+        "--gin.TRAIN_STEPS=30",
+        "--gin.EVAL_PERIOD=15",
+    )
+    losses = [
+        line["loss_per_token"] for line in lines(tmp_path / "training_eval/toy_copy/metrics.jsonl")
+    ]
+    first = lines(tmp_path / "train/metrics.jsonl")[0]["loss_per_token"]
+    assert losses[1] < losses[0] < first, "the loss did not fall"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model directory of eight steps, with a checkpoint at four."""
+    directory = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(pathlib.Path(__file__).parent)
+        run(
+            *TRAIN,
+            f"--gin.MODEL_DIR={directory}",
+            "--gin.TRAIN_STEPS=8",
+            "--gin.CHECKPOINT_PERIOD=4",
+            "--gin.MIXTURE_OR_TASK_NAME=toy_both",
+        )
+    return directory
+
+
+def test_a_model_directory_holds_what_users_look_for(trained):
+    """T5X's layout, tags included."""
+    assert {path.name for path in trained.iterdir()} >= {
+        "checkpoint_4",
+        "checkpoint_8",
+        "config.gin",
+        "model-info.txt",
+        "train",
+        "training_eval",
+    }
+    assert list((trained / "train").glob("events.*"))
+    assert {path.name for path in (trained / "training_eval").iterdir()} == {
+        "toy_copy",
+        "toy_double",
+    }
+    newest = lines(trained / "train/metrics.jsonl")[-1]
+    assert newest["step"] == 8
+    assert newest.keys() >= {
+        "loss",
+        "loss_per_token",
+        "accuracy",
+        "learning_rate",
+        "timing/steps_per_second",
+        "timing/target_tokens_per_second",
+        "non_padding_fraction/overall",
+    }
+    assert "token_embedder/embedding" in (trained / "model-info.txt").read_text()
+
+
+def parameters_of(directory):
+    """The newest checkpoint's parameters, as NumPy arrays."""
+    checkpoint = manager.find(directory)
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    from t5x_lite import config
+    from t5x_lite.model import transformer
+    from t5x_lite.training.config import TrainConfig
+
+    resolved = config.resolve(TrainConfig, [str(directory / "config.gin")])
+    abstract = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        transformer.abstract_parameters(resolved.config.model),
+    )
+    return jax.device_get(manager.restore(checkpoint, {"parameters": abstract})["parameters"])
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(trained, tmp_path):
+    """Four steps, then the same command again with eight: bit for bit the run of eight, because
+    batches and dropout are functions of the seed and the step.
+    """
+    for steps in (4, 8):
+        run(
+            *TRAIN,
+            f"--gin.MODEL_DIR={tmp_path}",
+            f"--gin.TRAIN_STEPS={steps}",
+            "--gin.CHECKPOINT_PERIOD=4",
+            "--gin.MIXTURE_OR_TASK_NAME=toy_both",
+        )
+    jax.tree.map(np.testing.assert_array_equal, parameters_of(tmp_path), parameters_of(trained))
+
+
+def test_a_finished_run_that_is_started_again_says_so(trained, capsys):
+    """Rather than doing nothing, or everything again."""
+    words = [*TRAIN, f"--gin.MODEL_DIR={trained}", "--gin.TRAIN_STEPS=8"]
+    assert cli.main(words) == 2
+    assert "would train no step" in capsys.readouterr().err
+
+
+def test_evaluation_scores_every_example_once_whatever_the_batch(trained, tmp_path, capsys):
+    """29 held-out words in batches of 8: the last batch is filled, and the filling not scored."""
+    run(
+        "eval",
+        *MODEL,
+        "--gin_file=recipes/eval.gin",
+        *TASK,
+        "--gin.MIXTURE_OR_TASK_NAME=toy_both",
+        f"--gin.CHECKPOINT_PATH={trained}",
+        f"--gin.EVAL_OUTPUT_DIR={tmp_path}",
+        "--gin.SPLIT=validation",
+        "--gin.BATCH_SIZE=8",
+        "--gin.MAX_DECODE_LENGTH=12",
+        "--gin.COMPILATION_CACHE=False",
+    )
+    written = lines(tmp_path / "inference_eval/toy_double-000008.jsonl")
+    inputs = [line["input"]["inputs_pretokenized"] for line in written]
+    assert len(inputs) == len(set(inputs)) == 29
+    assert all(line["target"] == line["input"]["targets_pretokenized"] for line in written)
+    hits = sum(line["target"] == line["prediction"] for line in written)
+    scores = lines(tmp_path / "inference_eval/toy_double-metrics.jsonl")
+    assert scores == [{"step": 8, "accuracy": pytest.approx(100 * hits / 29)}]
+    assert "trivial baseline" in capsys.readouterr().out
+
+
+def test_the_copy_baseline_is_what_copying_the_input_scores(trained, tmp_path):
+    """On a task whose targets are its inputs, copying is perfect; a constant answer hits once."""
+    run(
+        "eval",
+        *MODEL,
+        "--gin_file=recipes/eval.gin",
+        *TASK,
+        f"--gin.CHECKPOINT_PATH={trained / 'checkpoint_4'}",
+        f"--gin.EVAL_OUTPUT_DIR={tmp_path}",
+        "--gin.SPLIT=validation",
+        "--gin.BATCH_SIZE=32",
+        "--gin.MAX_DECODE_LENGTH=5",
+        "--gin.COMPILATION_CACHE=False",
+    )
+    (baselines,) = lines(tmp_path / "inference_eval/toy_copy-baselines.json")
+    assert baselines["copy_input"] == {"accuracy": 100.0}
+    assert baselines["most_frequent_target"] == {"accuracy": pytest.approx(100 / 29)}
+    assert (tmp_path / "inference_eval/toy_copy-000004.jsonl").exists(), "named by the step"
+
+
+def test_inference_writes_the_lines_that_users_of_t5x_read(trained, tmp_path):
+    """The file name, its marker and the keys of USERS 3.6."""
+    run(
+        "infer",
+        *MODEL,
+        "--gin_file=recipes/infer.gin",
+        *TASK,
+        f"--gin.CHECKPOINT_PATH={trained}",
+        f"--gin.INFER_OUTPUT_DIR={tmp_path}",
+        "--gin.SPLIT=validation",
+        "--gin.BATCH_SIZE=8",
+        "--gin.MAX_DECODE_LENGTH=6",
+        "--gin.NUM_EXAMPLES=9",
+        "--gin.COMPILATION_CACHE=False",
+        LENGTHS,
+    )
+    path = tmp_path / "toy_copy-predict.jsonl-00000-of-00001"
+    written = lines(path)
+    assert len(written) == 9
+    assert written[0].keys() == {"inputs", "prediction"}
+    assert written[0]["inputs"].keys() == {"inputs_pretokenized", "targets_pretokenized"}
+    assert pathlib.Path(f"{path}.COMPLETED").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("--gin.MIXTURE_OR_TASK_NAME=toy_cpoy", "toy_copy"),
+        ("--gin.BATCH_SIZE=6", "8"),
+        ("--gin.VOCAB_SIZE=128", "259"),
+        ("--gin.NUM_PARTITIONS=8", "2 heads|heads"),
+    ],
+)
+def test_a_mistake_is_one_message_before_anything_is_compiled(change, message, tmp_path, capsys):
+    """Exit code 2, and no model directory is left half made."""
+    model_dir = tmp_path / "run"
+    words = [*TRAIN, f"--gin.MODEL_DIR={model_dir}", "--gin.TRAIN_STEPS=2", change]
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("t5x_lite: error:")
+    assert any(part in error for part in message.split("|")), error
+    assert not (model_dir / "train").exists()

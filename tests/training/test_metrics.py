@@ -1,0 +1,66 @@
+"""From sums to the tags that users of T5X look for, by hand-computed cases."""
+
+import math
+
+import jax.numpy as jnp
+import pytest
+
+from t5x_lite.training import metrics
+
+STEP = {
+    "steps": 1.0,
+    "rows": 4.0,
+    "loss": 2.0,
+    "loss_sum": 21.0,
+    "cross_entropy_sum": 20.0,
+    "z_loss_sum": 1.0,
+    "correct_sum": 5.0,
+    "weight_sum": 10.0,
+    "positions/encoder_input_tokens": 40.0,
+    "tokens/encoder_input_tokens": 30.0,
+    "positions/decoder_target_tokens": 20.0,
+    "tokens/decoder_target_tokens": 10.0,
+}
+
+
+def two_steps():
+    """The sums of two equal steps, added on the host."""
+    step = {name: jnp.float32(value) for name, value in STEP.items()}
+    return metrics.add([step, step])
+
+
+def test_scalars_are_per_token_and_do_not_depend_on_the_number_of_steps():
+    """All but the per-step sums are means."""
+    scalars = metrics.summarize(two_steps())
+    assert scalars["loss_per_token"] == pytest.approx(2.1)
+    assert scalars["loss"] == pytest.approx(2.0)
+    assert scalars["cross_ent_loss"] == pytest.approx(20.0)
+    assert scalars["z_loss"] == pytest.approx(1.0)
+    assert scalars["accuracy"] == pytest.approx(0.5)
+    assert scalars["perplexity"] == pytest.approx(math.exp(2.0))
+    assert scalars["loss_per_all_target_tokens"] == pytest.approx(42 / 40)
+
+
+def test_padding_is_reported_for_each_side_and_together():
+    """The shares of positions that hold a token."""
+    scalars = metrics.summarize(two_steps())
+    assert scalars["non_padding_fraction/encoder"] == pytest.approx(0.75)
+    assert scalars["non_padding_fraction/decoder"] == pytest.approx(0.5)
+    assert scalars["non_padding_fraction/overall"] == pytest.approx(40 / 60)
+
+
+def test_speeds_keep_t5x_meaning_and_add_real_tokens():
+    """target_tokens_per_second counts padding, as users know it; ours beside it does not."""
+    scalars = metrics.speed(two_steps(), seconds=2.0, devices=4)
+    assert scalars["timing/steps_per_second"] == pytest.approx(1.0)
+    assert scalars["timing/target_tokens_per_second"] == pytest.approx(20.0)
+    assert scalars["timing/target_tokens_per_second_per_core"] == pytest.approx(5.0)
+    assert scalars["timing/real_tokens_per_second"] == pytest.approx(40.0)
+
+
+def test_a_model_without_an_encoder_has_no_encoder_share():
+    """Language models have one sequence."""
+    sums = {name: value for name, value in STEP.items() if "encoder_input" not in name}
+    scalars = metrics.summarize(sums)
+    assert "non_padding_fraction/encoder" not in scalars
+    assert scalars["non_padding_fraction/overall"] == pytest.approx(0.5)
