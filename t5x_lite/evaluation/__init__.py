@@ -1,0 +1,1 @@
+"""Task to predictions to metrics to report."""

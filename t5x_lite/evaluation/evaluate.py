@@ -1,0 +1,156 @@
+"""The evaluation job: every example of each task once, decoded, scored, written down."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+
+import jax
+from etils import epath
+from rich import console as rich_console
+from rich import table as rich_table
+
+from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks
+from t5x_lite.evaluation.config import EvalConfig
+from t5x_lite.inference.predictor import make_predictor
+from t5x_lite.training.progress import say
+from t5x_lite.training.writers import ScalarWriter, append_line, write_lines
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Scores of one task beside what needs no model: copying the input, one constant answer."""
+
+    task: str
+    step: int
+    num_examples: int
+    scores: dict[str, float]
+    copy: dict[str, float]
+    constant: dict[str, float]
+
+    def baseline(self, metric: str) -> float:
+        """The better of the two trivial baselines."""
+        return max(self.copy[metric], self.constant[metric])
+
+
+def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
+    """Scores each task of a mixture on its own; writes, under EVAL_OUTPUT_DIR/inference_eval,
+    <task>-<step>.jsonl (one line per example), <task>-metrics.jsonl, <task>-baselines.json and
+    TensorBoard events with the tags eval/<metric>.
+
+    Raises:
+        ValueError: no task of the mixture has a metric or an example in this split.
+    """
+    dataset, output = config.dataset, absolute(config.output_dir)
+    tasks = evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
+    scored = [task for task in tasks if task.has_metrics]
+    if not scored:
+        raise ValueError(
+            f"nothing to evaluate: no task of {dataset.mixture_or_task_name!r} with the split "
+            f"{dataset.split!r} has metric_fns (found {[task.name for task in tasks]}); register "
+            "the task with metric_fns=[...], or write predictions with `t5x_lite infer`."
+        )
+    predictor = make_predictor(
+        checkpoint_path=config.checkpoint_path,
+        output_dir=config.output_dir,
+        model=config.model,
+        dataset=dataset,
+        decoding=config.decoding,
+        partitioning=config.partitioning,
+        use_compilation_cache=config.compilation_cache,
+    )
+    results = []
+    for task in scored:
+        examples = task.examples(
+            split=dataset.split,
+            task_feature_lengths=dataset.task_feature_lengths,
+            num_examples=config.num_examples,
+            use_cached=dataset.use_cached,
+            seed=dataset.seed,
+        )
+        ids = predictor.predict(
+            examples,
+            batch_size=dataset.batch_size,
+            length=(dataset.task_feature_lengths or {}).get("inputs"),
+            label=f"eval {task.name}",
+        )
+        texts = [task.decode(row) for row in ids]
+        result = _score(task, examples, texts, predictor.step)
+        results.append(result)
+        if jax.process_index() == 0:
+            _write(output / "inference_eval", task, examples, texts, result)
+    if jax.process_index() == 0:
+        (output / "eval_config.gin").write_text(operative_config)
+        rich_console.Console().print(make_table(results))
+        say(f"written to {output / 'inference_eval'}")
+    return results
+
+
+def make_table(results: Sequence[Result]) -> rich_table.Table:
+    """Task, metric, score, trivial baseline."""
+    table = rich_table.Table(title="evaluation")
+    for name in ("task", "metric", "score", "trivial baseline", "examples"):
+        table.add_column(name, justify="left" if name in ("task", "metric") else "right")
+    for result in results:
+        for metric, score in result.scores.items():
+            table.add_row(
+                result.task,
+                metric,
+                f"{score:.2f}",
+                f"{result.baseline(metric):.2f}",
+                str(result.num_examples),
+            )
+    return table
+
+
+def _score(
+    task: EvaluationTask, examples: Sequence[Example], texts: Sequence[str], step: int
+) -> Result:
+    targets = [task.target(example) for example in examples]
+
+    def scores_of(answers: Sequence[str]) -> dict[str, float]:
+        predictions = [
+            task.prediction(answer, example)
+            for answer, example in zip(answers, examples, strict=True)
+        ]
+        return task.score(targets, predictions)
+
+    # T5 writes "task prefix: text"; the copy baseline repeats the text.
+    copies = [example["inputs_pretokenized"].split(": ", 1)[-1] for example in examples]
+    answers = Counter(example["targets_pretokenized"] for example in examples)
+    constant = answers.most_common(1)[0][0]
+    return Result(
+        task=task.name,
+        step=step,
+        num_examples=len(examples),
+        scores=scores_of(texts),
+        copy=scores_of(copies),
+        constant=scores_of([constant] * len(examples)),
+    )
+
+
+def _write(
+    folder: epath.Path,
+    task: EvaluationTask,
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    result: Result,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {
+            "input": {name: value for name, value in example.items() if isinstance(value, str)},
+            "target": task.target(example),
+            "prediction": task.prediction(text, example),
+        }
+        for example, text in zip(examples, texts, strict=True)
+    ]
+    write_lines(folder / f"{task.name}-{result.step:06}.jsonl", lines)
+    append_line(folder / f"{task.name}-metrics.jsonl", {"step": result.step, **result.scores})
+    write_lines(
+        folder / f"{task.name}-baselines.json",
+        [{"copy_input": result.copy, "most_frequent_target": result.constant}],
+    )
+    writer = ScalarWriter(folder / task.name)
+    writer.write(result.step, {f"eval/{name}": value for name, value in result.scores.items()})
+    writer.close()

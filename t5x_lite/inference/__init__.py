@@ -1,0 +1,1 @@
+"""Model and decoder to text."""

@@ -1,0 +1,55 @@
+"""The inference job: predictions of a task as jsonl, in T5X's format."""
+
+import jax
+
+from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.data.examples import Example, evaluation_tasks
+from t5x_lite.inference.config import InferConfig
+from t5x_lite.inference.predictor import make_predictor
+from t5x_lite.training.progress import say
+from t5x_lite.training.writers import write_lines
+
+
+def infer(config: InferConfig, operative_config: str) -> None:
+    """Writes INFER_OUTPUT_DIR/<task>-predict.jsonl-00000-of-00001 for each task of a mixture; the
+    empty file <the same>.COMPLETED says that it is whole.
+    """
+    dataset, output = config.dataset, absolute(config.output_dir)
+    predictor = make_predictor(
+        checkpoint_path=config.checkpoint_path,
+        output_dir=config.output_dir,
+        model=config.model,
+        dataset=dataset,
+        decoding=config.decoding,
+        partitioning=config.partitioning,
+        use_compilation_cache=config.compilation_cache,
+    )
+    for task in evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split):
+        examples = task.examples(
+            split=dataset.split,
+            task_feature_lengths=dataset.task_feature_lengths,
+            num_examples=config.num_examples,
+            use_cached=dataset.use_cached,
+            seed=dataset.seed,
+        )
+        ids = predictor.predict(
+            examples,
+            batch_size=dataset.batch_size,
+            length=(dataset.task_feature_lengths or {}).get("inputs"),
+            label=f"infer {task.name}",
+        )
+        lines = [
+            {"inputs": _texts(example), "prediction": task.decode(row)}
+            for example, row in zip(examples, ids, strict=True)
+        ]
+        if jax.process_index() == 0:
+            output.mkdir(parents=True, exist_ok=True)
+            path = output / f"{task.name}-predict.jsonl-00000-of-00001"
+            write_lines(path, lines)
+            (output / f"{path.name}.COMPLETED").write_text("")
+            (output / "config.gin").write_text(operative_config)
+            say(f"{len(lines)} predictions in {path}")
+
+
+def _texts(example: Example) -> dict[str, str]:
+    return {name: value for name, value in example.items() if isinstance(value, str)}
