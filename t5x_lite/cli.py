@@ -1,0 +1,445 @@
+"""The command line: flags -> a checked configuration -> one function call.
+
+A new command is one `_add_...` function, listed in `_parser`, and the function it runs. Heavy
+imports stand inside those, so that `--help` and a mistake in a gin file show at once.
+"""
+
+import argparse
+import ast
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn, TypeVar
+
+from t5x_lite import config
+from t5x_lite.config.errors import did_you_mean
+from t5x_lite.data.config import DatasetConfig
+from t5x_lite.evaluation.config import EvalConfig
+from t5x_lite.inference.config import InferConfig
+from t5x_lite.training.config import TrainConfig
+
+Job = TypeVar("Job", bound=TrainConfig | EvalConfig | InferConfig)
+Commands = Mapping[str, argparse.ArgumentParser]
+
+_GIN = "--gin."
+
+
+class UsageError(ValueError):
+    """A command line that cannot be understood."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status: 0, or 2 for what the user can put right."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    show_traceback = "--traceback" in words
+    try:
+        arguments = _parse(words)
+        arguments.run(arguments)
+    except (ValueError, KeyError, RuntimeError, OSError) as error:
+        if show_traceback or not _is_for_the_user(error):
+            raise
+        print(f"t5x_lite: error: {_text(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Whether a message says it all: raised by our own code, or about a file.
+
+    Anything that comes from deeper down is a bug, ours or of a task, and needs its traceback; JAX
+    removes its own frames from one, and notes that it did.
+    """
+    if isinstance(error, OSError):
+        return True
+    frames = list(traceback.walk_tb(error.__traceback__))
+    raised_in = frames[-1][0].f_globals.get("__name__", "")
+    is_filtered = any("JAX" in note for note in getattr(error, "__notes__", ()))
+    return raised_in.partition(".")[0] == "t5x_lite" and not is_filtered
+
+
+def _text(error: Exception) -> str:
+    """The message; that of a KeyError without the quotes Python adds."""
+    if isinstance(error, KeyError) and len(error.args) == 1:
+        return str(error.args[0])
+    return str(error) or type(error).__name__
+
+
+# Parsing.
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for all other mistakes, in place of a page of usage."""
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser, commands = _parser()
+    # --gin.NAME=VALUE is --gin_bindings with a shorter name; the value tells which it was.
+    rewritten = [f"--gin_bindings={word}" if word.startswith(_GIN) else word for word in words]
+    arguments, unknown = parser.parse_known_args(rewritten)
+    if unknown:
+        known = commands[arguments.command]._option_string_actions
+        messages = []
+        for word in unknown:
+            flag = word.partition("=")[0]
+            hint = did_you_mean(flag, known)
+            if flag.startswith("--") and flag[2:].replace("_", "").isupper():
+                hint = f"; did you mean {_GIN}{word[2:]}?"
+            messages.append(f"{word}{hint}")
+        raise UsageError(f"t5x_lite {arguments.command} does not know {', '.join(messages)}")
+    arguments.words = words
+    return arguments
+
+
+def _parser() -> tuple[argparse.ArgumentParser, Commands]:
+    parser = _Parser(
+        prog="t5x_lite", description="Text-to-text transfer learning in JAX.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_job(commands, "train", _train, "train a model on a task or mixture")
+    _add_job(commands, "eval", _eval, "metrics of a checkpoint on each task of a mixture")
+    _add_job(commands, "infer", _infer, "text that a checkpoint generates for a task")
+    _add_inspect(commands)
+    _add_vocab(commands)
+    _add_report(commands)
+    for command in commands.choices.values():
+        command.add_argument("--traceback", action="store_true", help="show where an error arose")
+    return parser, commands.choices
+
+
+def _add_command(
+    commands: "argparse._SubParsersAction[_Parser]",
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    summary: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_data_flags(command: argparse.ArgumentParser) -> None:
+    data = command.add_argument_group("data")
+    data.add_argument(
+        "--module_import",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module that registers tasks, found from the working directory; repeatable",
+    )
+    data.add_argument("--tfds_data_dir", metavar="DIR", help="where TFDS keeps its data sets")
+    data.add_argument(
+        "--seqio_additional_cache_dirs",
+        type=_comma_list,
+        default=[],
+        metavar="DIR,DIR",
+        help="where cached tasks are",
+    )
+
+
+def _add_job(
+    commands: "argparse._SubParsersAction[_Parser]",
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    summary: str,
+) -> None:
+    command = _add_command(commands, name, run, summary)
+    recipe = "pretrain" if name == "train" else name
+    command.epilog = (
+        f"example:\n  t5x_lite {name} --gin_file=models/t5_1_1/small.gin "
+        f"--gin_file=recipes/{recipe}.gin --gin.MIXTURE_OR_TASK_NAME=my_task --dry_run"
+    )
+    gin = command.add_argument_group("configuration")
+    gin.add_argument(
+        "--gin_file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="repeatable; a later one overrides; those of t5x_lite are found by themselves",
+    )
+    gin.add_argument(
+        "--gin_bindings",
+        action="append",
+        default=[],
+        type=_override,
+        metavar="NAME=VALUE",
+        help="the same as --gin.NAME=VALUE: overrides all files, needs no quotes",
+    )
+    gin.add_argument(
+        "--gin_search_paths",
+        type=_comma_list,
+        default=["."],
+        metavar="DIR,DIR",
+        help="where gin files are looked for (default: the working directory)",
+    )
+    gin.add_argument(
+        "--dry_run", action="store_true", help="check and print the configuration, start nothing"
+    )
+    _add_data_flags(command)
+    devices = command.add_argument_group("devices and processes")
+    devices.add_argument("--cpu_devices", type=int, metavar="N", help="simulate N devices on CPU")
+    devices.add_argument("--coordinator_address", metavar="HOST:PORT")
+    devices.add_argument("--process_count", type=int, metavar="N")
+    devices.add_argument("--process_index", type=int, metavar="I")
+    devices.add_argument(
+        "--initialization_timeout",
+        type=float,
+        default=300,
+        metavar="SECONDS",
+        help="how long to wait for the other processes (default: 300)",
+    )
+    devices.add_argument(
+        "--multiprocess_gpu",
+        action="store_true",
+        help="as in T5X; here the three flags above are enough",
+    )
+    devices.add_argument("--logtostderr", action="store_true", help=argparse.SUPPRESS)
+
+
+def _override(text: str) -> tuple[str, str]:
+    """(flag as the user knows it, NAME=VALUE)."""
+    if text.startswith(_GIN):
+        if "=" not in text:
+            raise argparse.ArgumentTypeError(f"needed is {text}=VALUE, without a space")
+        return text.partition("=")[0], text.removeprefix(_GIN)
+    return "--gin_bindings", text
+
+
+def _comma_list(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+def _lengths(text: str) -> dict[str, int]:
+    """`inputs=64,targets=32`, or the mapping that gin wants."""
+    try:
+        if text.startswith("{"):
+            return {str(name): int(length) for name, length in ast.literal_eval(text).items()}
+        pairs = [part.split("=") for part in _comma_list(text)]
+        return {name: int(length) for name, length in pairs}
+    except (ValueError, SyntaxError):
+        message = f"needed is inputs=64,targets=32; given {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+# Jobs: train, eval, infer.
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    job = _start(TrainConfig, arguments, "t5x_lite.training.loop.train")
+    if job is not None:
+        from t5x_lite.training.loop import train
+
+        train(job.config, job.operative_config)
+
+
+def _eval(arguments: argparse.Namespace) -> None:
+    job = _start(EvalConfig, arguments, "t5x_lite.evaluation.evaluate.evaluate")
+    if job is not None:
+        from t5x_lite.evaluation.evaluate import evaluate
+
+        evaluate(job.config, job.operative_config)
+
+
+def _infer(arguments: argparse.Namespace) -> None:
+    job = _start(InferConfig, arguments, "t5x_lite.inference.infer.infer")
+    if job is not None:
+        from t5x_lite.inference.infer import infer
+
+        infer(job.config, job.operative_config)
+
+
+def _start(
+    root: type[Job], arguments: argparse.Namespace, function: str
+) -> config.Resolved[Job] | None:
+    """The checked configuration, all that it needs at hand; None if --dry_run only shows it."""
+    if not arguments.gin_file:
+        raise UsageError(
+            f"t5x_lite {arguments.command} needs a model and a recipe, such as "
+            "--gin_file=models/t5_1_1/small.gin and --gin_file=recipes/pretrain.gin"
+        )
+    resolved = config.resolve(
+        root,
+        arguments.gin_file,
+        overrides=arguments.gin_bindings,
+        search_paths=arguments.gin_search_paths,
+        imports=_flag_imports(arguments),
+    )
+    job = resolved.config
+    datasets = [job.dataset]
+    if isinstance(job, TrainConfig) and job.eval_dataset is not None:
+        datasets.append(job.eval_dataset)
+    modules = dict.fromkeys(each.module for each in datasets if each.module is not None)
+    imports = [config.named_by_flag(name, "MIXTURE_OR_TASK_MODULE") for name in modules]
+    _refuse_missing(imports)
+    if arguments.dry_run:
+        # What is printed is itself a gin file that gives this configuration.
+        words = shlex.join(["t5x_lite", *arguments.words]).replace("\n", " ")
+        print(f"# Complete: {words}")
+        print(f"# would call {function}.")
+        print(f"# Read, each overridden by the next: {', '.join(resolved.files)}")
+        print(resolved.operative_config, end="")
+        return None
+    if arguments.cpu_devices is not None:
+        from t5x_lite.partitioning.devices import simulate_cpu_devices
+
+        simulate_cpu_devices(arguments.cpu_devices)
+    _prepare_data(arguments, [*resolved.imports, *imports], job.dataset.vocabulary)
+    _check_datasets(job, datasets, process_count=arguments.process_count or 1)
+    _join_processes(arguments)
+    return resolved
+
+
+def _check_datasets(job: Job, datasets: Sequence[DatasetConfig], *, process_count: int) -> None:
+    """Unknown tasks, splits, lengths and vocabularies, before anything is compiled."""
+    from t5x_lite.data.checks import check_dataset
+    from t5x_lite.training.layout import layout_of
+
+    trains = isinstance(job, TrainConfig)
+    for dataset in datasets:
+        check_dataset(
+            dataset,
+            layout_of(job.model),
+            vocab_size=job.model.vocab_size,
+            process_count=process_count if trains else 1,
+            lengths_required=trains,
+        )
+
+
+def _join_processes(arguments: argparse.Namespace) -> None:
+    from t5x_lite.partitioning import processes
+
+    processes.initialize(
+        arguments.coordinator_address,
+        arguments.process_count,
+        arguments.process_index,
+        timeout_s=arguments.initialization_timeout,
+    )
+
+
+def _flag_imports(arguments: argparse.Namespace) -> list[config.Import]:
+    return [config.named_by_flag(name, "--module_import") for name in arguments.module_import]
+
+
+def _refuse_missing(imports: Sequence[config.Import]) -> None:
+    problems = config.missing_modules(imports)
+    if problems:
+        raise config.ConfigError(problems)
+
+
+def _prepare_data(
+    arguments: argparse.Namespace, imports: Sequence[config.Import], vocabulary: str | None
+) -> None:
+    """Directories, the default vocabulary, then the modules that register tasks."""
+    from t5x_lite.data.silence import silence_tensorflow
+    from t5x_lite.text.default_vocabulary import set_default_vocabulary
+
+    silence_tensorflow()
+    if vocabulary is not None:
+        set_default_vocabulary(vocabulary)
+    if arguments.tfds_data_dir or arguments.seqio_additional_cache_dirs:
+        from t5x_lite.data.directories import set_directories
+
+        set_directories(
+            tfds_data_dir=arguments.tfds_data_dir,
+            cache_dirs=arguments.seqio_additional_cache_dirs,
+        )
+    config.import_modules(imports)
+
+
+# Commands around data.
+
+
+def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    summary = "show examples of a task as text and ids, as a model would read them"
+    command = _add_command(commands, "inspect", _inspect, summary)
+    command.add_argument("task", metavar="TASK", help="task or mixture")
+    command.add_argument("--split", default="train")
+    command.add_argument("--num_examples", type=int, default=3, metavar="N")
+    command.add_argument("--lengths", type=_lengths, metavar="inputs=64,targets=32")
+    command.add_argument("--seed", type=int, default=0, metavar="N")
+    command.add_argument("--vocabulary", metavar="FILE", help="SentencePiece model")
+    _add_data_flags(command)
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    imports = _flag_imports(arguments)
+    _refuse_missing(imports)
+    _prepare_data(arguments, imports, arguments.vocabulary)
+    from t5x_lite.data.inspect import inspect_task
+
+    inspect_task(
+        arguments.task,
+        split=arguments.split,
+        num_examples=arguments.num_examples,
+        task_feature_lengths=arguments.lengths,
+        seed=arguments.seed,
+    )
+
+
+def _add_vocab(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    summary = "train a SentencePiece vocabulary on tasks or text files"
+    command = _add_command(commands, "vocab", _vocab, summary)
+    command.add_argument("--output", required=True, metavar="FILE", help="the .model to write")
+    command.add_argument(
+        "--size", type=int, default=32_000, metavar="N", help="pieces, without the 100 sentinels"
+    )
+    command.add_argument(
+        "--task", action="append", default=[], metavar="TASK", help="its text; repeatable"
+    )
+    command.add_argument(
+        "--file", action="append", default=[], metavar="GLOB", help="lines of text; repeatable"
+    )
+    command.add_argument("--split", default="train", help="of the tasks (default: train)")
+    command.add_argument(
+        "--max_lines", type=int, default=200_000, metavar="N", help="sample of each task or GLOB"
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample")
+    _add_data_flags(command)
+
+
+def _vocab(arguments: argparse.Namespace) -> None:
+    from t5x_lite.text.training import file_texts, train_sentencepiece
+
+    sources = {pattern: file_texts([pattern]) for pattern in arguments.file}
+    if arguments.task:
+        imports = _flag_imports(arguments)
+        _refuse_missing(imports)
+        _prepare_data(arguments, imports, None)
+        from t5x_lite.data.raw_text import task_texts
+
+        sources |= {name: task_texts(name, split=arguments.split) for name in arguments.task}
+    if not sources:
+        raise UsageError("t5x_lite vocab needs text: --task=NAME or --file=GLOB")
+    report = train_sentencepiece(
+        sources,
+        arguments.output,
+        vocab_size=arguments.size,
+        max_lines_per_source=arguments.max_lines,
+        seed=arguments.seed,
+    )
+    print(report)
+
+
+def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    summary = "table of scores, predictions and loss curves of model directories"
+    command = _add_command(commands, "report", _report, summary)
+    command.add_argument(
+        "model_dirs",
+        nargs="+",
+        metavar="MODEL_DIR",
+        help="what train and eval wrote into; report.md and loss.png go to the first",
+    )
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from t5x_lite.evaluation.report import report
+
+    report(arguments.model_dirs)

@@ -1,0 +1,72 @@
+"""What a gin file may configure: the dataclasses of t5x_lite's `*/config.py`, by class name."""
+
+import dataclasses
+import functools
+import importlib
+import pathlib
+import types
+import typing
+from collections.abc import Mapping
+
+from t5x_lite.config import t5x_names
+from t5x_lite.config.errors import did_you_mean
+
+
+@functools.cache
+def configurables() -> Mapping[str, type]:
+    """Class name -> dataclass, of every room of the package that has a config.py."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    found: dict[str, type] = {}
+    for file in sorted(package.glob("*/config.py")):
+        module = importlib.import_module(f"t5x_lite.{file.parent.name}.config")
+        for name, member in vars(module).items():
+            if dataclasses.is_dataclass(member) and member.__module__ == module.__name__:
+                assert isinstance(member, type) and name not in found, f"{name} is defined twice"
+                found[name] = member
+    return types.MappingProxyType(found)
+
+
+def find(selector: str) -> type | None:
+    """The class a selector means: its name, perhaps after its module or the end of its module."""
+    qualifier, _, name = selector.rpartition(".")
+    found = configurables().get(name)
+    if found is None or not f".{found.__module__}".endswith(f".{qualifier}" if qualifier else ""):
+        return None
+    return found
+
+
+def unknown_selector(selector: str, field: str = "") -> str:
+    """A message about a selector, or a parameter of it, that is not ours."""
+    shown = f"{selector}.{field}" if field else selector
+    ours = t5x_names.replacement(selector, field)
+    if ours:
+        return f"{shown} is a name of T5X; here it is {ours}"
+    last = selector.rpartition(".")[2]
+    return f"nothing configurable is called {selector}{did_you_mean(last, configurables())}"
+
+
+@functools.cache
+def field_types(cls: type) -> Mapping[str, object]:
+    """Field name -> annotation, with names resolved."""
+    return types.MappingProxyType(typing.get_type_hints(cls))
+
+
+def options(annotation: object) -> tuple[object, ...]:
+    """The members of a union; an annotation that is none is its only member."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def is_configurable(annotation: object) -> bool:
+    """Whether an annotation is one of our dataclasses."""
+    return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+
+
+def built_by_itself(field: dataclasses.Field[object], annotation: object) -> type | None:
+    """The class of a field that needs no `@Class()`: what it would hold is clear without."""
+    if not isinstance(annotation, type) or not dataclasses.is_dataclass(annotation):
+        return None
+    has_default = field.default is not dataclasses.MISSING
+    other_factory = field.default_factory not in (dataclasses.MISSING, annotation)
+    return None if has_default or other_factory else annotation

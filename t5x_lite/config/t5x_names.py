@@ -1,0 +1,93 @@
+"""What T5X calls things, so that its users are told our names instead of "unknown"."""
+
+# T5X's configurable, and where it matters its parameter -> what to write here.
+_REPLACEMENTS = {
+    "T5Config": "ModelConfig with its StackConfig, BlockConfig, AttentionConfig and MLPConfig",
+    "T5Config.vocab_size": "ModelConfig.vocab_size",
+    "T5Config.dtype": "ComputeConfig.activation_dtype",
+    "T5Config.emb_dim": "ModelConfig.embed_dim",
+    "T5Config.num_heads": "AttentionConfig.num_heads",
+    "T5Config.num_encoder_layers": "encoder/StackConfig.num_layers",
+    "T5Config.num_decoder_layers": "decoder/StackConfig.num_layers",
+    "T5Config.head_dim": "AttentionConfig.head_dim",
+    "T5Config.mlp_dim": "MLPConfig.mlp_dim",
+    "T5Config.mlp_activations": "MLPConfig.activations",
+    "T5Config.dropout_rate": "ModelConfig.dropout_rate (--gin.DROPOUT_RATE=...)",
+    "T5Config.logits_via_embedding": (
+        "ModelConfig.logits_via_embedding (and ModelConfig.scale_logits, which T5X ties to it)"
+    ),
+    "T5Config.remat_policy": "ComputeConfig.remat",
+    "T5Config.scan_layers": "not a choice: layers are always stacked (ComputeConfig.scan_unroll)",
+    "Transformer": "ModelConfig",
+    "EncoderDecoderModel": "ModelConfig",
+    "EncoderDecoderModel.optimizer_def": "TrainConfig.optimizer (OPTIMIZER = @AdafactorConfig())",
+    "EncoderDecoderModel.z_loss": "LossConfig.z_loss (--gin.Z_LOSS=...)",
+    "EncoderDecoderModel.label_smoothing": "LossConfig.label_smoothing (--gin.LABEL_SMOOTHING=...)",
+    "EncoderDecoderModel.loss_normalizing_factor": (
+        "LossConfig.normalizing_factor (--gin.LOSS_NORMALIZING_FACTOR=...)"
+    ),
+    "EncoderDecoderModel.input_vocabulary": "DatasetConfig.vocabulary (--gin.VOCABULARY=...)",
+    "EncoderDecoderModel.output_vocabulary": "DatasetConfig.vocabulary (--gin.VOCABULARY=...)",
+    "EncoderDecoderModel.predict_batch_with_aux": "DecodingConfig",
+    "DecoderOnlyModel": "ModelConfig with encoder = None (gin/models has lm.gin)",
+    "PrefixLanguageModel": "ModelConfig with encoder = None (gin/models has prefix_lm.gin)",
+    "DatasetConfig": "DatasetConfig",
+    "DatasetConfig.use_custom_packing_ops": "not a choice: DatasetConfig.pack chooses packing",
+    "SaveCheckpointConfig": "SaveCheckpointConfig",
+    "SaveCheckpointConfig.dtype": "not a choice: checkpoints hold what training holds, float32",
+    "RestoreCheckpointConfig": "RestoreCheckpointConfig",
+    "RestoreCheckpointConfig.mode": "not a choice: the path says which checkpoint is meant",
+    "CheckpointConfig": "TrainConfig.checkpoints and TrainConfig.restore",
+    "CheckpointConfig.save": "TrainConfig.checkpoints = @SaveCheckpointConfig()",
+    "CheckpointConfig.restore": "TrainConfig.restore = @RestoreCheckpointConfig()",
+    "PjitPartitioner": "PartitioningConfig",
+    "PjitPartitioner.num_partitions": (
+        "PartitioningConfig.num_partitions (--gin.NUM_PARTITIONS=...)"
+    ),
+    "PjitPartitioner.model_parallel_submesh": (
+        "PartitioningConfig.num_partitions (--gin.NUM_PARTITIONS=...)"
+    ),
+    "PjitPartitioner.logical_axis_rules": "PartitioningConfig.logical_axis_rules",
+    "standard_logical_axis_rules": "a table: PartitioningConfig.logical_axis_rules (gin/meshes)",
+    "Trainer": "TrainConfig",
+    "Trainer.learning_rate_fn": "TrainConfig.learning_rate = @ScheduleConfig()",
+    "Adafactor": "AdafactorConfig",
+    "Adafactor.decay_rate": "AdafactorConfig.decay_rate",
+    "Adafactor.step_offset": "AdafactorConfig.step_offset",
+    "adamw": "AdamWConfig",
+    "create_learning_rate_scheduler": "ScheduleConfig",
+    "create_learning_rate_scheduler.factors": "ScheduleConfig.factors",
+    "create_learning_rate_scheduler.base_learning_rate": (
+        "ScheduleConfig.base_learning_rate (--gin.LEARNING_RATE=...)"
+    ),
+    "create_learning_rate_scheduler.warmup_steps": (
+        "ScheduleConfig.warmup_steps (--gin.WARMUP_STEPS=...)"
+    ),
+    "beam_search": "DecodingConfig, which decodes greedily",
+    "temperature_sample": "DecodingConfig, which decodes greedily",
+    "temperature_sample.max_decode_steps": "DecodingConfig.max_decode_length",
+    "SentencePieceVocabulary": "a macro: --gin.VOCABULARY=path/to/sentencepiece.model",
+    "SentencePieceVocabulary.sentencepiece_model_file": (
+        "a macro: --gin.VOCABULARY=path/to/sentencepiece.model"
+    ),
+    "train": "TrainConfig",
+    "train.model_dir": "TrainConfig.model_dir (--gin.MODEL_DIR=...)",
+    "train.total_steps": "TrainConfig.train_steps (--gin.TRAIN_STEPS=...)",
+    "train.relative_steps": "TrainConfig.train_steps_relative (--gin.TRAIN_STEPS_RELATIVE=...)",
+    "train.train_dataset_cfg": "TrainConfig.dataset = @train/DatasetConfig()",
+    "train.train_eval_dataset_cfg": "TrainConfig.eval_dataset = @train_eval/DatasetConfig()",
+    "train.infer_eval_dataset_cfg": "an evaluation job of its own: t5x_lite eval",
+    "train.eval_period": "TrainConfig.eval_period (--gin.EVAL_PERIOD=...)",
+    "train.eval_steps": "TrainConfig.eval_steps (--gin.EVAL_STEPS=...)",
+    "train.random_seed": "TrainConfig.random_seed (--gin.RANDOM_SEED=...)",
+    "evaluate": "EvalConfig",
+    "evaluate.output_dir": "EvalConfig.output_dir (--gin.EVAL_OUTPUT_DIR=...)",
+    "infer": "InferConfig",
+    "infer.output_dir": "InferConfig.output_dir (--gin.INFER_OUTPUT_DIR=...)",
+}
+
+
+def replacement(selector: str, field: str = "") -> str | None:
+    """Our name for T5X's configurable, however qualified, or for one of its parameters."""
+    name = selector.rpartition(".")[2]
+    return _REPLACEMENTS.get(f"{name}.{field}", _REPLACEMENTS.get(name))

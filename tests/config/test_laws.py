@@ -1,0 +1,292 @@
+"""What a set of gin files means: who overrides whom decides, never the order of lines."""
+
+import pathlib
+import random
+import subprocess
+import sys
+
+import pytest
+
+from t5x_lite import config
+from t5x_lite.evaluation.config import EvalConfig
+from t5x_lite.inference.config import InferConfig
+from t5x_lite.model.config import ComputeConfig, ModelConfig, Visibility
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.training.config import TrainConfig
+
+GIN = pathlib.Path(config.packaged_root())
+MODELS = sorted(str(path.relative_to(GIN)) for path in GIN.glob("models/*/*.gin"))
+ARCHITECTURES = [name for name in MODELS if "/architectures/" in name]
+SIZES = [name for name in MODELS if "/architectures/" not in name]
+
+TASK = ["MIXTURE_OR_TASK_NAME=my_task", "TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 32}"]
+TRAIN = [*TASK, "MODEL_DIR=/runs/one", "TRAIN_STEPS=10"]
+CHECKPOINT = "CHECKPOINT_PATH=gs://bucket/checkpoint_10"
+JOBS = {
+    "pretrain": (TrainConfig, ["recipes/pretrain.gin"], TRAIN),
+    "finetune": (
+        TrainConfig,
+        ["recipes/finetune.gin"],
+        [*TRAIN, "INITIAL_CHECKPOINT_PATH=/runs/zero"],
+    ),
+    "adamw": (TrainConfig, ["recipes/pretrain.gin", "recipes/adamw.gin"], TRAIN),
+    "sharded": (TrainConfig, ["recipes/pretrain.gin", "meshes/fully_sharded.gin"], TRAIN),
+    "eval": (EvalConfig, ["recipes/eval.gin"], [*TASK, CHECKPOINT, "EVAL_OUTPUT_DIR=/out"]),
+    "infer": (InferConfig, ["recipes/infer.gin"], [*TASK, CHECKPOINT, "INFER_OUTPUT_DIR=/out"]),
+}
+
+
+def resolve_job(job, models=("models/t5_1_1/tiny.gin",), flags=()):
+    root, recipes, needed = JOBS[job]
+    overrides = [(f"--gin.{flag}", flag) for flag in (*needed, *flags)]
+    return config.resolve(root, [*models, *recipes], overrides=overrides, search_paths=[])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_of_lines_does_not_matter(resolve, tiny_model, seed):
+    """gin itself executes a file from top to bottom."""
+    lines = tiny_model.split("\n")
+    random.Random(seed).shuffle(lines)
+    shuffled = resolve("\n".join(lines))
+    in_order = resolve(tiny_model)
+    assert shuffled.config == in_order.config
+    assert shuffled.operative_config == in_order.operative_config
+
+
+def test_an_include_may_stand_anywhere(in_folder):
+    """A file's own statements override what it includes, above or below the include."""
+    in_folder(
+        base="ComputeConfig.scan_unroll = 1",
+        above='include "base.gin"\nComputeConfig.scan_unroll = 2',
+        below='ComputeConfig.scan_unroll = 2\ninclude "base.gin"',
+    )
+    unrolls = [resolve_unroll([name]) for name in ("above.gin", "below.gin")]
+    assert unrolls == [2, 2]
+
+
+def resolve_unroll(files, overrides=()):
+    return config.resolve(ComputeConfig, files, overrides=overrides).config.scan_unroll
+
+
+def test_the_later_of_two_files_wins(in_folder):
+    in_folder(two="ComputeConfig.scan_unroll = 2", three="ComputeConfig.scan_unroll = 3")
+    assert resolve_unroll(["two.gin", "three.gin"]) == 3
+    assert resolve_unroll(["three.gin", "two.gin"]) == 2
+
+
+def test_the_later_of_two_included_files_wins(in_folder):
+    in_folder(
+        two="ComputeConfig.scan_unroll = 2",
+        three="ComputeConfig.scan_unroll = 3",
+        both='include "two.gin"\ninclude "three.gin"',
+    )
+    assert resolve_unroll(["both.gin"]) == 3
+
+
+def test_a_base_that_several_files_include_cannot_undo_what_one_of_them_changed(in_folder):
+    """small.gin and lm.gin both include the encoder-decoder; the second include changes nothing."""
+    in_folder(
+        base="ComputeConfig.scan_unroll = 1",
+        first='include "base.gin"\nComputeConfig.scan_unroll = 2',
+        second='include "base.gin"\nComputeConfig.remat = "full"',
+    )
+    assert resolve_unroll(["first.gin", "second.gin"]) == 2
+
+
+def test_a_flag_wins_over_all_files_and_the_later_flag_over_the_earlier(in_folder):
+    in_folder(two="ComputeConfig.scan_unroll = 2")
+    flags = [("--gin.x", f"ComputeConfig.scan_unroll={count}") for count in (4, 5)]
+    assert resolve_unroll(["two.gin"], flags) == 5
+
+
+def test_includes_that_go_in_circles_are_read_once(in_folder):
+    in_folder(
+        a='include "b.gin"\nComputeConfig.scan_unroll = 2',
+        b='include "a.gin"\nComputeConfig.remat = "full"',
+    )
+    assert resolve_unroll(["a.gin"]) == 2
+
+
+def test_files_are_found_beside_the_including_file_and_in_search_paths(in_folder):
+    folder = in_folder(near='include "part.gin"')
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "whole.gin").write_text('include "part.gin"')
+    (folder / "elsewhere" / "part.gin").write_text("ComputeConfig.scan_unroll = 7")
+    beside = config.resolve(ComputeConfig, ["elsewhere/whole.gin"])
+    searched = config.resolve(ComputeConfig, ["near.gin"], search_paths=[".", "elsewhere"])
+    assert beside.config.scan_unroll == searched.config.scan_unroll == 7
+
+
+def test_a_users_file_replaces_a_packaged_one_of_the_same_name(in_folder):
+    """The search path comes first, as in T5X, so that any recipe can be changed by a copy."""
+    folder = in_folder()
+    (folder / "meshes").mkdir()
+    (folder / "meshes" / "standard.gin").write_text("PartitioningConfig.num_partitions = 4")
+    resolved = config.resolve(PartitioningConfig, ["meshes/standard.gin"])
+    assert resolved.config.num_partitions == 4
+
+
+def test_the_most_specific_scope_wins_and_holds_in_what_is_built_inside(resolve, tiny_model):
+    """As in gin: `a/b` sees bindings of a/b, then a, then none; `b` alone is another scope."""
+    text = tiny_model.replace("@decoder/StackConfig()", "@a/b/StackConfig()")
+    scoped = "\n".join(
+        [
+            "a/AttentionConfig.head_dim = 3",
+            "a/b/AttentionConfig.num_heads = 5",
+            "a/AttentionConfig.num_heads = 4",
+        ]
+    )
+    attention = resolve(text, scoped).config.decoder.block.attention
+    assert (attention.num_heads, attention.head_dim) == (5, 3)
+
+
+def test_a_reference_without_scope_stays_in_the_active_one(resolve, tiny_model):
+    text = f"{tiny_model}\nStackConfig.block = @BlockConfig()\ndecoder/MLPConfig.mlp_dim = 99"
+    assert resolve(text).config.decoder.block.mlp.mlp_dim == 99
+
+
+def test_a_reference_with_a_scope_replaces_the_active_one(resolve, tiny_model):
+    text = "\n".join(
+        [
+            tiny_model,
+            "decoder/StackConfig.block = @inner/BlockConfig()",
+            "decoder/MLPConfig.mlp_dim = 99",
+            "inner/MLPConfig.mlp_dim = 77",
+        ]
+    )
+    with pytest.raises(config.ConfigError, match="decoder/MLPConfig.mlp_dim has no effect"):
+        resolve(text)
+    without = text.replace("decoder/MLPConfig.mlp_dim = 99", "")
+    assert resolve(without).config.decoder.block.mlp.mlp_dim == 77
+
+
+def test_macros_hold_anywhere_in_a_value_and_through_each_other(resolve, tiny_model):
+    text = (
+        f"{tiny_model}\nMLPConfig.activations = (%FIRST, %SECOND)\nFIRST = %SECOND\nSECOND = 'relu'"
+    )
+    assert resolve(text).config.decoder.block.mlp.activations == ("relu", "relu")
+
+
+def test_the_old_form_of_a_macro_is_the_same_macro(resolve, tiny_model):
+    """T5X's own files and logs write MODEL_DIR/macro.value = ..."""
+    assert resolve(tiny_model, "EMBED_DIM/macro.value = 24").config.embed_dim == 24
+
+
+def test_a_block_is_its_lines(resolve, tiny_model):
+    block = 'decoder/StackConfig:\n  visibility = "prefix"\n  num_layers = 3\n'
+    stack = resolve(tiny_model, block).config.decoder
+    assert (stack.visibility, stack.num_layers) == (Visibility.PREFIX, 3)
+
+
+@pytest.mark.parametrize("prefix", ["", "config.", "model.config.", "t5x_lite.model.config."])
+def test_a_class_may_be_named_with_the_end_of_its_module(resolve, tiny_model, prefix):
+    assert resolve(tiny_model, f"{prefix}ModelConfig.vocab_size = 256").config.vocab_size == 256
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("MODEL_DIR=/x/y", "/x/y"),
+        ('MODEL_DIR="/x/y"', "/x/y"),
+        ("MODEL_DIR='/x/y'", "/x/y"),
+        ("MODEL_DIR=gs://bucket/a-b_c.d", "gs://bucket/a-b_c.d"),
+        ("MODEL_DIR=relative", "relative"),
+        ("MODEL_DIR=a=b", "a=b"),
+        ("MODEL_DIR=it's", "it's"),
+    ],
+)
+def test_a_string_needs_no_quotes_on_the_command_line(flag, expected):
+    """A shell eats them; T5X makes its users write \\\"...\\\"."""
+    assert resolve_job("pretrain", flags=[flag]).config.model_dir == expected
+
+
+def test_other_values_on_the_command_line_are_gin_values():
+    flags = ["RESTORE=None", "RestoreCheckpointConfig.path=%RESTORE", "LEARNING_RATE=1e-3"]
+    resolved = resolve_job("pretrain", flags=flags).config
+    assert resolved.restore.path is None
+    assert resolved.learning_rate.base_learning_rate == 0.001
+    assert resolved.dataset.task_feature_lengths == {"inputs": 64, "targets": 32}
+
+
+@pytest.mark.parametrize(
+    ("job", "architecture"),
+    [*((job, ARCHITECTURES[0]) for job in JOBS), *(("pretrain", each) for each in ARCHITECTURES)],
+)
+def test_the_operative_config_alone_gives_the_same_config(job, architecture, in_folder):
+    """It is written beside a checkpoint, so it has to be complete, also when defaults change."""
+    first = resolve_job(job, ["models/t5_1_1/tiny.gin", architecture])
+    in_folder(operative=first.operative_config)
+    again = config.resolve(JOBS[job][0], ["operative.gin"])
+    assert again.config == first.config
+    assert again.operative_config == first.operative_config
+
+
+def test_the_operative_config_keeps_imports_and_long_values(in_folder):
+    imports = [config.named_by_flag("json", "--module_import")]
+    root, recipes, flags = JOBS["pretrain"]
+    in_folder(own="from os import path\nimport string")
+    first = config.resolve(
+        root,
+        ["models/t5_1_1/tiny.gin", *recipes, "own.gin"],
+        overrides=[("--gin", flag) for flag in flags],
+        imports=imports,
+    )
+    assert "from os import path\nimport json\nimport string\n" in first.operative_config
+    in_folder(operative=first.operative_config)
+    again = config.resolve(root, ["operative.gin"])
+    assert {each.module for each in again.imports} == {"json", "os", "string"}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_packaged_size_makes_a_training_job(size):
+    assert isinstance(resolve_job("pretrain", [size]).config.model, ModelConfig)
+
+
+def test_lm_drops_what_the_size_says_of_the_encoder_without_complaint():
+    """A definition that another file made unreachable is no mistake."""
+    models = ["models/t5_1_1/tiny.gin", "models/architectures/lm.gin"]
+    assert resolve_job("pretrain", models).config.model.encoder is None
+
+
+def test_scopes_of_t5x_habit_reach_one_of_the_two_datasets():
+    flags = ["train/DatasetConfig.batch_size=64", "train_eval/DatasetConfig.split=test"]
+    resolved = resolve_job("pretrain", flags=flags).config
+    assert (resolved.dataset.batch_size, resolved.eval_dataset.batch_size) == (64, 128)
+    assert (resolved.dataset.split, resolved.eval_dataset.split) == ("train", "test")
+
+
+def test_recipes_give_what_t5_was_trained_with():
+    pretrain = resolve_job("pretrain").config
+    finetune = resolve_job("finetune").config
+    assert pretrain.learning_rate.factors == "constant * rsqrt_decay"
+    assert pretrain.learning_rate.base_learning_rate == 1.0
+    assert pretrain.learning_rate.warmup_steps == 10_000
+    assert pretrain.checkpoints.period == 1000
+    assert finetune.learning_rate.factors == "constant"
+    assert finetune.learning_rate.base_learning_rate == 0.001
+    assert finetune.checkpoints.period == 5000
+    assert finetune.model.dropout_rate == 0.1
+
+
+def test_fully_sharded_splits_embed_over_data():
+    rules = dict(resolve_job("sharded").config.partitioning.logical_axis_rules)
+    standard = dict(resolve_job("pretrain").config.partitioning.logical_axis_rules)
+    assert rules == {**standard, "embed": "data"}
+
+
+def test_a_config_is_resolved_without_jax_or_tensorflow(tmp_path):
+    """Importing them takes seconds; a typing mistake should not."""
+    program = """
+import sys
+from t5x_lite import cli
+flags = ["MODEL_DIR=/x", "TRAIN_STEPS=1", "MIXTURE_OR_TASK_NAME=a", "TASK_FEATURE_LENGTHS={}"]
+files = ["models/t5_1_1/tiny.gin", "recipes/pretrain.gin"]
+words = [f"--gin_file={name}" for name in files] + [f"--gin.{flag}" for flag in flags]
+assert cli.main(["train", "--dry_run", *words]) == 0
+loaded = {name.partition(".")[0] for name in sys.modules}
+print(sorted(loaded & {"jax", "jaxlib", "flax", "tensorflow", "seqio"}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

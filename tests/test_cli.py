@@ -1,0 +1,269 @@
+"""The command line: what is checked, in which order, and how a mistake reads."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from t5x_lite import cli, config
+from t5x_lite.training.config import TrainConfig
+
+MODEL = "--gin_file=models/t5_1_1/tiny.gin"
+TRAIN = [
+    "train",
+    MODEL,
+    "--gin_file=recipes/pretrain.gin",
+    "--gin.MODEL_DIR=/runs/one",
+    "--gin.MIXTURE_OR_TASK_NAME=my_task",
+    "--gin.TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 32}",
+    "--gin.TRAIN_STEPS=10",
+]
+EVAL = [
+    "eval",
+    MODEL,
+    "--gin_file=recipes/eval.gin",
+    "--gin.CHECKPOINT_PATH=/runs/one",
+    "--gin.EVAL_OUTPUT_DIR=/runs/one/eval",
+    "--gin.MIXTURE_OR_TASK_NAME=my_task",
+]
+INFER = [
+    "infer",
+    MODEL,
+    "--gin_file=recipes/infer.gin",
+    "--gin.CHECKPOINT_PATH=/runs/one",
+    "--gin.INFER_OUTPUT_DIR=/runs/one/infer",
+    "--gin.MIXTURE_OR_TASK_NAME=my_task",
+    "--gin.TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 32}",
+]
+
+
+@pytest.fixture
+def events(monkeypatch, tmp_path):
+    """What a command would have done, in order: everything heavy is replaced by a note of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    happened = []
+
+    def note(name):
+        return lambda *args, **settings: happened.append((name, args, settings))
+
+    for module, functions in {
+        "t5x_lite.training.loop": ["train"],
+        "t5x_lite.evaluation.evaluate": ["evaluate"],
+        "t5x_lite.inference.infer": ["infer"],
+        "t5x_lite.data.checks": ["check_dataset"],
+        "t5x_lite.data.silence": ["silence_tensorflow"],
+        "t5x_lite.data.directories": ["set_directories"],
+        "t5x_lite.data.inspect": ["inspect_task"],
+        "t5x_lite.data.raw_text": ["task_texts"],
+        "t5x_lite.text.default_vocabulary": ["set_default_vocabulary"],
+        "t5x_lite.text.training": ["train_sentencepiece", "file_texts"],
+        "t5x_lite.partitioning.devices": ["simulate_cpu_devices"],
+        "t5x_lite.partitioning.processes": ["initialize"],
+    }.items():
+        fake = types.SimpleNamespace(**{name: note(name) for name in functions})
+        monkeypatch.setitem(sys.modules, module, fake)
+        monkeypatch.setattr(module, fake, raising=False)
+    monkeypatch.setattr(config, "import_modules", note("import_modules"))
+    return happened
+
+
+def error_of(capsys, words):
+    assert cli.main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("t5x_lite: error: ")
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_all_that_can_fail_early_comes_before_training(events):
+    """An unknown task is told before JAX starts, before other processes are waited for."""
+    assert cli.main([*TRAIN, "--cpu_devices=8", "--gin.VOCABULARY=/v.model"]) == 0
+    assert [name for name, *_ in events] == [
+        "simulate_cpu_devices",
+        "silence_tensorflow",
+        "set_default_vocabulary",
+        "import_modules",
+        "check_dataset",
+        "check_dataset",
+        "initialize",
+        "train",
+    ]
+    assert events[0][1] == (8,)
+    assert events[2][1] == ("/v.model",)
+    checked = [args[0].split for name, args, _ in events if name == "check_dataset"]
+    assert checked == ["train", "validation"]
+
+
+@pytest.mark.parametrize(
+    ("words", "function"), [(TRAIN, "train"), (EVAL, "evaluate"), (INFER, "infer")]
+)
+def test_a_job_is_one_call_with_the_config_and_the_text_that_gives_it(
+    events, words, function, tmp_path
+):
+    assert cli.main(words) == 0
+    name, (job, text), _ = events[-1]
+    assert name == function
+    (tmp_path / "again.gin").write_text(text)
+    assert config.resolve(type(job), ["again.gin"]).config == job
+
+
+@pytest.mark.parametrize("words", [TRAIN, EVAL, INFER], ids=lambda words: words[0])
+def test_a_dry_run_does_nothing_and_prints_a_gin_file(events, words, capsys, tmp_path):
+    assert cli.main([*words, "--dry_run"]) == 0
+    assert events == []
+    printed = capsys.readouterr().out
+    (tmp_path / "again.gin").write_text(printed)
+    assert cli.main([words[0], "--gin_file=again.gin", "--dry_run"]) == 0
+    again = capsys.readouterr().out
+    assert "would call t5x_lite." in printed
+
+    def statements(text):
+        return [line for line in text.splitlines() if not line.startswith("#")]
+
+    assert statements(again) == statements(printed)
+
+
+def test_data_flags_reach_seqio(events):
+    cli.main([*TRAIN, "--tfds_data_dir=/tfds", "--seqio_additional_cache_dirs=/a,gs://b"])
+    settings = {name: settings for name, _, settings in events}
+    assert settings["set_directories"] == {
+        "tfds_data_dir": "/tfds",
+        "cache_dirs": ["/a", "gs://b"],
+    }
+
+
+def test_modules_come_from_flags_files_and_the_old_macro(events, tmp_path):
+    for name in ("one", "two", "three"):
+        (tmp_path / f"{name}_tasks.py").write_text("")
+    (tmp_path / "mine.gin").write_text("import one_tasks")
+    words = ["--gin_file=mine.gin", "--module_import=two_tasks"]
+    assert cli.main([*TRAIN, *words, "--gin.MIXTURE_OR_TASK_MODULE=three_tasks"]) == 0
+    (imports,) = next(args for name, args, _ in events if name == "import_modules")
+    assert [each.module for each in imports] == ["one_tasks", "two_tasks", "three_tasks"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--module_import=my_tsks"], ["--gin.MIXTURE_OR_TASK_MODULE=my_tsks"]]
+)
+def test_a_missing_module_is_told_before_anything_starts(events, words, tmp_path, capsys):
+    (tmp_path / "my_tasks.py").write_text("")
+    assert "did you mean my_tasks?" in error_of(capsys, [*TRAIN, *words])
+    assert events == []
+
+
+def test_process_flags_go_to_jax(events):
+    flags = ["--coordinator_address=host:1", "--process_count=2", "--process_index=1"]
+    cli.main([*TRAIN, *flags, "--initialization_timeout=60", "--multiprocess_gpu"])
+    calls = {name: (args, settings) for name, args, settings in events}
+    assert calls["initialize"] == (("host:1", 2, 1), {"timeout_s": 60.0})
+    assert calls["check_dataset"][1]["process_count"] == 2
+
+
+def test_all_problems_of_a_configuration_are_one_message(capsys):
+    message = error_of(capsys, ["train", MODEL, "--gin_file=recipes/finetune.gin"])
+    for name in ["MODEL_DIR", "MIXTURE_OR_TASK_NAME", "TASK_FEATURE_LENGTHS", "TRAIN_STEPS"]:
+        assert f"--gin.{name}=" in message
+    assert "--gin.INITIAL_CHECKPOINT_PATH=" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([*TRAIN, "--dry_runn"], "train does not know --dry_runn; did you mean --dry_run?"),
+        ([*TRAIN, "--MODEL_DIR=/x"], "did you mean --gin.MODEL_DIR=/x?"),
+        ([*TRAIN, "--gin.TRAIN_STEP=1"], "did you mean TRAIN_STEPS?"),
+        ([*TRAIN, "--gin.MODEL_DIR", "/x"], "needed is --gin.MODEL_DIR=VALUE"),
+        ([*TRAIN, "--gin_bindings=MODEL_DIRR = /x"], "--gin_bindings on the command line"),
+        ([*TRAIN, "--cpu_devices=many"], "--cpu_devices: invalid int value: 'many'"),
+        (["trane"], "invalid choice: 'trane'"),
+        ([], "COMMAND"),
+        (["train"], "needs a model and a recipe"),
+        (["inspect", "task", "--lengths=64"], "needed is inputs=64,targets=32; given '64'"),
+        (["vocab", "--output=v.model"], "needs text: --task=NAME or --file=GLOB"),
+        (["vocab", "--file=x"], "required: --output"),
+    ],
+)
+def test_a_wrong_flag_is_one_line(capsys, events, words, expected):
+    assert expected in error_of(capsys, words)
+    assert events == []
+
+
+def test_gin_bindings_are_the_long_form(events):
+    cli.main([*TRAIN, "--gin_bindings=BATCH_SIZE = 7", "--gin_bindings", "TRAIN_STEPS=3"])
+    job = events[-1][1][0]
+    assert isinstance(job, TrainConfig)
+    assert (job.dataset.batch_size, job.train_steps) == (7, 3)
+
+
+def test_flags_of_t5x_that_mean_nothing_here_are_accepted(events):
+    assert cli.main([*TRAIN, "--logtostderr"]) == 0
+
+
+def raising(error):
+    def run(*args, **settings):
+        raise error
+
+    return run
+
+
+def test_a_mistake_of_the_user_has_no_traceback_unless_asked_for(events, monkeypatch, capsys):
+    """Ours are raised by our code; a file that is not there is the user's whoever finds out."""
+    missing = FileNotFoundError("no such checkpoint: /runs/zero")
+    monkeypatch.setattr("t5x_lite.training.loop.train", raising(missing))
+    assert "no such checkpoint" in error_of(capsys, TRAIN)
+    with pytest.raises(FileNotFoundError):
+        cli.main([*TRAIN, "--traceback"])
+
+
+def test_a_bug_keeps_its_traceback(events, monkeypatch):
+    """A ValueError from outside of t5x_lite says too little on its own."""
+    monkeypatch.setattr("t5x_lite.training.loop.train", raising(ValueError("shapes differ")))
+    with pytest.raises(ValueError, match="shapes differ"):
+        cli.main(TRAIN)
+
+
+def test_inspect_takes_lengths_in_two_notations(events):
+    for lengths in ("inputs=64,targets=32", "{'inputs': 64, 'targets': 32}"):
+        assert cli.main(["inspect", "my_task", f"--lengths={lengths}", "--split=test"]) == 0
+        name, args, settings = events[-1]
+        assert (name, args) == ("inspect_task", ("my_task",))
+        assert settings == {
+            "split": "test",
+            "num_examples": 3,
+            "task_feature_lengths": {"inputs": 64, "targets": 32},
+            "seed": 0,
+        }
+
+
+def test_a_vocabulary_needs_no_tensorflow_for_text_files(events):
+    assert cli.main(["vocab", "--output=v.model", "--file=*.txt", "--size=100"]) == 0
+    assert [name for name, *_ in events] == ["file_texts", "train_sentencepiece"]
+
+
+def test_a_vocabulary_of_tasks_imports_what_registers_them(events):
+    words = ["--task=one", "--task=two", "--file=x.txt", "--split=validation", "--seed=3"]
+    assert cli.main(["vocab", "--output=v.model", *words]) == 0
+    names = [name for name, *_ in events]
+    assert names.index("import_modules") < names.index("task_texts")
+    _, (sources, output), settings = events[-1]
+    assert list(sources) == ["x.txt", "one", "two"]
+    assert output == "v.model"
+    assert settings == {"vocab_size": 32_000, "max_lines_per_source": 200_000, "seed": 3}
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["eval"], ["infer"], ["inspect"], ["vocab"]])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--help"])
+    assert ended.value.code == 0
+    assert "usage: t5x_lite" in capsys.readouterr().out
+
+
+def test_python_dash_m_is_the_console_command(tmp_path):
+    """Exit status and message come through both."""
+    words = [sys.executable, "-m", "t5x_lite", "train"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("t5x_lite: error: ")
