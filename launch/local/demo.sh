@@ -44,7 +44,7 @@ step "4 evaluation of each task on held-out examples; predictions as jsonl" \
 
 step "5 the same fine-tuning without pre-training" \
     "$t5x_lite" train --gin_file=runs/demo_finetune.gin --gin.MODEL_DIR="$dir/scratch" \
-    --gin.INITIAL_CHECKPOINT_PATH=None "${common[@]}"
+    --gin.INITIAL_CHECKPOINT_PATH=None --gin.TRAIN_STEPS=700 --gin.WARMUP_STEPS=300 "${common[@]}"
 step "6 its evaluation" \
     "$t5x_lite" eval --gin_file=runs/demo_eval.gin --gin.CHECKPOINT_PATH="$dir/scratch" \
     --gin.EVAL_OUTPUT_DIR="$dir/scratch" "${common[@]}"
