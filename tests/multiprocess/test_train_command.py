@@ -1,4 +1,4 @@
-"""`t5x_lite train` as two processes: one run, not two, and equal to one process with all devices."""
+"""`t5x_lite train` as two processes: one run, not two, and equal to one process with all."""
 
 import json
 import pathlib
