@@ -2,23 +2,9 @@
 
 import dataclasses
 
-from t5x_lite.data.config import DatasetConfig
-from t5x_lite.decoding.config import DecodingConfig
-from t5x_lite.model.config import ModelConfig
-from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.inference.config import PredictionConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """Everything `t5x_lite eval` needs. `checkpoint_path` is a checkpoint, a model directory (then
-    its newest) or a Hugging Face directory; `num_examples` None means all of the split.
-    """
-
-    checkpoint_path: str
-    output_dir: str
-    model: ModelConfig
-    dataset: DatasetConfig
-    decoding: DecodingConfig
-    partitioning: PartitioningConfig
-    num_examples: int | None = None
-    compilation_cache: bool = True
+class EvalConfig(PredictionConfig):
+    """Everything `t5x_lite eval` needs."""

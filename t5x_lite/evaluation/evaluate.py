@@ -50,31 +50,10 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
             f"{dataset.split!r} has metric_fns (found {[task.name for task in tasks]}); register "
             "the task with metric_fns=[...], or write predictions with `t5x_lite infer`."
         )
-    predictor = make_predictor(
-        checkpoint_path=config.checkpoint_path,
-        output_dir=config.output_dir,
-        model=config.model,
-        dataset=dataset,
-        decoding=config.decoding,
-        partitioning=config.partitioning,
-        use_compilation_cache=config.compilation_cache,
-    )
+    predictor = make_predictor(config)
     results = []
     for task in scored:
-        examples = task.examples(
-            split=dataset.split,
-            task_feature_lengths=dataset.task_feature_lengths,
-            num_examples=config.num_examples,
-            use_cached=dataset.use_cached,
-            seed=dataset.seed,
-        )
-        ids = predictor.predict(
-            examples,
-            batch_size=dataset.batch_size,
-            length=(dataset.task_feature_lengths or {}).get("inputs"),
-            label=f"eval {task.name}",
-        )
-        texts = [task.decode(row) for row in ids]
+        examples, texts = predictor.answer(task, config, label="eval")
         result = _score(task, examples, texts, predictor.step)
         results.append(result)
         if jax.process_index() == 0:

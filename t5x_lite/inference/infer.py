@@ -15,32 +15,12 @@ def infer(config: InferConfig, operative_config: str) -> None:
     empty file <the same>.COMPLETED says that it is whole.
     """
     dataset, output = config.dataset, absolute(config.output_dir)
-    predictor = make_predictor(
-        checkpoint_path=config.checkpoint_path,
-        output_dir=config.output_dir,
-        model=config.model,
-        dataset=dataset,
-        decoding=config.decoding,
-        partitioning=config.partitioning,
-        use_compilation_cache=config.compilation_cache,
-    )
+    predictor = make_predictor(config)
     for task in evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split):
-        examples = task.examples(
-            split=dataset.split,
-            task_feature_lengths=dataset.task_feature_lengths,
-            num_examples=config.num_examples,
-            use_cached=dataset.use_cached,
-            seed=dataset.seed,
-        )
-        ids = predictor.predict(
-            examples,
-            batch_size=dataset.batch_size,
-            length=(dataset.task_feature_lengths or {}).get("inputs"),
-            label=f"infer {task.name}",
-        )
+        examples, texts = predictor.answer(task, config, label="infer")
         lines = [
-            {"inputs": _texts(example), "prediction": task.decode(row)}
-            for example, row in zip(examples, ids, strict=True)
+            {"inputs": _texts(example), "prediction": text}
+            for example, text in zip(examples, texts, strict=True)
         ]
         if jax.process_index() == 0:
             output.mkdir(parents=True, exist_ok=True)

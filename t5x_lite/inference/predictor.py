@@ -10,14 +10,11 @@ import numpy as np
 
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data import checks
-from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.examples import Example, prompt_batches
+from t5x_lite.data.examples import EvaluationTask, Example, prompt_batches
 from t5x_lite.data.layout import Layout
-from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.inference.config import PredictionConfig
 from t5x_lite.inference.generate import Generate, make_generate
 from t5x_lite.model import transformer
-from t5x_lite.model.config import ModelConfig
-from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.training import compilation_cache
 from t5x_lite.training.layout import layout_of
@@ -37,15 +34,29 @@ class Predictor:
     partitioner: Partitioner
     generate: Generate
 
-    def predict(
-        self,
-        examples: Sequence[Example],
-        *,
-        batch_size: int,
-        length: int | None,
-        label: str,
+    def answer(
+        self, task: EvaluationTask, config: PredictionConfig, *, label: str
+    ) -> tuple[list[Example], list[str]]:
+        """The examples of the job's split, each exactly once, and the model's text for each."""
+        dataset = config.dataset
+        examples = task.examples(
+            split=dataset.split,
+            task_feature_lengths=dataset.task_feature_lengths,
+            num_examples=config.num_examples,
+            use_cached=dataset.use_cached,
+            seed=dataset.seed,
+        )
+        ids = self._decode(
+            examples,
+            batch_size=dataset.batch_size,
+            length=(dataset.task_feature_lengths or {}).get("inputs"),
+            label=f"{label} {task.name}",
+        )
+        return examples, [task.decode(row) for row in ids]
+
+    def _decode(
+        self, examples: Sequence[Example], *, batch_size: int, length: int | None, label: str
     ) -> list[np.ndarray]:
-        """Ids for every example, in their order, each exactly once."""
         predictions: list[np.ndarray] = []
         began = printed = time.monotonic()
         for prompts in prompt_batches(examples, self.layout, batch_size=batch_size, length=length):
@@ -65,27 +76,16 @@ class Predictor:
         return {name: np.split(rows, count)[index] for name, rows in features.items()}
 
 
-def make_predictor(
-    *,
-    checkpoint_path: str,
-    output_dir: str,
-    model: ModelConfig,
-    dataset: DatasetConfig,
-    decoding: DecodingConfig,
-    partitioning: PartitioningConfig,
-    use_compilation_cache: bool,
-) -> Predictor:
-    """Checks a job's data and mesh, then restores its checkpoint.
-
-    `checkpoint_path` is a checkpoint, a model directory (its newest) or a Hugging Face directory.
-    """
-    partitioner = make_partitioner(partitioning)
+def make_predictor(config: PredictionConfig) -> Predictor:
+    """Checks a job's data and mesh, then restores its checkpoint."""
+    model, dataset = config.model, config.dataset
+    partitioner = make_partitioner(config.partitioning)
     partitioner.check_batch_size(dataset.batch_size)
     layout = layout_of(model)
     checks.check_dataset(dataset, layout, vocab_size=model.vocab_size, lengths_required=False)
-    compilation_cache.enable(absolute(output_dir), enabled=use_compilation_cache)
-    parameters, step = load_parameters(checkpoint_path, model, partitioner)
-    say(f"{checkpoint_path}: step {step}, {transformer.num_parameters(model):,} parameters")
+    compilation_cache.enable(absolute(config.output_dir), enabled=config.compilation_cache)
+    parameters, step = load_parameters(config.checkpoint_path, model, partitioner)
+    say(f"{config.checkpoint_path}: step {step}, {transformer.num_parameters(model):,} parameters")
     shardings = jax.tree.map(lambda leaf: leaf.sharding, parameters)
-    generate = make_generate(model, decoding, partitioner=partitioner, shardings=shardings)
+    generate = make_generate(model, config.decoding, partitioner=partitioner, shardings=shardings)
     return Predictor(parameters, step, layout, partitioner, generate)
