@@ -30,7 +30,7 @@ class UsageError(ValueError):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit status: 0, or 2 for what the user can put right."""
+    """Runs a command; its exit status: 0, 2 for what the user can put right, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     show_traceback = "--traceback" in words
     try:
@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"t5x_lite: error: {_text(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("t5x_lite: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

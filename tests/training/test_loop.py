@@ -46,13 +46,21 @@ def lines(path) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    "architecture", ["encoder_decoder", "shared", "half_depth", "lm", "prefix_lm"]
+    "architecture",
+    [
+        "encoder_decoder",
+        pytest.param("shared", marks=pytest.mark.slow),
+        pytest.param("half_depth", marks=pytest.mark.slow),
+        pytest.param("lm", marks=pytest.mark.slow),
+        "prefix_lm",
+    ],
 )
-def test_every_architecture_trains_through_the_same_command(architecture, tmp_path):
+def test_every_architecture_trains_and_evaluates_through_the_same_commands(architecture, tmp_path):
     """One gin file more; the held-out loss of a task that any of them can learn falls."""
+    chosen = f"--gin_file=models/architectures/{architecture}.gin"
     run(
         *TRAIN,
-        f"--gin_file=models/architectures/{architecture}.gin",
+        chosen,
         f"--gin.MODEL_DIR={tmp_path}",
         "--gin.TRAIN_STEPS=30",
         "--gin.EVAL_PERIOD=15",
@@ -62,6 +70,21 @@ def test_every_architecture_trains_through_the_same_command(architecture, tmp_pa
     ]
     first = lines(tmp_path / "train/metrics.jsonl")[0]["loss_per_token"]
     assert losses[1] < losses[0] < first, "the loss did not fall"
+    run(
+        "eval",
+        *MODEL,
+        "--gin_file=recipes/eval.gin",
+        chosen,
+        *TASK,
+        f"--gin.CHECKPOINT_PATH={tmp_path}",
+        f"--gin.EVAL_OUTPUT_DIR={tmp_path}",
+        "--gin.SPLIT=validation",
+        "--gin.NUM_EXAMPLES=5",
+        "--gin.BATCH_SIZE=8",
+        "--gin.MAX_DECODE_LENGTH=6",
+        "--gin.COMPILATION_CACHE=False",
+    )
+    assert len(lines(tmp_path / "inference_eval/toy_copy-000030.jsonl")) == 5
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,104 @@
+"""What happens beside training, each hook by itself."""
+
+import math
+
+import jax.numpy as jnp
+import pytest
+
+from t5x_lite.training import hooks, progress
+from t5x_lite.training.state import TrainState
+from t5x_lite.training.writers import ScalarWriter
+
+VOCABULARY = 128
+STATE = TrainState(step=0, parameters={}, optimizer_state={})
+
+
+def step_metrics(loss: float) -> dict:
+    """Sums of one step over ten target tokens."""
+    return {
+        "steps": jnp.float32(1),
+        "rows": jnp.float32(2),
+        "loss": jnp.float32(loss),
+        "loss_sum": jnp.float32(10 * loss),
+        "cross_entropy_sum": jnp.float32(10 * loss),
+        "z_loss_sum": jnp.float32(0),
+        "correct_sum": jnp.float32(5),
+        "weight_sum": jnp.float32(10),
+        "positions/decoder_target_tokens": jnp.float32(16),
+        "tokens/decoder_target_tokens": jnp.float32(10),
+    }
+
+
+@pytest.mark.parametrize(
+    ("loss", "warns"),
+    [
+        (math.log(VOCABULARY), False),
+        (2.1 * math.log(VOCABULARY), True),
+        (0.4 * math.log(VOCABULARY), True),
+    ],
+)
+def test_a_first_loss_far_from_ln_of_the_vocabulary_is_a_warning(loss, warns, capsys):
+    """More than twice or less than half: the head is initialized wrongly, or targets leak."""
+    hooks.FirstLoss(VOCABULARY).after_step(1, STATE, step_metrics(loss))
+    printed = capsys.readouterr().out
+    assert f"loss at step 0: {loss:.3f}, ln(vocabulary) = 4.852" in printed
+    assert ("WARNING" in printed) == warns
+
+
+def test_later_losses_are_no_first_losses(capsys):
+    """They may be anything."""
+    hooks.FirstLoss(VOCABULARY).after_step(2, STATE, step_metrics(0.01))
+    assert not capsys.readouterr().out
+
+
+class Recorder(ScalarWriter):
+    """A writer that remembers."""
+
+    def __init__(self):
+        self.written = {}
+
+    def write(self, step, scalars):
+        """Keeps the scalars of a step."""
+        self.written[step] = scalars
+
+    def close(self):
+        """Has nothing to close."""
+
+
+def test_the_log_averages_over_its_period_and_never_skips_the_last_step():
+    """Steps 1 to 5 in periods of two: reports at 2, 4 and, because it is the last, 5."""
+    writer = Recorder()
+    log = hooks.Log(
+        writer, period=2, first_step=0, last_step=5, learning_rate=lambda step: jnp.float32(step)
+    )
+    for step in range(1, 6):
+        log.after_step(step, STATE, step_metrics(float(step)))
+    log.close()
+    assert {step: scalars["loss_per_token"] for step, scalars in writer.written.items()} == {
+        2: pytest.approx(1.5),
+        4: pytest.approx(3.5),
+        5: pytest.approx(5.0),
+    }
+    # The update of step 4 was made with the rate of three steps done.
+    assert writer.written[4]["learning_rate"] == 3.0
+
+
+def test_outside_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
+    """With loss, speed and time left; not one for every report, but always the last."""
+    clock = iter([0.0, 1.0, 12.0, 13.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    bar = progress.Progress(first_step=0, last_step=30)
+    values = {
+        "loss_per_token": 2.5,
+        "accuracy": 0.25,
+        "timing/steps_per_second": 1.0,
+        "timing/real_tokens_per_second": 1234.0,
+    }
+    for step in (1, 12, 30):
+        bar.update(step, values)
+    bar.close()
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in printed] == ["12/30", "30/30"]
+    assert "loss 2.500" in printed[0]
+    assert "1,234 tokens/s" in printed[0]
+    assert printed[0].endswith("ETA 0:18")
