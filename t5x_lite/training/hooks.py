@@ -14,6 +14,7 @@ from t5x_lite.checkpoints.manager import Checkpoints
 from t5x_lite.training import metrics as metrics_lib
 from t5x_lite.training.progress import Progress, say
 from t5x_lite.training.state import TrainState
+from t5x_lite.training.stopwatch import Stopwatch
 from t5x_lite.training.writers import ScalarWriter
 
 # A first loss that differs from ln(vocabulary) by more than this factor means broken weights: an
@@ -38,35 +39,54 @@ class Log:
     def __init__(
         self,
         writer: ScalarWriter | None,
+        stopwatch: Stopwatch,
         *,
         period: int,
         first_step: int,
         last_step: int,
         learning_rate: Callable[[int], Array],
+        restore_seconds: float = 0.0,
     ):
-        self._writer, self._period, self._last_step = writer, period, last_step
+        self._writer, self._stopwatch, self._period = writer, stopwatch, period
+        self._first_step, self._last_step = first_step, last_step
         self._learning_rate = learning_rate
         self._progress = Progress(first_step=first_step, last_step=last_step)
         self._pending: list[Mapping[str, Array]] = []
-        self._started = self._since = time.monotonic()
+        self._once = {"timing/init_or_restore_seconds": restore_seconds}
+        self._started = time.monotonic()
+        stopwatch.lap()
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Fetches the sums of the steps since the last report."""
         self._pending.append(metrics)
+        if step == self._first_step + 1:
+            jax.block_until_ready(metrics)
+            self._once["timing/compilation_seconds"] = self._stopwatch.seconds()
         if step % self._period and step != self._last_step:
+            if step == self._first_step + 1:
+                # It was mostly compilation; speeds count the steps behind it.
+                self._stopwatch.lap()
             return
+        self._report(step)
+        self._pending = []
+        self._stopwatch.lap()
+
+    def _report(self, step: int) -> None:
         sums = metrics_lib.add(self._pending)
-        now = time.monotonic()
+        timed = self._pending
+        if "timing/compilation_seconds" in self._once and len(timed) > 1:
+            timed = timed[1:]
+        seconds = self._stopwatch.seconds()
         scalars = metrics_lib.summarize(sums)
-        scalars |= metrics_lib.speed(sums, now - self._since, jax.device_count())
+        scalars |= metrics_lib.speed(metrics_lib.add(timed), seconds, jax.device_count())
         # The rate of the update just made: schedules count the steps done before it.
         rate = float(self._learning_rate(step - 1))
         scalars |= {"learning_rate": rate, "learning_rate/current": rate}
-        scalars["timing/uptime"] = now - self._started
+        scalars["timing/uptime"] = time.monotonic() - self._started
         if self._writer is not None:
-            self._writer.write(step, scalars)
+            self._writer.write(step, scalars | self._once)
+        self._once = {}
         self._progress.update(step, scalars)
-        self._pending, self._since = [], now
 
     def close(self) -> None:
         """Ends the progress line and writes what is buffered."""
@@ -82,6 +102,7 @@ class Evaluate:
         self,
         batches: Mapping[str, Callable[[], Iterable[Mapping[str, np.ndarray]]]],
         eval_step: Callable[[Any, Mapping[str, Array]], Mapping[str, Array]],
+        stopwatch: Stopwatch,
         *,
         place: Callable[[Mapping[str, np.ndarray]], Mapping[str, Array]],
         writers: Mapping[str, ScalarWriter],
@@ -89,15 +110,23 @@ class Evaluate:
         last_step: int,
     ):
         self._batches, self._eval_step, self._place = batches, eval_step, place
+        self._stopwatch = stopwatch
         self._writers, self._period, self._last_step = writers, period, last_step
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Scores every task's batches."""
         if step % self._period and step != self._last_step:
             return
+        jax.block_until_ready(metrics)
+        with self._stopwatch.paused():
+            self._evaluate(step, state)
+
+    def _evaluate(self, step: int, state: TrainState) -> None:
         for task, batches in self._batches.items():
+            began = time.monotonic()
             sums = [self._eval_step(state.parameters, self._place(batch)) for batch in batches()]
             scalars = metrics_lib.summarize(metrics_lib.add(sums))
+            scalars["timing/evaluate_seconds"] = time.monotonic() - began
             if task in self._writers:
                 self._writers[task].write(step, scalars)
             say(
@@ -114,14 +143,23 @@ class Evaluate:
 class Checkpoint:
     """A checkpoint every `period` steps and at the end."""
 
-    def __init__(self, checkpoints: Checkpoints, *, last_step: int, operative_config: str):
-        self._checkpoints, self._last_step = checkpoints, last_step
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        stopwatch: Stopwatch,
+        *,
+        last_step: int,
+        operative_config: str,
+    ):
+        self._checkpoints, self._stopwatch, self._last_step = checkpoints, stopwatch, last_step
         self._operative_config = operative_config
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Starts to save; the devices go on as soon as the state is copied to the host."""
         if step % self._checkpoints.period == 0 or step == self._last_step:
-            self._checkpoints.save(step, state, operative_config=self._operative_config)
+            jax.block_until_ready(metrics)
+            with self._stopwatch.paused():
+                self._checkpoints.save(step, state, operative_config=self._operative_config)
 
     def close(self) -> None:
         """Waits for the last save."""

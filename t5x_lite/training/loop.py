@@ -22,6 +22,7 @@ from t5x_lite.training.progress import say
 from t5x_lite.training.start import Start, start
 from t5x_lite.training.state import StateFactory, TrainState
 from t5x_lite.training.step import make_eval_step, make_train_step
+from t5x_lite.training.stopwatch import Stopwatch
 
 
 def train(config: TrainConfig, operative_config: str) -> TrainState:
@@ -46,10 +47,16 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
         say(f"{model_dir}: {run.source}; steps {run.first_step} to {run.last_step}")
         _describe(model_dir, table, operative_config)
         train_step = make_train_step(factory, config.loss, seed=config.random_seed)
-        observers = _make_hooks(config, factory, run, model_dir)
+        stopwatch = Stopwatch()
+        observers = _make_hooks(
+            config, factory, run, stopwatch, restore_seconds=time.monotonic() - began
+        )
         observers.append(
             hooks.Checkpoint(
-                checkpoints, last_step=run.last_step, operative_config=operative_config
+                checkpoints,
+                stopwatch,
+                last_step=run.last_step,
+                operative_config=operative_config,
             )
         )
         for hook in observers:
@@ -111,20 +118,27 @@ def _training_batches(
 
 
 def _make_hooks(
-    config: TrainConfig, factory: StateFactory, run: Start, model_dir: epath.Path
+    config: TrainConfig,
+    factory: StateFactory,
+    run: Start,
+    stopwatch: Stopwatch,
+    *,
+    restore_seconds: float,
 ) -> list[hooks.Hook]:
     log = hooks.Log(
-        hooks.make_writer(model_dir / "train"),
+        hooks.make_writer(absolute(config.model_dir) / "train"),
+        stopwatch,
         period=config.log_period,
         first_step=run.first_step,
         last_step=run.last_step,
         learning_rate=make_schedule(config.learning_rate),
+        restore_seconds=restore_seconds,
     )
     observers: list[hooks.Hook] = [log]
     if run.from_scratch:
         observers.insert(0, hooks.FirstLoss(config.model.vocab_size))
     if config.eval_dataset is not None:
-        observers.append(_evaluation_hook(config, config.eval_dataset, factory, run, model_dir))
+        observers.append(_evaluation_hook(config, config.eval_dataset, factory, run, stopwatch))
     return observers
 
 
@@ -133,13 +147,14 @@ def _evaluation_hook(
     dataset: DatasetConfig,
     factory: StateFactory,
     run: Start,
-    model_dir: epath.Path,
+    stopwatch: Stopwatch,
 ) -> hooks.Evaluate:
+    folder = absolute(config.model_dir) / "training_eval"
     names = [
         task.name
         for task in examples.evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
     ]
-    writers = {name: hooks.make_writer(model_dir / "training_eval" / name) for name in names}
+    writers = {name: hooks.make_writer(folder / name) for name in names}
 
     def batches_of(task: str) -> Iterator[pipeline.Batch]:
         """The first `eval_steps` batches of one task, the same at every evaluation."""
@@ -149,6 +164,7 @@ def _evaluation_hook(
     return hooks.Evaluate(
         {name: functools.partial(batches_of, name) for name in names},
         make_eval_step(factory, config.loss),
+        stopwatch,
         place=factory.partitioner.global_batch,
         writers={name: writer for name, writer in writers.items() if writer is not None},
         period=config.eval_period,

@@ -43,17 +43,23 @@ def summarize(sums: Mapping[str, float]) -> dict[str, float]:
 
 
 def _non_padding(sums: Mapping[str, float]) -> dict[str, float]:
+    """Shares of positions that hold a token, and the rows they would fill if packed perfectly."""
     present = {
         name: feature for name, feature in _FRACTIONS.items() if f"positions/{feature}" in sums
     }
     fractions = {
-        f"non_padding_fraction/{name}": sums[f"tokens/{feature}"] / sums[f"positions/{feature}"]
+        name: sums[f"tokens/{feature}"] / sums[f"positions/{feature}"]
         for name, feature in present.items()
     }
     positions = sum(sums[f"positions/{feature}"] for feature in present.values())
     if positions:
-        fractions["non_padding_fraction/overall"] = real_tokens(sums) / positions
-    return fractions
+        fractions["overall"] = real_tokens(sums) / positions
+    if "decoder" in fractions:
+        fractions["loss_weights"] = sums["weight_sum"] / sums["positions/decoder_target_tokens"]
+    rows = sums["rows"] / sums["steps"]
+    return {f"non_padding_fraction/{name}": share for name, share in fractions.items()} | {
+        f"effective_batch_size/{name}": share * rows for name, share in fractions.items()
+    }
 
 
 def real_tokens(sums: Mapping[str, float]) -> float:

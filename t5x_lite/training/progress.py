@@ -21,8 +21,8 @@ class Progress:
     """Steps, speed, loss and time left of a run of `last_step` steps."""
 
     def __init__(self, *, first_step: int, last_step: int, label: str = "train"):
-        self._first, self._last, self._label = first_step, last_step, label
-        self._started = self._printed = time.monotonic()
+        self._last, self._label = last_step, label
+        self._printed = time.monotonic()
         self._bar: rich_progress.Progress | None = None
         terminal = rich_console.Console()
         if terminal.is_terminal and jax.process_index() == 0:
@@ -53,8 +53,7 @@ class Progress:
         if now - self._printed < _SECONDS_BETWEEN_LINES and step != self._last:
             return
         self._printed = now
-        rate = (step - self._first) / (now - self._started)
-        left = int((self._last - step) / rate) if rate else 0
+        left = int((self._last - step) / scalars["timing/steps_per_second"])
         say(f"{self._label} {step}/{self._last}  {values}  ETA {left // 60}:{left % 60:02d}")
 
     def close(self) -> None:

@@ -5,8 +5,9 @@ import math
 import jax.numpy as jnp
 import pytest
 
-from t5x_lite.training import hooks, progress
+from t5x_lite.training import hooks, progress, stopwatch
 from t5x_lite.training.state import TrainState
+from t5x_lite.training.stopwatch import Stopwatch
 from t5x_lite.training.writers import ScalarWriter
 
 VOCABULARY = 128
@@ -69,7 +70,12 @@ def test_the_log_averages_over_its_period_and_never_skips_the_last_step():
     """Steps 1 to 5 in periods of two: reports at 2, 4 and, because it is the last, 5."""
     writer = Recorder()
     log = hooks.Log(
-        writer, period=2, first_step=0, last_step=5, learning_rate=lambda step: jnp.float32(step)
+        writer,
+        Stopwatch(),
+        period=2,
+        first_step=0,
+        last_step=5,
+        learning_rate=lambda step: jnp.float32(step),
     )
     for step in range(1, 6):
         log.after_step(step, STATE, step_metrics(float(step)))
@@ -81,11 +87,13 @@ def test_the_log_averages_over_its_period_and_never_skips_the_last_step():
     }
     # The update of step 4 was made with the rate of three steps done.
     assert writer.written[4]["learning_rate"] == 3.0
+    assert "timing/compilation_seconds" in writer.written[2]
+    assert "timing/compilation_seconds" not in writer.written[4]
 
 
 def test_outside_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
     """With loss, speed and time left; not one for every report, but always the last."""
-    clock = iter([0.0, 1.0, 12.0, 13.0])
+    clock = iter([0.0, 1.0, 12.0, 13.0, 14.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     bar = progress.Progress(first_step=0, last_step=30)
     values = {
@@ -102,3 +110,17 @@ def test_outside_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
     assert "loss 2.500" in printed[0]
     assert "1,234 tokens/s" in printed[0]
     assert printed[0].endswith("ETA 0:18")
+
+
+def test_a_pause_is_no_training_time(monkeypatch):
+    """An evaluation of 100 seconds between two steps does not make the steps slow."""
+    now = [0.0]
+    monkeypatch.setattr(stopwatch.time, "monotonic", lambda: now[0])
+    watch = Stopwatch()
+    now[0] += 3.0
+    with watch.paused():
+        now[0] += 100.0
+    now[0] += 2.0
+    assert watch.seconds() == 5.0
+    watch.lap()
+    assert watch.seconds() == 0.0

@@ -47,6 +47,8 @@ def test_padding_is_reported_for_each_side_and_together():
     assert scalars["non_padding_fraction/encoder"] == pytest.approx(0.75)
     assert scalars["non_padding_fraction/decoder"] == pytest.approx(0.5)
     assert scalars["non_padding_fraction/overall"] == pytest.approx(40 / 60)
+    assert scalars["non_padding_fraction/loss_weights"] == pytest.approx(0.5)
+    assert scalars["effective_batch_size/encoder"] == pytest.approx(0.75 * 4)
 
 
 def test_speeds_keep_t5x_meaning_and_add_real_tokens():
