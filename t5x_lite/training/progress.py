@@ -9,6 +9,8 @@ from rich import progress as rich_progress
 
 # Outside a terminal a line is a log entry: enough to see that the job lives, not every report.
 _SECONDS_BETWEEN_LINES = 10.0
+# All columns fit into a terminal of 80.
+_BAR_WIDTH = 8
 
 
 def say(text: str) -> None:
@@ -28,7 +30,7 @@ class Progress:
         if terminal.is_terminal and jax.process_index() == 0:
             self._bar = rich_progress.Progress(
                 rich_progress.TextColumn("{task.description}"),
-                rich_progress.BarColumn(),
+                rich_progress.BarColumn(bar_width=_BAR_WIDTH),
                 rich_progress.MofNCompleteColumn(),
                 rich_progress.TextColumn("{task.fields[values]}"),
                 rich_progress.TextColumn("ETA"),
@@ -40,21 +42,22 @@ class Progress:
 
     def update(self, step: int, scalars: Mapping[str, float]) -> None:
         """Shows the newest scalars."""
-        values = (
-            f"loss {scalars['loss_per_token']:.3f}  "
-            f"accuracy {scalars['accuracy']:.3f}  "
+        loss = f"loss {scalars['loss_per_token']:.3f}"
+        speed = (
             f"{scalars['timing/steps_per_second']:.2f} steps/s  "
             f"{scalars['timing/real_tokens_per_second']:,.0f} tokens/s"
         )
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, values=values)
+            self._bar.update(self._task, completed=step, values=f"{loss}  {speed}")
             return
         now = time.monotonic()
         if now - self._printed < _SECONDS_BETWEEN_LINES and step != self._last:
             return
         self._printed = now
         left = int((self._last - step) / scalars["timing/steps_per_second"])
-        say(f"{self._label} {step}/{self._last}  {values}  ETA {left // 60}:{left % 60:02d}")
+        accuracy = f"accuracy {scalars['accuracy']:.3f}"
+        eta = f"ETA {left // 60}:{left % 60:02d}"
+        say(f"{self._label} {step}/{self._last}  {loss}  {accuracy}  {speed}  {eta}")
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
