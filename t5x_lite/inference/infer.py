@@ -3,7 +3,7 @@
 import jax
 
 from t5x_lite.checkpoints.manager import absolute
-from t5x_lite.data.examples import Example, evaluation_tasks
+from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.inference.predictor import make_predictor
 from t5x_lite.training.progress import say
@@ -19,7 +19,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
     for task in evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split):
         examples, texts = predictor.answer(task, config, label="infer")
         lines = [
-            {"inputs": _texts(example), "prediction": text}
+            {"inputs": _texts(task, example), "prediction": text}
             for example, text in zip(examples, texts, strict=True)
         ]
         if jax.process_index() == 0:
@@ -27,9 +27,12 @@ def infer(config: InferConfig, operative_config: str) -> None:
             path = output / f"{task.name}-predict.jsonl-00000-of-00001"
             write_lines(path, lines)
             (output / f"{path.name}.COMPLETED").write_text("")
-            (output / "config.gin").write_text(operative_config)
+            (output / "infer_config.gin").write_text(operative_config)
             say(f"{len(lines)} predictions in {path}")
 
 
-def _texts(example: Example) -> dict[str, str]:
-    return {name: value for name, value in example.items() if isinstance(value, str)}
+def _texts(task: EvaluationTask, example: Example) -> dict[str, str]:
+    """The example's strings; those of inputs and targets are decoded where the task kept none."""
+    texts = {name: value for name, value in example.items() if isinstance(value, str)}
+    known = (name for name in ("inputs", "targets") if name in example)
+    return texts | {f"{name}_pretokenized": task.text(example, name) for name in known}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -60,7 +60,7 @@ class Predictor:
         predictions: list[np.ndarray] = []
         began = printed = time.monotonic()
         for prompts in prompt_batches(examples, self.layout, batch_size=batch_size, length=length):
-            placed = self.partitioner.global_batch(self._own_rows(prompts.features))
+            placed = self.partitioner.place_batch(prompts.features)
             ids = np.asarray(self.generate(self.parameters, placed))
             predictions.extend(ids[: prompts.num_examples])
             now = time.monotonic()
@@ -69,11 +69,6 @@ class Predictor:
                 rate = len(predictions) / (now - began)
                 say(f"{label} {len(predictions)}/{len(examples)}  {rate:.1f} examples/s")
         return predictions
-
-    def _own_rows(self, features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Every process holds the whole batch (examples are few); each feeds its own rows."""
-        index, count = self.partitioner.reader
-        return {name: np.split(rows, count)[index] for name, rows in features.items()}
 
 
 def make_predictor(config: PredictionConfig) -> Predictor:

@@ -31,10 +31,23 @@ COMMAND = [
 ]
 
 
-def start(model_dir: pathlib.Path, *flags: str) -> subprocess.Popen:
+EVALUATE = [
+    *COMMAND[:3],
+    "eval",
+    *COMMAND[4:5],
+    "--gin_file=recipes/eval.gin",
+    *COMMAND[6:8],
+    "--gin.VOCAB_SIZE=384",
+    "--gin.BATCH_SIZE=8",
+    "--gin.SPLIT=validation",
+    "--gin.MAX_DECODE_LENGTH=8",
+]
+
+
+def start(*words: str) -> subprocess.Popen:
     """One process of a job."""
     return subprocess.Popen(
-        [*COMMAND, f"--gin.MODEL_DIR={model_dir}", *flags],
+        words,
         cwd=TASKS,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -48,27 +61,40 @@ def losses(model_dir: pathlib.Path) -> list[float]:
     return [json.loads(line)["loss_per_token"] for line in lines]
 
 
-def test_two_processes_train_one_model(tmp_path):
-    """Half of the devices and half of the rows each; losses agree to the order of sums."""
+def together(*words: str) -> list[str]:
+    """What two processes of one job print, once both have succeeded."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    together = [
-        start(
-            tmp_path / "two",
-            "--cpu_devices=2",
-            f"--coordinator_address={address}",
-            "--process_count=2",
-            f"--process_index={index}",
-        )
-        for index in range(2)
-    ]
-    outputs = [process.communicate(timeout=400)[0] for process in together]
-    assert [process.returncode for process in together] == [0, 0], "\n".join(outputs)
-    alone = start(tmp_path / "one", "--cpu_devices=4")
-    output = alone.communicate(timeout=400)[0]
-    assert alone.returncode == 0, output
+    flags = ["--cpu_devices=2", f"--coordinator_address={address}", "--process_count=2"]
+    processes = [start(*words, *flags, f"--process_index={index}") for index in range(2)]
+    outputs = [process.communicate(timeout=400)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    return outputs
+
+
+def alone(*words: str) -> None:
+    """The same job in one process with as many devices."""
+    process = start(*words, "--cpu_devices=4")
+    output = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, output
+
+
+def test_two_processes_train_and_evaluate_one_model(tmp_path):
+    """Half of the devices and half of the rows each; losses agree to the order of sums, and every
+    example gets the answer that one process gives it.
+    """
+    outputs = together(*COMMAND, f"--gin.MODEL_DIR={tmp_path / 'two'}")
+    alone(*COMMAND, f"--gin.MODEL_DIR={tmp_path / 'one'}")
     # Updates amplify round-off a little: Adafactor's first step divides by its own gradient.
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
     assert (tmp_path / "two/checkpoint_6").is_dir()
     assert "step 6" not in outputs[1], "the second process should leave the talking to the first"
+    checkpoint = f"--gin.CHECKPOINT_PATH={tmp_path / 'two'}"
+    together(*EVALUATE, checkpoint, f"--gin.EVAL_OUTPUT_DIR={tmp_path / 'two'}")
+    alone(*EVALUATE, checkpoint, f"--gin.EVAL_OUTPUT_DIR={tmp_path / 'one'}")
+    answers = [
+        (tmp_path / run / "inference_eval/toy_double-000006.jsonl").read_text()
+        for run in ("one", "two")
+    ]
+    assert answers[0] == answers[1]
