@@ -10,6 +10,13 @@ class SaveCheckpointConfig:
     period: int = 1000
     keep: int = 3
 
+    def __post_init__(self) -> None:
+        if self.period < 1 or self.keep < 1:
+            raise ValueError(
+                f"period={self.period}, keep={self.keep}: needed is at least 1 of each: "
+                "--gin.CHECKPOINT_PERIOD=..., --gin.KEEP_CHECKPOINTS=..."
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RestoreCheckpointConfig:

@@ -1,20 +1,32 @@
 """Orbax checkpoints of a run: MODEL_DIR/checkpoint_<step>, written in the background, atomically.
 
 Each holds two items: `state` (parameters, optimizer slots, step) and `config` (the operative gin
-text of the run that wrote it).
+text of the run that wrote it, and the step it started from).
 """
 
+import dataclasses
 import re
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
+from orbax.checkpoint.utils import is_checkpoint_finalized
 
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 
 _PREFIX = "checkpoint"
 _NAME = re.compile(rf"{_PREFIX}_(\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a checkpoint says of its run: the gin text that made it, and the step its initial
+    checkpoint brought along (0 from scratch), from which relative steps are counted.
+    """
+
+    operative_config: str
+    initial_step: int = 0
 
 
 class Checkpoints:
@@ -28,17 +40,13 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
-    def latest_step(self) -> int | None:
-        """The newest complete checkpoint, if there is one."""
-        return self._manager.latest_step()
-
-    def save(self, step: int, state: Any, *, operative_config: str) -> None:
+    def save(self, step: int, state: Any, description: "Description") -> None:
         """Starts to write a checkpoint; a step that is already there is left alone."""
         if self._manager.latest_step() == step:
             return
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(_as_dict(state)),
-            config=ocp.args.JsonSave({"operative_config": operative_config}),
+            config=ocp.args.JsonSave(dataclasses.asdict(description)),
         )
         self._manager.save(step, args=items)
 
@@ -59,18 +67,47 @@ def find(path: epath.PathLike) -> epath.Path:
 
     Raises:
         FileNotFoundError: there is none; the message lists the nearest that exist.
+        ValueError: it is damaged; the message names the newest that is whole.
     """
     path = absolute(path)
-    if _NAME.fullmatch(path.name) and (path / "state").is_dir():
-        return path
-    steps = _steps(path)
-    if steps:
-        return path / f"{_PREFIX}_{steps[-1]}"
-    siblings = [f"{path.parent}/{_PREFIX}_{step}" for step in _steps(path.parent)]
+    if _NAME.fullmatch(path.name) and path.is_dir():
+        return _whole(path)
+    checkpoint = newest(path)
+    if checkpoint is not None:
+        return checkpoint
+    siblings = [str(path.parent / f"{_PREFIX}_{step}") for step in _steps(path.parent)]
     known = f"; there are {', '.join(siblings)}" if siblings else ""
     raise FileNotFoundError(
         f"no checkpoint at {path}: needed is a folder {_PREFIX}_<step>, or a model directory that "
         f"holds some{known}."
+    )
+
+
+def newest(model_dir: epath.PathLike) -> epath.Path | None:
+    """The newest checkpoint of a model directory, if it has any.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    directory = absolute(model_dir)
+    steps = _steps(directory)
+    return _whole(directory / f"{_PREFIX}_{steps[-1]}") if steps else None
+
+
+def _whole(checkpoint: epath.Path) -> epath.Path:
+    missing = [item for item in ("state", "config") if not (checkpoint / item).is_dir()]
+    if not missing:
+        return checkpoint
+    older = [
+        folder
+        for step in _steps(checkpoint.parent)
+        if step < step_of(checkpoint)
+        and (folder := checkpoint.parent / f"{_PREFIX}_{step}" / "state").is_dir()
+    ]
+    rest = f"; {older[-1].parent} is whole" if older else ""
+    raise ValueError(
+        f"the checkpoint {checkpoint} is damaged: it has no {' and no '.join(missing)}. Remove the "
+        f"folder, or restore it from a copy{rest}."
     )
 
 
@@ -102,11 +139,11 @@ def restore(checkpoint: epath.Path, abstract: Any) -> Any:
     return restored if isinstance(abstract, dict) else type(abstract)(**restored)
 
 
-def operative_config(checkpoint: epath.Path) -> str:
-    """The gin text of the run that wrote a checkpoint."""
+def description(checkpoint: epath.Path) -> Description:
+    """What a checkpoint says of the run that wrote it."""
     with _reader() as reader:
         items = reader.restore(checkpoint, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
-    return items["config"]["operative_config"]
+    return Description(**items["config"])
 
 
 def _reader() -> ocp.Checkpointer:
@@ -120,8 +157,11 @@ def _reader() -> ocp.Checkpointer:
 def _steps(directory: epath.Path) -> list[int]:
     if not directory.is_dir():
         return []
-    found = (_NAME.fullmatch(path.name) for path in directory.iterdir() if path.is_dir())
-    return sorted(int(match.group(1)) for match in found if match)
+    found = ((path, _NAME.fullmatch(path.name)) for path in directory.iterdir() if path.is_dir())
+    # On object stores, which cannot rename, an unfinished save has its final name already.
+    return sorted(
+        int(match.group(1)) for path, match in found if match and is_checkpoint_finalized(path)
+    )
 
 
 def _as_dict(state: Any) -> dict[str, Any]:

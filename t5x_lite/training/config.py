@@ -38,6 +38,12 @@ class TrainConfig:
     compilation_cache: bool = True
 
     def __post_init__(self) -> None:
+        for name, least in (("eval_period", 1), ("eval_steps", 0), ("log_period", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: needed is at least {least}: "
+                    f"--gin.{name.upper()}=... (EVAL_STEPS=0 scores no held-out examples)"
+                )
         if (self.train_steps is None) == (self.train_steps_relative is None):
             raise ValueError(
                 f"train_steps={self.train_steps} and train_steps_relative="

@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import Array
 
-from t5x_lite.checkpoints.manager import Checkpoints
+from t5x_lite.checkpoints.manager import Checkpoints, Description
 from t5x_lite.training import metrics as metrics_lib
 from t5x_lite.training.progress import Progress, say
 from t5x_lite.training.state import TrainState
@@ -149,17 +149,17 @@ class Checkpoint:
         stopwatch: Stopwatch,
         *,
         last_step: int,
-        operative_config: str,
+        contents: Description,
     ):
         self._checkpoints, self._stopwatch, self._last_step = checkpoints, stopwatch, last_step
-        self._operative_config = operative_config
+        self._contents = contents
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Starts to save; the devices go on as soon as the state is copied to the host."""
         if step % self._checkpoints.period == 0 or step == self._last_step:
             jax.block_until_ready(metrics)
             with self._stopwatch.paused():
-                self._checkpoints.save(step, state, operative_config=self._operative_config)
+                self._checkpoints.save(step, state, self._contents)
 
     def close(self) -> None:
         """Waits for the last save."""
@@ -190,6 +190,6 @@ class FirstLoss:
         """Holds nothing."""
 
 
-def make_writer(directory: epath.Path) -> ScalarWriter | None:
+def make_writer(directory: epath.Path, first_step: int) -> ScalarWriter | None:
     """A writer on the first process; the others have nothing to say."""
-    return ScalarWriter(directory) if jax.process_index() == 0 else None
+    return ScalarWriter(directory, first_step) if jax.process_index() == 0 else None

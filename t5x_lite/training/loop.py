@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import jax
 from etils import epath
 
+from t5x_lite.checkpoints import manager
 from t5x_lite.checkpoints.manager import Checkpoints, absolute
 from t5x_lite.data import checks, examples, pipeline
 from t5x_lite.data.config import DatasetConfig
@@ -38,26 +39,24 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
     _check_data(config, partitioner)
     factory = StateFactory(config.model, config.optimizer, config.learning_rate, partitioner)
     table = factory.table()
-    compilation_cache.enable(model_dir, enabled=config.compilation_cache)
 
     with contextlib.ExitStack() as stack:
+        run = start(config, factory)
         checkpoints = Checkpoints(model_dir, config.checkpoints)
         stack.callback(checkpoints.close)
-        run = start(config, factory, checkpoints.latest_step())
+        compilation_cache.enable(model_dir, enabled=config.compilation_cache)
         say(f"{model_dir}: {run.source}; steps {run.first_step} to {run.last_step}")
         _describe(model_dir, table, operative_config)
         train_step = make_train_step(factory, config.loss, seed=config.random_seed)
         stopwatch = Stopwatch()
-        observers = _make_hooks(
-            config, factory, run, stopwatch, restore_seconds=time.monotonic() - began
+        save = hooks.Checkpoint(
+            checkpoints,
+            stopwatch,
+            last_step=run.last_step,
+            contents=manager.Description(operative_config, run.initial_step),
         )
-        observers.append(
-            hooks.Checkpoint(
-                checkpoints,
-                stopwatch,
-                last_step=run.last_step,
-                operative_config=operative_config,
-            )
+        observers = _make_hooks(
+            config, factory, run, stopwatch, save=save, restore_seconds=time.monotonic() - began
         )
         for hook in observers:
             stack.callback(hook.close)
@@ -123,10 +122,11 @@ def _make_hooks(
     run: Start,
     stopwatch: Stopwatch,
     *,
+    save: hooks.Hook,
     restore_seconds: float,
 ) -> list[hooks.Hook]:
     log = hooks.Log(
-        hooks.make_writer(absolute(config.model_dir) / "train"),
+        hooks.make_writer(absolute(config.model_dir) / "train", run.first_step),
         stopwatch,
         period=config.log_period,
         first_step=run.first_step,
@@ -134,10 +134,11 @@ def _make_hooks(
         learning_rate=make_schedule(config.learning_rate),
         restore_seconds=restore_seconds,
     )
-    observers: list[hooks.Hook] = [log]
+    # Saved before anything else can fail: an error in an evaluation costs no step.
+    observers: list[hooks.Hook] = [log, save]
     if run.from_scratch:
         observers.insert(0, hooks.FirstLoss(config.model.vocab_size))
-    if config.eval_dataset is not None:
+    if config.eval_dataset is not None and config.eval_steps:
         observers.append(_evaluation_hook(config, config.eval_dataset, factory, run, stopwatch))
     return observers
 
@@ -154,7 +155,7 @@ def _evaluation_hook(
         task.name
         for task in examples.evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
     ]
-    writers = {name: hooks.make_writer(folder / name) for name in names}
+    writers = {name: hooks.make_writer(folder / name, run.first_step) for name in names}
 
     def batches_of(task: str) -> Iterator[pipeline.Batch]:
         """The first `eval_steps` batches of one task, the same at every evaluation."""

@@ -25,11 +25,13 @@ def summarize(sums: Mapping[str, float]) -> dict[str, float]:
     normalization and whatever LOSS_NORMALIZING_FACTOR makes of it otherwise.
     """
     steps, weight = sums["steps"], max(sums["weight_sum"], 1.0)
+    # What normalized the loss normalizes its two parts, so that they add up to it.
+    share = sums["cross_entropy_sum"] / (sums["loss_sum"] or 1.0)
     scalars = {
         "loss_per_token": sums["loss_sum"] / weight,
         "loss": sums["loss"] / steps,
-        "cross_ent_loss": sums["cross_entropy_sum"] / steps,
-        "z_loss": sums["z_loss_sum"] / steps,
+        "cross_ent_loss": sums["loss"] / steps * share,
+        "z_loss": sums["loss"] / steps * (1.0 - share),
         "accuracy": sums["correct_sum"] / weight,
         "perplexity": math.exp(min(sums["cross_entropy_sum"] / weight, 700.0)),
         "loss_per_nonpadding_target_token": sums["loss_sum"] / weight,

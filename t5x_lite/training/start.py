@@ -20,62 +20,54 @@ from t5x_lite.training.state import (
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """A state to train from, its step, the step to train to, the batches this run has had already,
-    and a sentence that says whence.
+    """A state to train from, its step, the step to train to, the step that the run's initial
+    checkpoint brought, and a sentence that says whence.
     """
 
     state: TrainState
     first_step: int
     last_step: int
-    batches_done: int
+    initial_step: int
     source: str
     from_scratch: bool = False
 
+    @property
+    def batches_done(self) -> int:
+        """Batches that this run has trained on before it was interrupted."""
+        return self.first_step - self.initial_step
 
-def start(config: TrainConfig, factory: StateFactory, latest_step: int | None) -> Start:
+
+def start(config: TrainConfig, factory: StateFactory) -> Start:
     """Takes the first that there is: the newest checkpoint in MODEL_DIR, INITIAL_CHECKPOINT_PATH,
     random parameters.
 
     As in T5X, INITIAL_CHECKPOINT_PATH brings optimizer slots and step along; TRAIN_STEPS counts
-    from zero all the same, TRAIN_STEPS_RELATIVE from the step it brings.
+    from zero all the same, TRAIN_STEPS_RELATIVE from the step it brings. A run that continues looks
+    at its own checkpoint only: the initial one may be gone, or have been trained further.
 
     Raises:
         ValueError: the run would train no step.
     """
-    initial = _initial_checkpoint(config.restore.path)
-    initial_step = manager.step_of(initial) if isinstance(initial, epath.Path) else 0
-    first_step = initial_step if latest_step is None else latest_step
-    if config.train_steps is not None:
-        last_step = config.train_steps
-    else:
-        assert config.train_steps_relative is not None, "TrainConfig asks for one of the two"
-        last_step = initial_step + config.train_steps_relative
-    if last_step <= first_step:
-        raise ValueError(_no_step_message(config, first_step, last_step, latest_step is not None))
-    if latest_step is not None:
-        checkpoint = manager.find(manager.absolute(config.model_dir) / f"checkpoint_{latest_step}")
-        return Start(
-            manager.restore(checkpoint, factory.abstract),
-            first_step,
-            last_step,
-            first_step - initial_step,
-            f"continues from {checkpoint}",
-        )
-    if isinstance(initial, epath.Path):
-        state = manager.restore(initial, factory.abstract)
-        source = f"starts from {initial}, optimizer and step included"
-        return Start(state, first_step, last_step, 0, source)
-    if initial is not None:
-        state = factory.from_parameters(load_huggingface(initial, factory.model))
-        return Start(state, 0, last_step, 0, f"starts from the Hugging Face model {initial}")
-    return Start(
-        factory.initialize(config.random_seed),
-        0,
-        last_step,
-        0,
-        f"starts from scratch, seed {config.random_seed}",
-        from_scratch=True,
-    )
+    own = manager.newest(config.model_dir)
+    if own is not None:
+        initial_step, first_step = manager.description(own).initial_step, manager.step_of(own)
+        last_step = _last_step(config, first_step, initial_step=initial_step, whence=own)
+        state = manager.restore(own, factory.abstract)
+        return Start(state, first_step, last_step, initial_step, f"continues from {own}")
+    path = config.restore.path
+    if path is None:
+        last_step = _last_step(config, 0, initial_step=0)
+        state, source = factory.initialize(config.random_seed), f"seed {config.random_seed}"
+        return Start(state, 0, last_step, 0, f"starts from scratch, {source}", from_scratch=True)
+    if huggingface.is_huggingface_directory(path):
+        last_step = _last_step(config, 0, initial_step=0)
+        state = factory.from_parameters(load_huggingface(path, factory.model))
+        return Start(state, 0, last_step, 0, f"starts from the Hugging Face model {path}")
+    initial = manager.find(path)
+    step = manager.step_of(initial)
+    last_step = _last_step(config, step, initial_step=step, whence=initial)
+    source = f"starts from {initial}, optimizer and step included"
+    return Start(manager.restore(initial, factory.abstract), step, last_step, step, source)
 
 
 def load_huggingface(directory: str, model: ModelConfig) -> Any:
@@ -119,24 +111,25 @@ def load_parameters(path: str, model: ModelConfig, partitioner: Partitioner) -> 
     return parts["parameters"], manager.step_of(checkpoint)
 
 
-def _initial_checkpoint(path: str | None) -> epath.Path | str | None:
-    """A checkpoint of ours as a path, a Hugging Face directory as a string, or nothing."""
-    if path is None:
-        return None
-    return path if huggingface.is_huggingface_directory(path) else manager.find(path)
-
-
-def _no_step_message(config: TrainConfig, first: int, last: int, resumed: bool) -> str:
-    whence = f"its newest checkpoint in {config.model_dir}" if resumed else str(config.restore.path)
-    given = "TRAIN_STEPS" if config.train_steps is not None else "TRAIN_STEPS_RELATIVE"
+def _last_step(
+    config: TrainConfig, first_step: int, *, initial_step: int, whence: epath.Path | None = None
+) -> int:
+    """The step at which the run ends, behind the one at which it starts."""
+    if config.train_steps is not None:
+        given, last_step = "TRAIN_STEPS", config.train_steps
+    else:
+        assert config.train_steps_relative is not None, "TrainConfig asks for one of the two"
+        given, last_step = "TRAIN_STEPS_RELATIVE", initial_step + config.train_steps_relative
+    if last_step > first_step:
+        return last_step
     fix = f"raise --gin.{given}"
-    if not resumed and config.train_steps is not None:
-        fix += f", or count from there with --gin.TRAIN_STEPS_RELATIVE={config.train_steps}"
-    elif resumed:
+    if whence is not None and whence.parent == manager.absolute(config.model_dir):
         fix += " to train on, or give another --gin.MODEL_DIR to start afresh"
-    return (
-        f"this run would train no step: it starts at step {first} (from {whence}) and {given} ends "
-        f"it at step {last}. To fix it, {fix}."
+    elif given == "TRAIN_STEPS":
+        fix += f", or count from there with --gin.TRAIN_STEPS_RELATIVE={config.train_steps}"
+    raise ValueError(
+        f"this run would train no step: it starts at step {first_step} (from {whence}) and {given} "
+        f"ends it at step {last_step}. To fix it, {fix}."
     )
 
 

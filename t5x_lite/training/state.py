@@ -87,7 +87,7 @@ class StateFactory:
         def with_slots(parameters: Any) -> TrainState:
             return TrainState(jnp.int32(0), parameters, self.optimizer.init(parameters))
 
-        return jax.jit(with_slots, out_shardings=self.shardings)(placed)
+        return jax.jit(with_slots, out_shardings=self.shardings, donate_argnums=0)(placed)
 
     def table(self) -> str:
         """Where every parameter lives and what it costs a device."""

@@ -3,17 +3,25 @@
 import json
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorboardX
 from etils import epath
 from tensorboardX import record_writer
 
 
 class ScalarWriter:
-    """Writes scalars of one folder as TensorBoard events and as lines of metrics.jsonl."""
+    """Writes scalars of one folder as TensorBoard events and as lines of metrics.jsonl.
 
-    def __init__(self, directory: epath.PathLike):
+    A run that goes on at `first_step` drops the lines behind it: it will write them again.
+    """
+
+    def __init__(self, directory: epath.PathLike, first_step: int | None = None):
         self._directory = epath.Path(directory)
         self._directory.mkdir(parents=True, exist_ok=True)
+        lines = self._directory / "metrics.jsonl"
+        if first_step is not None and lines.exists():
+            kept = [json.loads(line) for line in lines.read_text().splitlines()]
+            write_lines(lines, [line for line in kept if line["step"] <= first_step])
         self._events = tensorboardX.SummaryWriter(str(self._directory), flush_secs=20)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -30,16 +38,29 @@ class ScalarWriter:
 def append_line(path: epath.PathLike, value: Mapping) -> None:
     """Adds one JSON value as a line."""
     with epath.Path(path).open("a") as file:
-        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+        file.write(_dump(value) + "\n")
 
 
 def write_lines(path: epath.PathLike, values: Sequence[Mapping]) -> None:
     """Writes JSON values, one a line, in one go: the file is whole or not there."""
     path = epath.Path(path)
     partial = path.parent / f"{path.name}.partial"
-    text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+    text = "".join(_dump(value) + "\n" for value in values)
     partial.write_text(text)
     partial.replace(path)
+
+
+def _dump(value: Mapping) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """Python's own types for what postprocessors return: NumPy's numbers and arrays, bytes."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be written as JSON")
 
 
 class _RemoteEvents:

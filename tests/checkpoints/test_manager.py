@@ -1,5 +1,7 @@
 """Checkpoints of a run: what is saved comes back, on any mesh, and what does not fit is named."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +42,7 @@ def saved(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run")
     checkpoints = manager.Checkpoints(directory, SaveCheckpointConfig(period=1, keep=2))
     for step in range(1, 5):
-        checkpoints.save(step, make_state(step), operative_config="X = 1")
+        checkpoints.save(step, make_state(step), manager.Description("X = 1", 7))
     checkpoints.close()
     return directory
 
@@ -74,8 +76,8 @@ def test_parameters_alone_can_be_read(saved):
 
 
 def test_the_operative_config_travels_along(saved):
-    """A checkpoint says what made it."""
-    assert manager.operative_config(manager.find(saved)) == "X = 1"
+    """A checkpoint says what made it, and where that run began."""
+    assert manager.description(manager.find(saved)) == manager.Description("X = 1", 7)
 
 
 def test_what_does_not_fit_is_named_with_both_shapes(saved):
@@ -107,3 +109,18 @@ def test_an_unfinished_save_is_no_checkpoint(saved):
     """Saves are atomic: a folder without its last rename is not what `find` returns."""
     (saved / "checkpoint_9.orbax-checkpoint-tmp").mkdir()
     assert manager.find(saved).name == "checkpoint_4"
+
+
+def test_a_damaged_checkpoint_is_named_with_the_newest_whole_one(tmp_path):
+    """A half-deleted folder is neither read nor passed over in silence."""
+    checkpoints = manager.Checkpoints(tmp_path, SaveCheckpointConfig(period=1, keep=2))
+    for step in (1, 2):
+        checkpoints.save(step, make_state(step), manager.Description(""))
+    checkpoints.close()
+    shutil.rmtree(tmp_path / "checkpoint_2" / "state")
+    for path in (tmp_path, tmp_path / "checkpoint_2"):
+        with pytest.raises(ValueError, match=r"checkpoint_2 is damaged: .*checkpoint_1 is whole"):
+            manager.find(path)
+    with pytest.raises(ValueError, match="damaged"):
+        manager.newest(tmp_path)
+    assert manager.newest(tmp_path / "elsewhere") is None

@@ -164,6 +164,19 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(trained, tmp_pa
     jax.tree.map(np.testing.assert_array_equal, parameters_of(tmp_path), parameters_of(trained))
 
 
+def test_an_error_in_an_evaluation_costs_no_checkpoint(tmp_path, monkeypatch):
+    """The step's checkpoint is saved first."""
+
+    def fail(*unused):
+        raise RuntimeError("evaluation")
+
+    monkeypatch.setattr("t5x_lite.training.hooks.Evaluate.after_step", fail)
+    with pytest.raises(RuntimeError, match="evaluation"):
+        cli.main([*TRAIN, f"--gin.MODEL_DIR={tmp_path}", "--gin.TRAIN_STEPS=1", "--traceback"])
+    # It failed at the first step, which is the last and has a checkpoint.
+    assert manager.find(tmp_path).name == "checkpoint_1"
+
+
 def test_a_finished_run_that_is_started_again_says_so(trained, capsys):
     """Rather than doing nothing, or everything again."""
     words = [*TRAIN, f"--gin.MODEL_DIR={trained}", "--gin.TRAIN_STEPS=8"]
@@ -214,6 +227,27 @@ def test_the_copy_baseline_is_what_copying_the_input_scores(trained, tmp_path):
     assert baselines["copy_input"] == {"accuracy": 100.0}
     assert baselines["most_frequent_target"] == {"accuracy": pytest.approx(100 / 29)}
     assert (tmp_path / "inference_eval/toy_copy-000004.jsonl").exists(), "named by the step"
+
+
+def test_a_task_that_keeps_ids_only_is_evaluated_too(trained, tmp_path):
+    """Its texts are decoded, and NumPy values of a postprocessor are written as numbers."""
+    run(
+        "eval",
+        *MODEL,
+        "--gin_file=recipes/eval.gin",
+        *TASK,
+        "--gin.MIXTURE_OR_TASK_NAME=toy_ids",
+        f"--gin.CHECKPOINT_PATH={trained}",
+        f"--gin.EVAL_OUTPUT_DIR={tmp_path}",
+        "--gin.SPLIT=validation",
+        "--gin.NUM_EXAMPLES=3",
+        "--gin.BATCH_SIZE=8",
+        "--gin.MAX_DECODE_LENGTH=4",
+        "--gin.COMPILATION_CACHE=False",
+    )
+    written = lines(tmp_path / "inference_eval/toy_ids-000008.jsonl")
+    assert [line["target"] for line in written] == [3, 3, 3]
+    assert len(written[0]["input"]["inputs_pretokenized"]) == 3
 
 
 def test_inference_writes_the_lines_that_users_of_t5x_read(trained, tmp_path):

@@ -8,15 +8,15 @@ import pytest
 
 from t5x_lite.checkpoints import huggingface
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
-from t5x_lite.checkpoints.manager import Checkpoints
+from t5x_lite.checkpoints.manager import Checkpoints, Description
 from t5x_lite.training.start import load_parameters, start
 
 
-def save(directory, factory, step, seed):
-    """A checkpoint of another run, at this step."""
+def save(directory, factory, step, seed, initial_step=0):
+    """A checkpoint at this step, of a run that started at `initial_step`."""
     state = dataclasses.replace(factory.initialize(seed), step=jax.numpy.int32(step))
     checkpoints = Checkpoints(directory, SaveCheckpointConfig(period=1, keep=5))
-    checkpoints.save(step, state, operative_config="")
+    checkpoints.save(step, state, Description("", initial_step))
     checkpoints.close()
     return state
 
@@ -33,7 +33,7 @@ def assert_same(found, expected):
 
 def test_a_run_without_checkpoints_starts_from_scratch(job, factory):
     """The seed decides the parameters, and two seeds differ."""
-    run = start(job, factory, None)
+    run = start(job, factory)
     assert (run.first_step, run.last_step, run.batches_done) == (0, 10, 0)
     assert_same(run.state.parameters, factory.initialize(job.random_seed).parameters)
     other = factory.initialize(1).parameters["token_embedder"]["embedding"]
@@ -43,7 +43,7 @@ def test_a_run_without_checkpoints_starts_from_scratch(job, factory):
 def test_an_initial_checkpoint_brings_its_step_and_slots(job, factory, tmp_path):
     """As in T5X: TRAIN_STEPS counts from zero, so 10 steps after 4 are 6 more."""
     saved = save(tmp_path / "other", factory, 4, seed=7)
-    run = start(from_path(job, tmp_path / "other"), factory, None)
+    run = start(from_path(job, tmp_path / "other"), factory)
     assert (run.first_step, run.last_step, run.batches_done) == (4, 10, 0)
     assert_same(run.state, saved)
 
@@ -52,10 +52,10 @@ def test_relative_steps_count_from_the_initial_checkpoint(job, factory, tmp_path
     """Ten steps after 4 end at 14 ..."""
     save(tmp_path / "other", factory, 4, seed=7)
     relative = from_path(job, tmp_path / "other", train_steps=None, train_steps_relative=10)
-    assert start(relative, factory, None).last_step == 14
+    assert start(relative, factory).last_step == 14
     # ... also when the run was interrupted at 9 and goes on from its own checkpoint.
-    save(job.model_dir, factory, 9, seed=8)
-    run = start(relative, factory, 9)
+    save(job.model_dir, factory, 9, seed=8, initial_step=4)
+    run = start(relative, factory)
     assert (run.first_step, run.last_step, run.batches_done) == (9, 14, 5)
 
 
@@ -63,25 +63,35 @@ def test_the_runs_own_checkpoint_wins_over_the_initial_one(job, factory, tmp_pat
     """A restarted job continues; it does not begin again."""
     save(tmp_path / "other", factory, 4, seed=7)
     own = save(job.model_dir, factory, 6, seed=8)
-    run = start(from_path(job, tmp_path / "other"), factory, 6)
+    run = start(from_path(job, tmp_path / "other"), factory)
     assert_same(run.state, own)
     assert "continues" in run.source
 
 
-@pytest.mark.parametrize("resumed", [False, True])
-def test_a_run_that_would_train_no_step_says_so(job, factory, tmp_path, resumed):
-    """The classic: TRAIN_STEPS=10 to fine-tune a checkpoint of step 4,000."""
+def test_a_run_that_continues_needs_its_initial_checkpoint_no_more(job, factory, tmp_path):
+    """Pre-training keeps few checkpoints; the one a fine-tuning started from may be gone."""
+    save(job.model_dir, factory, 6, seed=8, initial_step=4)
+    run = start(from_path(job, tmp_path / "deleted"), factory)
+    assert (run.first_step, run.batches_done) == (6, 2)
+
+
+def test_a_run_that_would_train_no_step_says_so(job, factory, tmp_path):
+    """The classic: TRAIN_STEPS=10 to fine-tune a checkpoint of step 4,000 ..."""
     save(tmp_path / "other", factory, 4000, seed=7)
     with pytest.raises(ValueError, match="train no step: it starts at step 4000") as error:
-        start(from_path(job, tmp_path / "other"), factory, 4000 if resumed else None)
-    assert ("MODEL_DIR" if resumed else "TRAIN_STEPS_RELATIVE=10") in str(error.value)
+        start(from_path(job, tmp_path / "other"), factory)
+    assert "TRAIN_STEPS_RELATIVE=10" in str(error.value)
+    # ... or a finished run that is started again.
+    save(job.model_dir, factory, 10, seed=7)
+    with pytest.raises(ValueError, match="give another --gin.MODEL_DIR"):
+        start(job, factory)
 
 
 def test_a_hugging_face_directory_starts_at_step_zero(job, factory, tmp_path):
     """Parameters come from there, slots are new."""
     parameters = factory.initialize(3).parameters
     huggingface.save(tmp_path / "hf", job.model, jax.device_get(parameters))
-    run = start(from_path(job, tmp_path / "hf"), factory, None)
+    run = start(from_path(job, tmp_path / "hf"), factory)
     assert run.first_step == 0
     assert_same(run.state.parameters, parameters)
     found, step = load_parameters(str(tmp_path / "hf"), job.model, factory.partitioner)
@@ -97,6 +107,6 @@ def test_a_hugging_face_model_of_another_kind_is_refused_with_the_difference(
     huggingface.save(tmp_path / "hf", job.model, parameters)
     other = dataclasses.replace(factory, model=dataclasses.replace(job.model, scale_logits=False))
     with pytest.raises(ValueError) as error:
-        start(from_path(job, tmp_path / "hf"), other, None)
+        start(from_path(job, tmp_path / "hf"), other)
     assert "-scale_logits=True" in str(error.value)
     assert "+scale_logits=False" in str(error.value)

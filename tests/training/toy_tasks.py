@@ -1,5 +1,8 @@
-"""Two tasks that need no data and no vocabulary file: bytes to bytes."""
+"""Tasks that need no data and no vocabulary file: bytes to bytes."""
 
+import functools
+
+import numpy as np
 import seqio
 import tensorflow as tf
 
@@ -48,6 +51,28 @@ def add(name: str, make_target) -> None:
     )
 
 
+def add_ids() -> None:
+    """A task that keeps no strings, and whose postprocessor gives NumPy values."""
+    seqio.TaskRegistry.add(
+        "toy_ids",
+        source=seqio.FunctionDataSource(words, splits=("train", "validation")),
+        preprocessors=[
+            lambda dataset: dataset.map(
+                lambda example: {"inputs": example["text"], "targets": example["text"]}
+            ),
+            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
+            seqio.preprocessors.append_eos,
+        ],
+        postprocess_fn=lambda text, **unused: np.int64(len(text)),
+        output_features={
+            "inputs": seqio.Feature(VOCABULARY),
+            "targets": seqio.Feature(VOCABULARY),
+        },
+        metric_fns=[accuracy],
+    )
+
+
+add_ids()
 add("toy_copy", lambda word: word)
 add("toy_double", lambda word: tf.strings.join([word, word]))
 seqio.MixtureRegistry.add("toy_both", [("toy_copy", 1.0), ("toy_double", 1.0)])
