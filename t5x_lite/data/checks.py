@@ -43,7 +43,9 @@ def check_split(name: str, split: str) -> None:
         nearest = difflib.get_close_matches(split, splits, n=1)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
         raise ValueError(
-            f"{name} has no split {split!r}: {hint}It has {', '.join(sorted(splits))}."
+            f"{name} has no split {split!r}: {hint}It has {', '.join(sorted(splits))}. Choose one: "
+            "--gin.SPLIT=... in eval and infer, --gin.train_eval/DatasetConfig.split=... in "
+            "training (or --gin.TrainConfig.eval_dataset=None, which scores no held-out examples)."
         )
 
 

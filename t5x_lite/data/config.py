@@ -35,3 +35,9 @@ class DatasetConfig:
     loss_on_targets_only: bool | None = None
     vocabulary: str | None = None
     module: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(
+                f"batch_size={self.batch_size}: needed is at least 1: --gin.BATCH_SIZE=..."
+            )

@@ -91,11 +91,14 @@ class EvaluationTask:
                 kept.append(i)
         return vocabulary.decode(kept)
 
+    def text(self, example: Example, feature: str) -> str:
+        """A feature as a string: as it was before tokenization, else decoded."""
+        text = example.get(f"{feature}_pretokenized")
+        return self.decode(example[feature]) if text is None else str(text)
+
     def target(self, example: Example) -> object:
         """What the metrics compare with."""
-        text = example.get("targets_pretokenized")
-        if text is None:
-            text = self.decode(example["targets"])
+        text = self.text(example, "targets")
         return self.task.postprocess_fn(text, example=example, is_target=True)
 
     def prediction(self, text: str, example: Example) -> object:

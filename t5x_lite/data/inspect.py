@@ -44,7 +44,10 @@ def inspect_task(
 
 
 def _count(name: str, split: str) -> str:
-    count = seqio.get_mixture_or_task(name).num_input_examples(split)
+    try:
+        count = seqio.get_mixture_or_task(name).num_input_examples(split)
+    except KeyError:  # The source counts other splits only.
+        count = None
     return "an unknown number of" if count is None else f"{count:,}"
 
 

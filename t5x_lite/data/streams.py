@@ -90,7 +90,8 @@ def _task_examples(
             try_in_mem_cache=False,
         )
 
-    _require_examples(dataset(shuffle=False, num_epochs=1), task, config, shard)
+    if num_epochs is None:
+        _require_examples(dataset(shuffle=False, num_epochs=1), task, config, shard)
     features = tuple(task.output_features)
     return dataset(shuffle=config.shuffle, num_epochs=num_epochs).map(
         lambda example: {name: example[name] for name in features},

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 from etils import epath
@@ -22,14 +22,13 @@ class Result:
     """Scores of one task beside what needs no model: copying the input, one constant answer."""
 
     task: str
-    step: int
     num_examples: int
     scores: dict[str, float]
     copy: dict[str, float]
     constant: dict[str, float]
 
     def baseline(self, metric: str) -> float:
-        """The better of the two trivial baselines."""
+        """The higher of the two trivial baselines."""
         return max(self.copy[metric], self.constant[metric])
 
 
@@ -47,17 +46,15 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
     if not scored:
         raise ValueError(
             f"nothing to evaluate: no task of {dataset.mixture_or_task_name!r} with the split "
-            f"{dataset.split!r} has metric_fns (found {[task.name for task in tasks]}); register "
-            "the task with metric_fns=[...], or write predictions with `t5x_lite infer`."
+            f"{dataset.split!r} has metric_fns(targets, predictions) (found "
+            f"{[task.name for task in tasks]}); metrics of scores are not computed. Register the "
+            "task with metric_fns=[...], or write predictions with `t5x_lite infer`."
         )
     predictor = make_predictor(config)
     results = []
     for task in scored:
         examples, texts = predictor.answer(task, config, label="eval")
-        result = _score(task, examples, texts, predictor.step)
-        results.append(result)
-        if jax.process_index() == 0:
-            _write(output / "inference_eval", task, examples, texts, result)
+        results.append(_score(task, examples, texts, predictor.step, output / "inference_eval"))
     if jax.process_index() == 0:
         (output / "eval_config.gin").write_text(operative_config)
         rich_console.Console().print(make_table(results))
@@ -83,8 +80,16 @@ def make_table(results: Sequence[Result]) -> rich_table.Table:
 
 
 def _score(
-    task: EvaluationTask, examples: Sequence[Example], texts: Sequence[str], step: int
+    task: EvaluationTask,
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    step: int,
+    folder: epath.Path,
 ) -> Result:
+    """Writes predictions, then scores, then baselines: an error in one loses nothing before it."""
+    writes = jax.process_index() == 0
+    if writes:
+        _write_predictions(folder / f"{task.name}-{step:06}.jsonl", task, examples, texts)
     targets = [task.target(example) for example in examples]
 
     def scores_of(answers: Sequence[str]) -> dict[str, float]:
@@ -94,42 +99,38 @@ def _score(
         ]
         return task.score(targets, predictions)
 
+    scores = scores_of(texts)
+    if writes:
+        _write_scores(folder, task.name, step, scores)
     # T5 writes "task prefix: text"; the copy baseline repeats the text.
-    copies = [example["inputs_pretokenized"].split(": ", 1)[-1] for example in examples]
-    answers = Counter(example["targets_pretokenized"] for example in examples)
-    constant = answers.most_common(1)[0][0]
-    return Result(
-        task=task.name,
-        step=step,
-        num_examples=len(examples),
-        scores=scores_of(texts),
-        copy=scores_of(copies),
-        constant=scores_of([constant] * len(examples)),
-    )
+    copies = [task.text(example, "inputs").split(": ", 1)[-1] for example in examples]
+    answers = Counter(task.text(example, "targets") for example in examples)
+    constant = [answers.most_common(1)[0][0]] * len(examples)
+    result = Result(task.name, len(examples), scores, scores_of(copies), scores_of(constant))
+    if writes:
+        baselines = {"copy_input": result.copy, "most_frequent_target": result.constant}
+        write_lines(folder / f"{task.name}-baselines.json", [baselines])
+    return result
 
 
-def _write(
-    folder: epath.Path,
-    task: EvaluationTask,
-    examples: Sequence[Example],
-    texts: Sequence[str],
-    result: Result,
+def _write_predictions(
+    path: epath.Path, task: EvaluationTask, examples: Sequence[Example], texts: Sequence[str]
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         {
-            "input": {name: value for name, value in example.items() if isinstance(value, str)},
+            "input": {name: value for name, value in example.items() if isinstance(value, str)}
+            | {f"{name}_pretokenized": task.text(example, name) for name in ("inputs", "targets")},
             "target": task.target(example),
             "prediction": task.prediction(text, example),
         }
         for example, text in zip(examples, texts, strict=True)
     ]
-    write_lines(folder / f"{task.name}-{result.step:06}.jsonl", lines)
-    append_line(folder / f"{task.name}-metrics.jsonl", {"step": result.step, **result.scores})
-    write_lines(
-        folder / f"{task.name}-baselines.json",
-        [{"copy_input": result.copy, "most_frequent_target": result.constant}],
-    )
-    writer = ScalarWriter(folder / task.name)
-    writer.write(result.step, {f"eval/{name}": value for name, value in result.scores.items()})
+    write_lines(path, lines)
+
+
+def _write_scores(folder: epath.Path, task: str, step: int, scores: Mapping[str, float]) -> None:
+    append_line(folder / f"{task}-metrics.jsonl", {"step": step, **scores})
+    writer = ScalarWriter(folder / task)
+    writer.write(step, {f"eval/{name}": value for name, value in scores.items()})
     writer.close()
