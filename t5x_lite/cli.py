@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
+from etils import epath
+
 from t5x_lite import config
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.data.config import DatasetConfig
@@ -294,10 +296,24 @@ def _start(
         from t5x_lite.partitioning.devices import simulate_cpu_devices
 
         simulate_cpu_devices(arguments.cpu_devices)
-    _prepare_data(arguments, [*resolved.imports, *imports], job.dataset.vocabulary)
+    vocabulary = job.dataset.vocabulary or _vocabulary_of_initial_model(job)
+    _prepare_data(arguments, [*resolved.imports, *imports], vocabulary, flag="--gin.VOCABULARY")
     _check_datasets(job, datasets, process_count=arguments.process_count or 1)
     _join_processes(arguments)
     return resolved
+
+
+def _vocabulary_of_initial_model(job: Job) -> str | None:
+    """The spiece.model of the Hugging Face directory that a job starts from, if it does."""
+    path = job.restore.path if isinstance(job, TrainConfig) else job.checkpoint_path
+    if path is None:
+        return None
+    from t5x_lite.checkpoints import huggingface
+
+    if not huggingface.is_huggingface_directory(path):
+        return None
+    found = huggingface.vocabulary_path(path)
+    return None if found is None else str(found)
 
 
 def _check_datasets(job: Job, datasets: Sequence[DatasetConfig], *, process_count: int) -> None:
@@ -338,7 +354,11 @@ def _refuse_missing(imports: Sequence[config.Import]) -> None:
 
 
 def _prepare_data(
-    arguments: argparse.Namespace, imports: Sequence[config.Import], vocabulary: str | None
+    arguments: argparse.Namespace,
+    imports: Sequence[config.Import],
+    vocabulary: str | None,
+    *,
+    flag: str = "--vocabulary",
 ) -> None:
     """Directories, the default vocabulary, then the modules that register tasks."""
     from t5x_lite.data.silence import silence_tensorflow
@@ -346,6 +366,11 @@ def _prepare_data(
 
     silence_tensorflow()
     if vocabulary is not None:
+        if not epath.Path(vocabulary).exists():
+            raise UsageError(
+                f"{flag}={vocabulary}: there is no such file; needed is a SentencePiece model "
+                "(t5x_lite vocab trains one)"
+            )
         set_default_vocabulary(vocabulary)
     if arguments.tfds_data_dir or arguments.seqio_additional_cache_dirs:
         from t5x_lite.data.directories import set_directories

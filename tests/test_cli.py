@@ -79,7 +79,8 @@ def error_of(capsys, words):
 
 def test_all_that_can_fail_early_comes_before_training(events):
     """An unknown task is told before JAX starts, before other processes are waited for."""
-    assert cli.main([*TRAIN, "--cpu_devices=8", "--gin.VOCABULARY=/v.model"]) == 0
+    vocabulary = __file__  # any file that exists
+    assert cli.main([*TRAIN, "--cpu_devices=8", f"--gin.VOCABULARY={vocabulary}"]) == 0
     assert [name for name, *_ in events] == [
         "simulate_cpu_devices",
         "silence_tensorflow",
@@ -91,9 +92,28 @@ def test_all_that_can_fail_early_comes_before_training(events):
         "train",
     ]
     assert events[0][1] == (8,)
-    assert events[2][1] == ("/v.model",)
+    assert events[2][1] == (vocabulary,)
     checked = [args[0].split for name, args, _ in events if name == "check_dataset"]
     assert checked == ["train", "validation"]
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        ([*TRAIN, "--gin.VOCABULARY=/no/v.model"], "--gin.VOCABULARY"),
+        (["inspect", "my_task", "--vocabulary=/no/v.model"], "--vocabulary"),
+    ],
+)
+def test_a_vocabulary_that_is_not_there_is_named_with_its_flag(events, capsys, words, flag):
+    assert f"{flag}=/no/v.model: there is no such file" in error_of(capsys, words)
+
+
+def test_a_job_from_a_hugging_face_directory_takes_its_vocabulary_too(events, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "spiece.model").write_bytes(b"")
+    assert cli.main([*TRAIN, f"--gin.INITIAL_CHECKPOINT_PATH={tmp_path}"]) == 0
+    assert ("set_default_vocabulary", (str(tmp_path / "spiece.model"),), {}) in events
 
 
 @pytest.mark.parametrize(

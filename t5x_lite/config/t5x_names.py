@@ -50,6 +50,7 @@ _REPLACEMENTS = {
     "PjitPartitioner.logical_axis_rules": "PartitioningConfig.logical_axis_rules",
     "standard_logical_axis_rules": "a table: PartitioningConfig.logical_axis_rules (gin/meshes)",
     "Trainer": "TrainConfig",
+    "Trainer.num_microbatches": "not offered: a smaller --gin.BATCH_SIZE=... needs less memory",
     "Trainer.learning_rate_fn": "TrainConfig.learning_rate = @ScheduleConfig()",
     "Adafactor": "AdafactorConfig",
     "Adafactor.decay_rate": "AdafactorConfig.decay_rate",
@@ -85,6 +86,21 @@ _REPLACEMENTS = {
     "infer": "InferConfig",
     "infer.output_dir": "InferConfig.output_dir (--gin.INFER_OUTPUT_DIR=...)",
 }
+
+
+# T5X's macros that nothing here has under the same name -> what to write instead.
+_MACROS = {
+    "EVALUATOR_NUM_EXAMPLES": "NUM_EXAMPLES, of t5x_lite eval",
+    "JSON_WRITE_N_RESULTS": "not a choice: t5x_lite eval writes every prediction",
+    "EVALUATOR_USE_MEMORY_CACHE": "not a choice: t5x_lite eval reads each example once",
+    "USE_HARDWARE_RNG": "not a choice: noise is a function of RANDOM_SEED and the step",
+    "MODEL": "the model's gin file (gin/models) and ModelConfig",
+}
+
+
+def macro_replacement(name: str) -> str | None:
+    """What stands here for a macro of T5X."""
+    return _MACROS.get(name)
 
 
 def replacement(selector: str, field: str = "") -> str | None:

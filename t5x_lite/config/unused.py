@@ -8,6 +8,7 @@ make use of it. A flag has to have an effect now.
 import dataclasses
 from collections.abc import Iterator
 
+from t5x_lite.config import t5x_names
 from t5x_lite.config.build import Built
 from t5x_lite.config.configurables import (
     built_by_itself,
@@ -49,6 +50,9 @@ def _unused_macro(
     name: str, ranked: Ranked, users: dict[str, list[str]], built: Built
 ) -> str | None:
     if name not in users:
+        ours = t5x_names.macro_replacement(name)
+        if ours:
+            return f"{name} is a macro of T5X; here it is {ours}"
         return f"no statement uses %{name}{did_you_mean(name, users)}"
     if _must_have_effect(ranked, built):
         only = "; ".join(dict.fromkeys(users[name]))

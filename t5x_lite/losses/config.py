@@ -16,13 +16,13 @@ class LossNormalization(enum.Enum):
 class LossConfig:
     """Token cross-entropy plus z-loss (1e-4 log^2 Z, training only), label smoothing 0 in T5.
 
-    `normalizing_factor` is a number to divide the sum by, or a rule. T5X's default divides by
-    nothing; ours is the mean per real target token.
+    `normalizing_factor` is a number to divide the sum by, a rule, or None for the sum itself, T5X's
+    default; ours is the mean per real target token.
     """
 
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
-    normalizing_factor: float | LossNormalization = LossNormalization.NUM_REAL_TARGET_TOKENS
+    normalizing_factor: float | LossNormalization | None = LossNormalization.NUM_REAL_TARGET_TOKENS
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
@@ -31,7 +31,7 @@ class LossConfig:
                 "T5 uses --gin.LABEL_SMOOTHING=0.0."
             )
         factor = self.normalizing_factor
-        if not isinstance(factor, LossNormalization) and not factor > 0:
+        if isinstance(factor, float | int) and not factor > 0:
             raise ValueError(
                 f"normalizing_factor={factor}: needed is a positive number or one of "
                 f"{', '.join(rule.name for rule in LossNormalization)}: "

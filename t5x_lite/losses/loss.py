@@ -69,6 +69,8 @@ def loss_normalizer(batch: Batch, config: LossConfig) -> Float[Array, ""]:
             total = jnp.float32(weights.size)
         case LossNormalization.AVERAGE_PER_SEQUENCE:
             total = jnp.sum(weights * _sequence_scale(batch, weights, config))
+        case None:
+            total = jnp.float32(1)
         case number:
             total = jnp.float32(number)
     return jnp.maximum(total, 1e-6)

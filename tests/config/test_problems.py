@@ -97,7 +97,7 @@ def test_a_value_of_the_wrong_kind_names_field_place_given_and_needed(
         ("DatasetConfig.use_cached = 'yes'", "needs one of 'auto', True, False; given 'yes'"),
         ("DatasetConfig.use_cached = 1", "needs one of 'auto', True, False; given 1"),
         ("TrainConfig.model_dir = 2024", "needs str; given 2024; quote it: "),
-        ("LossConfig.normalizing_factor = None", "needs float or one of 'NUM_REAL_TARGET_TOKENS'"),
+        ("LossConfig.normalizing_factor = ()", "needs float or one of 'NUM_REAL_TARGET_TOKENS'"),
         (
             "LossConfig.normalizing_factor = 'NUM_REAL_TOKENS'",
             "did you mean NUM_REAL_TARGET_TOKENS?",
@@ -234,7 +234,8 @@ def test_a_missing_file_shows_where_it_was_looked_for_and_the_nearest(in_folder)
         ("adafactor.Adafactor.decay_rate = 0.5", "here it is AdafactorConfig.decay_rate"),
         ("utils.create_learning_rate_scheduler.warmup_steps = 5", "ScheduleConfig.warmup_steps"),
         ("decoding.temperature_sample.max_decode_steps = 5", "DecodingConfig.max_decode_length"),
-        ("trainer.Trainer.num_microbatches = 4", "here it is TrainConfig"),
+        ("trainer.Trainer.num_microbatches = 4", "a smaller --gin.BATCH_SIZE"),
+        ("EVALUATOR_NUM_EXAMPLES = 4", "here it is NUM_EXAMPLES"),
         ("ModelConfig.encoder = @models.EncoderDecoderModel()", "here it is ModelConfig"),
     ],
 )
