@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 from jaxtyping import install_import_hook
 
@@ -34,3 +35,13 @@ def test_data_dir() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"real test data is not at {folder}: set T5X_LITE_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def users_shell() -> dict[str, str]:
+    """A user's shell: our commands on the path, none of the settings made above."""
+    environment = dict(os.environ)
+    for name in ("XLA_FLAGS", "PJRT_NPROC", "JAX_NUM_CPU_DEVICES", "JAX_PLATFORMS"):
+        environment.pop(name, None)
+    environment["PATH"] = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+    return environment

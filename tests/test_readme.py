@@ -4,11 +4,9 @@ A block marked `dry-run` is checked with --dry_run: it is a job for bigger machi
 are what CI itself calls.
 """
 
-import os
 import pathlib
 import re
 import subprocess
-import sys
 
 import pytest
 
@@ -27,13 +25,10 @@ def commands(text: str) -> list[str]:
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-def run(command: str, folder: pathlib.Path) -> subprocess.CompletedProcess:
-    """A command in `folder`, with this environment's t5x_lite."""
-    path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path}
-    # The session simulates 8 devices; a reader's shell does not.
-    for name in ("XLA_FLAGS", "PJRT_NPROC", "JAX_NUM_CPU_DEVICES"):
-        environment.pop(name, None)
+def run(
+    command: str, folder: pathlib.Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess:
+    """A shell command in `folder`."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         cwd=folder,
@@ -60,25 +55,25 @@ def folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_command_runs(folder):
+def test_every_command_runs(folder, users_shell):
     """In order: later ones use what earlier ones wrote."""
     for info, text in blocks("bash"):
         for command in commands(text):
-            done = run(command + (" --dry_run" if info == "dry-run" else ""), folder)
+            done = run(command + (" --dry_run" if info == "dry-run" else ""), folder, users_shell)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert (folder / "runs/mine/loss.png").exists()
 
 
 @pytest.mark.slow
-def test_the_plugin_checks_the_readers_task(folder):
+def test_the_plugin_checks_the_readers_task(folder, users_shell):
     """conftest.py and the test as shown, on a simulated mesh, in a process of their own."""
     (conftest,) = [text for _, text in blocks("python") if text.startswith("pytest_plugins")]
     (test,) = [text for _, text in blocks("python") if "def test_" in text]
     (folder / "conftest.py").write_text(conftest)
     (folder / "test_my_tasks.py").write_text(test)
     for command in preparation():
-        run(command, folder)
-    done = run("python -m pytest -q -p no:cacheprovider", folder)
+        run(command, folder, users_shell)
+    done = run("python -m pytest -q -p no:cacheprovider", folder, users_shell)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 
