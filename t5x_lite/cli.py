@@ -6,29 +6,20 @@ imports stand inside those, so that `--help` and a mistake in a gin file show at
 
 import argparse
 import ast
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
-from etils import epath
-
-from t5x_lite import config
+from t5x_lite import jobs
 from t5x_lite.config.errors import did_you_mean
-from t5x_lite.data.config import DatasetConfig
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.training.config import TrainConfig
 
-Job = TypeVar("Job", bound=TrainConfig | EvalConfig | InferConfig)
 Commands = Mapping[str, argparse.ArgumentParser]
 
 _GIN = "--gin."
-
-
-class UsageError(ValueError):
-    """A command line that cannot be understood."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +67,7 @@ def _text(error: Exception) -> str:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, as for all other mistakes, in place of a page of usage."""
-        raise UsageError(f"{message} (see {self.prog} --help)")
+        raise jobs.UsageError(f"{message} (see {self.prog} --help)")
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
@@ -93,7 +84,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
             if flag.startswith("--") and flag[2:].replace("_", "").isupper():
                 hint = f"; did you mean {_GIN}{word[2:]}?"
             messages.append(f"{word}{hint}")
-        raise UsageError(f"t5x_lite {arguments.command} does not know {', '.join(messages)}")
+        raise jobs.UsageError(f"t5x_lite {arguments.command} does not know {', '.join(messages)}")
     arguments.words = words
     return arguments
 
@@ -238,7 +229,7 @@ def _lengths(text: str) -> dict[str, int]:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    job = _start(TrainConfig, arguments, "t5x_lite.training.loop.train")
+    job = jobs.start(TrainConfig, arguments, "t5x_lite.training.loop.train")
     if job is not None:
         from t5x_lite.training.loop import train
 
@@ -246,7 +237,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _eval(arguments: argparse.Namespace) -> None:
-    job = _start(EvalConfig, arguments, "t5x_lite.evaluation.evaluate.evaluate")
+    job = jobs.start(EvalConfig, arguments, "t5x_lite.evaluation.evaluate.evaluate")
     if job is not None:
         from t5x_lite.evaluation.evaluate import evaluate
 
@@ -254,132 +245,11 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _infer(arguments: argparse.Namespace) -> None:
-    job = _start(InferConfig, arguments, "t5x_lite.inference.infer.infer")
+    job = jobs.start(InferConfig, arguments, "t5x_lite.inference.infer.infer")
     if job is not None:
         from t5x_lite.inference.infer import infer
 
         infer(job.config, job.operative_config)
-
-
-def _start(
-    root: type[Job], arguments: argparse.Namespace, function: str
-) -> config.Resolved[Job] | None:
-    """The checked configuration, all that it needs at hand; None if --dry_run only shows it."""
-    if not arguments.gin_file:
-        raise UsageError(
-            f"t5x_lite {arguments.command} needs a model and a recipe, such as "
-            "--gin_file=models/t5_1_1/small.gin and --gin_file=recipes/pretrain.gin"
-        )
-    resolved = config.resolve(
-        root,
-        arguments.gin_file,
-        overrides=arguments.gin_bindings,
-        search_paths=arguments.gin_search_paths,
-        imports=_flag_imports(arguments),
-    )
-    job = resolved.config
-    datasets = [job.dataset]
-    if isinstance(job, TrainConfig) and job.eval_dataset is not None:
-        datasets.append(job.eval_dataset)
-    modules = dict.fromkeys(each.module for each in datasets if each.module is not None)
-    imports = [config.named_by_flag(name, "MIXTURE_OR_TASK_MODULE") for name in modules]
-    _refuse_missing(imports)
-    if arguments.dry_run:
-        # What is printed is itself a gin file that gives this configuration.
-        words = shlex.join(["t5x_lite", *arguments.words]).replace("\n", " ")
-        print(f"# Complete: {words}")
-        print(f"# would call {function}.")
-        print(f"# Read, each overridden by the next: {', '.join(resolved.files)}")
-        print(resolved.operative_config, end="")
-        return None
-    if arguments.cpu_devices is not None:
-        from t5x_lite.partitioning.devices import simulate_cpu_devices
-
-        simulate_cpu_devices(arguments.cpu_devices)
-    vocabulary = job.dataset.vocabulary or _vocabulary_of_initial_model(job)
-    _prepare_data(arguments, [*resolved.imports, *imports], vocabulary, flag="--gin.VOCABULARY")
-    _check_datasets(job, datasets, process_count=arguments.process_count or 1)
-    _join_processes(arguments)
-    return resolved
-
-
-def _vocabulary_of_initial_model(job: Job) -> str | None:
-    """The spiece.model of the Hugging Face directory that a job starts from, if it does."""
-    path = job.restore.path if isinstance(job, TrainConfig) else job.checkpoint_path
-    if path is None:
-        return None
-    from t5x_lite.checkpoints import huggingface
-
-    if not huggingface.is_huggingface_directory(path):
-        return None
-    found = huggingface.vocabulary_path(path)
-    return None if found is None else str(found)
-
-
-def _check_datasets(job: Job, datasets: Sequence[DatasetConfig], *, process_count: int) -> None:
-    """Unknown tasks, splits, lengths and vocabularies, before anything is compiled."""
-    from t5x_lite.data.checks import check_dataset
-    from t5x_lite.training.layout import layout_of
-
-    trains = isinstance(job, TrainConfig)
-    for dataset in datasets:
-        check_dataset(
-            dataset,
-            layout_of(job.model),
-            vocab_size=job.model.vocab_size,
-            process_count=process_count if trains else 1,
-            lengths_required=trains,
-        )
-
-
-def _join_processes(arguments: argparse.Namespace) -> None:
-    from t5x_lite.partitioning import processes
-
-    processes.initialize(
-        arguments.coordinator_address,
-        arguments.process_count,
-        arguments.process_index,
-        timeout_s=arguments.initialization_timeout,
-    )
-
-
-def _flag_imports(arguments: argparse.Namespace) -> list[config.Import]:
-    return [config.named_by_flag(name, "--module_import") for name in arguments.module_import]
-
-
-def _refuse_missing(imports: Sequence[config.Import]) -> None:
-    problems = config.missing_modules(imports)
-    if problems:
-        raise config.ConfigError(problems)
-
-
-def _prepare_data(
-    arguments: argparse.Namespace,
-    imports: Sequence[config.Import],
-    vocabulary: str | None,
-    *,
-    flag: str = "--vocabulary",
-) -> None:
-    """Directories, the default vocabulary, then the modules that register tasks."""
-    from t5x_lite.data.silence import silence_tensorflow
-    from t5x_lite.text.default_vocabulary import set_default_vocabulary
-
-    silence_tensorflow()
-    if vocabulary is not None:
-        if not epath.Path(vocabulary).exists():
-            raise UsageError(
-                f"{flag}={vocabulary}: there is no such file; needed is a SentencePiece model "
-                "(t5x_lite vocab trains one)"
-            )
-        set_default_vocabulary(vocabulary)
-    if arguments.tfds_data_dir or arguments.seqio_additional_cache_dirs:
-        from t5x_lite.data.directories import set_directories
-
-        set_directories(
-            tfds_data_dir=arguments.tfds_data_dir,
-            cache_dirs=arguments.seqio_additional_cache_dirs,
-        )
-    config.import_modules(imports)
 
 
 # Commands around data.
@@ -398,9 +268,9 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
-    imports = _flag_imports(arguments)
-    _refuse_missing(imports)
-    _prepare_data(arguments, imports, arguments.vocabulary)
+    imports = jobs.flag_imports(arguments)
+    jobs.refuse_missing(imports)
+    jobs.prepare_data(arguments, imports, arguments.vocabulary)
     from t5x_lite.data.inspect import inspect_task
 
     inspect_task(
@@ -438,14 +308,14 @@ def _vocab(arguments: argparse.Namespace) -> None:
 
     sources = {pattern: file_texts([pattern]) for pattern in arguments.file}
     if arguments.task:
-        imports = _flag_imports(arguments)
-        _refuse_missing(imports)
-        _prepare_data(arguments, imports, None)
+        imports = jobs.flag_imports(arguments)
+        jobs.refuse_missing(imports)
+        jobs.prepare_data(arguments, imports, None)
         from t5x_lite.data.raw_text import task_texts
 
         sources |= {name: task_texts(name, split=arguments.split) for name in arguments.task}
     if not sources:
-        raise UsageError("t5x_lite vocab needs text: --task=NAME or --file=GLOB")
+        raise jobs.UsageError("t5x_lite vocab needs text: --task=NAME or --file=GLOB")
     report = train_sentencepiece(
         sources,
         arguments.output,
