@@ -25,10 +25,8 @@ class UsageError(ValueError):
     """A command line that cannot be understood."""
 
 
-def start(
-    root: type[Job], arguments: argparse.Namespace, function: str
-) -> config.Resolved[Job] | None:
-    """The checked configuration, all that it needs at hand; None if --dry_run only shows it."""
+def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[Job]:
+    """The configuration that flags and gin files make, and all modules it names found."""
     if not arguments.gin_file:
         raise UsageError(
             f"t5x_lite {arguments.command} needs a model and a recipe, such as "
@@ -41,15 +39,15 @@ def start(
         search_paths=arguments.gin_search_paths,
         imports=flag_imports(arguments),
     )
-    job = resolved.config
-    datasets = [job.dataset]
-    if isinstance(job, TrainConfig) and job.eval_dataset is not None:
-        datasets.append(job.eval_dataset)
-    modules = dict.fromkeys(each.module for each in datasets if each.module is not None)
-    imports: list[config.Import] = [
-        config.named_by_flag(name, "MIXTURE_OR_TASK_MODULE") for name in modules
-    ]
-    refuse_missing(imports)
+    refuse_missing(_task_modules(resolved.config))
+    return resolved
+
+
+def start(
+    root: type[Job], arguments: argparse.Namespace, function: str
+) -> config.Resolved[Job] | None:
+    """The checked configuration, all that it needs at hand; None if --dry_run only shows it."""
+    resolved = resolve(root, arguments)
     if arguments.dry_run:
         # What is printed is itself a gin file that gives this configuration.
         words = shlex.join(["t5x_lite", *arguments.words]).replace("\n", " ")
@@ -62,11 +60,33 @@ def start(
         from t5x_lite.partitioning.devices import simulate_cpu_devices
 
         simulate_cpu_devices(arguments.cpu_devices)
-    vocabulary = job.dataset.vocabulary or _vocabulary_of_initial_model(job)
-    prepare_data(arguments, [*resolved.imports, *imports], vocabulary, flag="--gin.VOCABULARY")
-    _check_datasets(job, datasets, process_count=arguments.process_count or 1)
+    prepare_job_data(resolved, arguments)
+    _check_datasets(resolved.config, process_count=arguments.process_count or 1)
     _join_processes(arguments)
     return resolved
+
+
+def datasets(job: Job) -> dict[str, DatasetConfig]:
+    """What a job reads, by what it is for."""
+    if not isinstance(job, TrainConfig):
+        return {"examples": job.dataset}
+    found = {"train": job.dataset, "held out": job.eval_dataset}
+    return {name: dataset for name, dataset in found.items() if dataset is not None}
+
+
+def prepare_job_data(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> None:
+    """`prepare_data` with what a job's configuration says."""
+    job = resolved.config
+    vocabulary = next(iter(datasets(job).values())).vocabulary or _vocabulary_of_initial_model(job)
+    imports = [*resolved.imports, *_task_modules(job)]
+    prepare_data(arguments, imports, vocabulary, flag="--gin.VOCABULARY")
+
+
+def _task_modules(job: Job) -> list[config.Import]:
+    modules = dict.fromkeys(dataset.module for dataset in datasets(job).values())
+    return [
+        config.named_by_flag(name, "MIXTURE_OR_TASK_MODULE") for name in modules if name is not None
+    ]
 
 
 def _vocabulary_of_initial_model(job: Job) -> str | None:
@@ -82,13 +102,13 @@ def _vocabulary_of_initial_model(job: Job) -> str | None:
     return None if found is None else str(found)
 
 
-def _check_datasets(job: Job, datasets: Sequence[DatasetConfig], *, process_count: int) -> None:
+def _check_datasets(job: Job, *, process_count: int) -> None:
     """Unknown tasks, splits, lengths and vocabularies, before anything is compiled."""
     from t5x_lite.data.checks import check_dataset
     from t5x_lite.training.layout import layout_of
 
     trains = isinstance(job, TrainConfig)
-    for dataset in datasets:
+    for dataset in datasets(job).values():
         check_dataset(
             dataset,
             layout_of(job.model),
