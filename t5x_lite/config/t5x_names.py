@@ -50,11 +50,21 @@ _REPLACEMENTS = {
     "PjitPartitioner.logical_axis_rules": "PartitioningConfig.logical_axis_rules",
     "standard_logical_axis_rules": "a table: PartitioningConfig.logical_axis_rules (gin/meshes)",
     "Trainer": "TrainConfig",
-    "Trainer.num_microbatches": "not offered: a smaller --gin.BATCH_SIZE=... needs less memory",
+    "Trainer.num_microbatches": "TrainConfig.num_microbatches (--gin.NUM_MICROBATCHES=...)",
+    "Trainer.weight_metrics_computer": (
+        "TrainConfig.log_weight_metrics (--gin.LOG_WEIGHT_METRICS=True)"
+    ),
+    "WeightMetricsComputer": "TrainConfig.log_weight_metrics (--gin.LOG_WEIGHT_METRICS=True)",
+    "MultiOptimizer": "ParameterGroup (--gin.PARAMETER_GROUPS='(@head/ParameterGroup(),)')",
+    "MultiOptimizer.traversals_and_optimizers": "TrainConfig.parameter_groups",
     "Trainer.learning_rate_fn": "TrainConfig.learning_rate = @ScheduleConfig()",
     "Adafactor": "AdafactorConfig",
     "Adafactor.decay_rate": "AdafactorConfig.decay_rate",
     "Adafactor.step_offset": "AdafactorConfig.step_offset",
+    "Adafactor.weight_decay_rate": "AdafactorConfig.weight_decay, times the learning rate",
+    "Adafactor.global_norm_clip_norm": (
+        "TrainConfig.clip_gradient_norm (--gin.CLIP_GRADIENT_NORM=...)"
+    ),
     "adamw": "AdamWConfig",
     "create_learning_rate_scheduler": "ScheduleConfig",
     "create_learning_rate_scheduler.factors": "ScheduleConfig.factors",

@@ -5,14 +5,13 @@ layers it clips and scales by the RMS over all layers together.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from t5x_lite.optim.config import AdafactorConfig
 from t5x_lite.optim.per_layer import Axes, is_stacked, per_layer, shape_of_layer
@@ -25,7 +24,7 @@ Slots = dict[str, Tensor]
 class _Step:
     """What becomes of one parameter; no pytree, so that it is a leaf of its tree."""
 
-    update: Tensor
+    direction: Tensor
     slots: Slots
 
 
@@ -60,10 +59,8 @@ def slot_dimensions(
     }
 
 
-def adafactor(
-    config: AdafactorConfig, learning_rate: Callable[[Int[Array, ""]], Tensor], axes: Any
-) -> optax.GradientTransformation:
-    """The transformation; its updates are to be added to the parameters.
+def adafactor(config: AdafactorConfig, axes: Any) -> optax.GradientTransformation:
+    """From gradients to directions, to be subtracted once multiplied by the learning rate.
 
     Args:
         axes: logical axes of every parameter; each layer of a stacked one is treated on its own.
@@ -84,7 +81,6 @@ def adafactor(
         gradients: Any, state: dict[str, Any], parameters: Any
     ) -> tuple[Any, dict[str, Any]]:
         step = state["step"]
-        rate = learning_rate(step)
         count = jnp.maximum(step - config.step_offset, 0) + 1
         decay = 1.0 - count.astype(jnp.float32) ** -config.decay_rate
 
@@ -95,15 +91,15 @@ def adafactor(
             if config.multiply_by_parameter_scale:
                 size = _rms(parameter.astype(jnp.float32))
                 scaled = scaled * jnp.maximum(config.epsilon_parameter, size)
-            return -rate * scaled, slots
+            return scaled, slots
 
         def of_parameter(gradient: Tensor, slots: Slots, parameter: Tensor, axes: Axes) -> _Step:
             return _Step(*per_layer(of_layer, axes)(gradient, slots, parameter))
 
         steps = jax.tree.map(of_parameter, gradients, state["param_states"], parameters, axes)
-        updates = jax.tree.map(lambda each: each.update, steps)
+        directions = jax.tree.map(lambda each: each.direction, steps)
         slots = jax.tree.map(lambda each: each.slots, steps)
-        return updates, {"step": step + 1, "param_states": slots}
+        return directions, {"step": step + 1, "param_states": slots}
 
     return optax.GradientTransformation(init, update)
 

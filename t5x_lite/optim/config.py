@@ -1,6 +1,7 @@
-"""Optimizers and learning-rate schedules as frozen values (no JAX)."""
+"""Optimizers, learning-rate schedules and parameter groups as frozen values (no JAX)."""
 
 import dataclasses
+import re
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,10 @@ class ScheduleConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdafactorConfig:
-    """Adafactor as T5 used it: Shazeer and Stern (2018), scaled by parameters, no momentum."""
+    """Adafactor as T5 used it: Shazeer and Stern (2018), scaled by parameters, no momentum.
+
+    `weight_decay` is AdamW's, decoupled: a step takes learning rate * weight_decay of a parameter.
+    """
 
     decay_rate: float = 0.8
     step_offset: int = 0
@@ -32,6 +36,7 @@ class AdafactorConfig:
     epsilon_parameter: float = 1e-3
     min_dim_size_to_factor: int = 128
     multiply_by_parameter_scale: bool = True
+    weight_decay: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,3 +47,51 @@ class AdamWConfig:
     beta_2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.01
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParameterGroup:
+    """What is different for some parameters; of several groups the first that matches wins.
+
+    `pattern` is a regular expression for whole paths as the table at the start of a run shows them:
+    `encoder/.*`, `.*/scale`. `layers=(first, last)`, both included and counted from 0, restricts it
+    to these layers of a stack. `learning_rate` multiplies the schedule's, `weight_decay` replaces
+    the optimizer's. Frozen parameters keep every bit; unless only some layers of a stack are
+    frozen, they have no optimizer slots and cost no gradient.
+    """
+
+    pattern: str
+    layers: tuple[int, int] | None = None
+    learning_rate: float = 1.0
+    weight_decay: float | None = None
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(
+                f"pattern={self.pattern!r} is no regular expression ({error}); needed is one for "
+                "whole paths of parameters, such as 'encoder/.*'."
+            ) from error
+        if self.layers is not None and not 0 <= self.layers[0] <= self.layers[1]:
+            raise ValueError(
+                f"layers={self.layers}: needed are the first and the last layer, counted from 0 "
+                "and both included; (0, 2) are the first three."
+            )
+        if self.learning_rate <= 0:
+            raise ValueError(
+                f"learning_rate={self.learning_rate} of the group {self.pattern!r}: needed is a "
+                "factor above 0; what shall not move has frozen=True."
+            )
+        if self.weight_decay is not None and self.weight_decay < 0:
+            raise ValueError(
+                f"weight_decay={self.weight_decay} of the group {self.pattern!r}: needed is 0 or "
+                "more, or None for the optimizer's own."
+            )
+        if self.frozen and (self.learning_rate != 1.0 or self.weight_decay):
+            raise ValueError(
+                f"frozen=True with learning_rate={self.learning_rate} and weight_decay="
+                f"{self.weight_decay}: the group {self.pattern!r} would not move and move; leave "
+                "out one."
+            )

@@ -8,31 +8,53 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
 from t5x_lite.optim.adafactor import adafactor, slot_dimensions
-from t5x_lite.optim.adamw import adamw
+from t5x_lite.optim.adam import adam
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig
+from t5x_lite.optim.groups import Treatment
 from t5x_lite.optim.per_layer import Axes
+
+Tensor = Float[Array, "..."]
 
 
 def make_optimizer(
     config: AdafactorConfig | AdamWConfig,
     learning_rate: Callable[[Int[Array, ""]], Float[Array, ""]],
     axes: Any,
+    treatments: Any = None,
 ) -> optax.GradientTransformation:
     """The optimizer; its updates hold the learning rate and its sign, so they are to be added.
 
     Args:
         learning_rate: of the number of updates already done.
         axes: logical axes of every parameter, which tell the stacked layers.
+        treatments: the `Treatment` of every parameter; default is the optimizer's own weight decay
+            and the learning rate for all.
     """
-    match config:
-        case AdafactorConfig():
-            return adafactor(config, learning_rate, axes)
-        case AdamWConfig():
-            return adamw(config, learning_rate)
+    directions = adafactor(config, axes) if isinstance(config, AdafactorConfig) else adam(config)
+
+    def update(
+        gradients: Any, state: dict[str, Any], parameters: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        rate = learning_rate(state["step"])
+
+        def scaled(direction: Tensor, parameter: Tensor, treatment: Treatment) -> Tensor:
+            if np.any(treatment.weight_decay):
+                direction = direction + treatment.weight_decay * parameter
+            return -(rate * treatment.learning_rate) * direction
+
+        found, state = directions.update(gradients, state, parameters)
+        given = treatments
+        if given is None:
+            alike = Treatment(weight_decay=float(config.weight_decay))
+            given = jax.tree.map(lambda _: alike, parameters)
+        return jax.tree.map(scaled, found, parameters, given), state
+
+    return optax.GradientTransformation(directions.init, update)
 
 
 def state_axes(config: AdafactorConfig | AdamWConfig, axes: Any, parameters: Any) -> dict[str, Any]:

@@ -1,13 +1,83 @@
 """A training job as one frozen value (no JAX)."""
 
 import dataclasses
+import enum
 
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.model.config import ModelConfig
-from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ScheduleConfig
+from t5x_lite.optim.config import (
+    AdafactorConfig,
+    AdamWConfig,
+    ParameterGroup,
+    ScheduleConfig,
+)
 from t5x_lite.partitioning.config import PartitioningConfig
+
+
+class InstabilityPolicy(enum.Enum):
+    """What follows a step whose loss or gradient is not finite, or whose loss leaps."""
+
+    STOP = "stop"
+    SKIP = "skip"
+    ROLLBACK = "rollback"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """When a step is unhealthy, and what follows.
+
+    It is if loss or gradient are not finite, or if the loss per token lies above its running mean
+    by more than `spike_margin` nats and by more than `spike_deviations` standard deviations (None:
+    spikes are let pass). Mean and deviation forget over `horizon` steps and count after
+    `warmup_losses`. SKIP leaves the batch out and goes on; ROLLBACK goes on from the newest
+    checkpoint and leaves out that batch and those before it, `skipped_batches` in all; either stops
+    after `max_events`.
+    """
+
+    policy: InstabilityPolicy = InstabilityPolicy.STOP
+    spike_deviations: float | None = 10.0
+    spike_margin: float = 1.0
+    warmup_losses: int = 100
+    horizon: int = 100
+    max_events: int = 20
+    skipped_batches: int = 1
+
+    def __post_init__(self) -> None:
+        if self.spike_deviations is not None and self.spike_deviations <= 0:
+            raise ValueError(
+                f"spike_deviations={self.spike_deviations}: needed is more than 0, or None to let "
+                "spikes pass: --gin.SPIKE_DEVIATIONS=..."
+            )
+        for name, least in (
+            ("spike_margin", 0),
+            ("warmup_losses", 1),
+            ("horizon", 2),
+            ("max_events", 1),
+            ("skipped_batches", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: needed is at least {least}: "
+                    f"--gin.HealthConfig.{name}=..."
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProfileConfig:
+    """A profiler trace of `num_steps` steps from `start_step` on; without one nothing is traced."""
+
+    start_step: int | None = None
+    num_steps: int = 5
+
+    def __post_init__(self) -> None:
+        if (self.start_step is not None and self.start_step < 1) or self.num_steps < 1:
+            raise ValueError(
+                f"start_step={self.start_step}, num_steps={self.num_steps}: needed is a first step "
+                "from 1 on and at least one step to trace: --gin.PROFILE_START_STEP=..., "
+                "--gin.PROFILE_STEPS=..."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,6 +87,10 @@ class TrainConfig:
     `train_steps` counts from zero, also when `restore.path` brings a step along;
     `train_steps_relative` counts from the step restored there and excludes `train_steps`.
     `eval_steps` batches of `eval_dataset` are scored every `eval_period` steps.
+
+    A batch is computed in `num_microbatches` parts, one after the other, which needs less memory
+    and gives the same update. Gradients with a longer norm than `clip_gradient_norm` are shortened
+    to it. `log_weight_metrics` adds the size of every parameter, gradient and update to the log.
     """
 
     model_dir: str
@@ -29,6 +103,12 @@ class TrainConfig:
     partitioning: PartitioningConfig
     checkpoints: SaveCheckpointConfig
     restore: RestoreCheckpointConfig
+    health: HealthConfig = HealthConfig()
+    parameter_groups: tuple[ParameterGroup, ...] = ()
+    num_microbatches: int = 1
+    clip_gradient_norm: float | int | None = None
+    log_weight_metrics: bool = False
+    profile: ProfileConfig = ProfileConfig()
     train_steps: int | None = None
     train_steps_relative: int | None = None
     eval_period: int = 1000
@@ -38,12 +118,23 @@ class TrainConfig:
     compilation_cache: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("eval_period", 1), ("eval_steps", 0), ("log_period", 1)):
+        for name, least in (
+            ("eval_period", 1),
+            ("eval_steps", 0),
+            ("log_period", 1),
+            ("num_microbatches", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(
                     f"{name}={getattr(self, name)}: needed is at least {least}: "
                     f"--gin.{name.upper()}=... (EVAL_STEPS=0 scores no held-out examples)"
                 )
+        clip = self.clip_gradient_norm
+        if clip is not None and clip <= 0:
+            raise ValueError(
+                f"clip_gradient_norm={clip}: needed is a norm above 0, or None for gradients of "
+                "any size: --gin.CLIP_GRADIENT_NORM=..."
+            )
         if (self.train_steps is None) == (self.train_steps_relative is None):
             raise ValueError(
                 f"train_steps={self.train_steps} and train_steps_relative="

@@ -16,9 +16,10 @@ from t5x_lite.data import checks, examples, pipeline
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
-from t5x_lite.training import compilation_cache, hooks
+from t5x_lite.training import compilation_cache, hooks, microbatches
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.layout import layout_of
+from t5x_lite.training.profile import Profile
 from t5x_lite.training.progress import say
 from t5x_lite.training.start import Start, start
 from t5x_lite.training.state import StateFactory, TrainState
@@ -37,7 +38,13 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
     model_dir = absolute(config.model_dir)
     partitioner = make_partitioner(config.partitioning)
     _check_data(config, partitioner)
-    factory = StateFactory(config.model, config.optimizer, config.learning_rate, partitioner)
+    factory = StateFactory(
+        config.model,
+        config.optimizer,
+        config.learning_rate,
+        partitioner,
+        config.parameter_groups,
+    )
     table = factory.table()
 
     with contextlib.ExitStack() as stack:
@@ -47,7 +54,14 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
         compilation_cache.enable(model_dir, enabled=config.compilation_cache)
         say(f"{model_dir}: {run.source}; steps {run.first_step} to {run.last_step}")
         _describe(model_dir, table, operative_config)
-        train_step = make_train_step(factory, config.loss, seed=config.random_seed)
+        train_step = make_train_step(
+            factory,
+            config.loss,
+            seed=config.random_seed,
+            num_microbatches=config.num_microbatches,
+            clip_gradient_norm=config.clip_gradient_norm,
+            log_weight_metrics=config.log_weight_metrics,
+        )
         stopwatch = Stopwatch()
         save = hooks.Checkpoint(
             checkpoints,
@@ -72,6 +86,7 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
 
 
 def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
+    microbatches.check(config.dataset.batch_size, config.num_microbatches, partitioner)
     for dataset in (config.dataset, config.eval_dataset):
         if dataset is not None:
             partitioner.check_batch_size(dataset.batch_size)
@@ -135,7 +150,10 @@ def _make_hooks(
         restore_seconds=restore_seconds,
     )
     # Saved before anything else can fail: an error in an evaluation costs no step.
-    observers: list[hooks.Hook] = [log, save]
+    profile = Profile(
+        config.profile, absolute(config.model_dir) / "profile", first_step=run.first_step
+    )
+    observers: list[hooks.Hook] = [log, save, profile]
     if run.from_scratch:
         observers.insert(0, hooks.FirstLoss(config.model.vocab_size))
     if config.eval_dataset is not None and config.eval_steps:

@@ -1,10 +1,17 @@
-"""Sums that a step returns -> the scalars of USERS' dashboards (T5X's tags)."""
+"""Sums that a step returns -> the scalars of USERS' dashboards (T5X's tags).
+
+All that a step returns is added over steps. What describes a step and not its tokens, such as a
+norm, has a name that begins with `PER_STEP`; its sum is divided by the number of steps.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
+
+# Before the tag of a metric whose mean over steps is wanted.
+PER_STEP = "per_step/"
 
 _FRACTIONS = {
     "encoder": "encoder_input_tokens",
@@ -13,18 +20,30 @@ _FRACTIONS = {
 
 
 def add(metrics: Sequence[Mapping[str, jax.Array]]) -> dict[str, float]:
-    """Sums of several steps, fetched from the devices in one go."""
+    """Sums of several steps, fetched from the devices in one go.
+
+    A metric with one number a layer becomes one for each, its name with `layers_<i>` for `layers`.
+    """
     fetched = jax.device_get(list(metrics))
-    return {name: float(np.sum([step[name] for step in fetched])) for name in fetched[0]}
+    sums: dict[str, float] = {}
+    for name in fetched[0]:
+        total = np.sum([step[name] for step in fetched], axis=0)
+        if total.ndim == 0:
+            sums[name] = float(total)
+            continue
+        for layer, value in enumerate(total):
+            sums[name.replace("/layers/", f"/layers_{layer}/")] = float(value)
+    return sums
 
 
 def summarize(sums: Mapping[str, float]) -> dict[str, float]:
     """Scalars under T5X's tags; `loss_per_token` is the headline.
 
     `loss` is what was optimized, the mean over the steps summed; it is per token under our default
-    normalization and whatever LOSS_NORMALIZING_FACTOR makes of it otherwise.
+    normalization and whatever LOSS_NORMALIZING_FACTOR makes of it otherwise. Steps that did not
+    count (see health.py) add nothing; if none did, all scalars are 0.
     """
-    steps, weight = sums["steps"], max(sums["weight_sum"], 1.0)
+    steps, weight = max(sums["steps"], 1.0), max(sums["weight_sum"], 1.0)
     # What normalized the loss normalizes its two parts, so that they add up to it.
     share = sums["cross_entropy_sum"] / (sums["loss_sum"] or 1.0)
     scalars = {
@@ -41,13 +60,18 @@ def summarize(sums: Mapping[str, float]) -> dict[str, float]:
         scalars["loss_per_all_target_tokens"] = sums["loss_sum"] / targets
         scalars["cross_ent_loss_per_all_target_tokens"] = sums["cross_entropy_sum"] / targets
         scalars["z_loss_per_all_target_tokens"] = sums["z_loss_sum"] / targets
-    return scalars | _non_padding(sums)
+    means = {
+        name.removeprefix(PER_STEP): value / steps
+        for name, value in sums.items()
+        if name.startswith(PER_STEP)
+    }
+    return scalars | _non_padding(sums) | means
 
 
 def _non_padding(sums: Mapping[str, float]) -> dict[str, float]:
     """Shares of positions that hold a token, and the rows they would fill if packed perfectly."""
     present = {
-        name: feature for name, feature in _FRACTIONS.items() if f"positions/{feature}" in sums
+        name: feature for name, feature in _FRACTIONS.items() if sums.get(f"positions/{feature}")
     }
     fractions = {
         name: sums[f"tokens/{feature}"] / sums[f"positions/{feature}"]
@@ -58,7 +82,7 @@ def _non_padding(sums: Mapping[str, float]) -> dict[str, float]:
         fractions["overall"] = real_tokens(sums) / positions
     if "decoder" in fractions:
         fractions["loss_weights"] = sums["weight_sum"] / sums["positions/decoder_target_tokens"]
-    rows = sums["rows"] / sums["steps"]
+    rows = sums["rows"] / max(sums["steps"], 1.0)
     return {f"non_padding_fraction/{name}": share for name, share in fractions.items()} | {
         f"effective_batch_size/{name}": share * rows for name, share in fractions.items()
     }
@@ -69,12 +93,23 @@ def real_tokens(sums: Mapping[str, float]) -> float:
     return sum(sums.get(f"tokens/{feature}", 0.0) for feature in _FRACTIONS.values())
 
 
-def speed(sums: Mapping[str, float], seconds: float, devices: int) -> dict[str, float]:
+def speed(
+    sums: Mapping[str, float],
+    seconds: float,
+    devices: int,
+    *,
+    step_flops: float | None = None,
+    peak_flops: float | None = None,
+) -> dict[str, float]:
     """The timing/ scalars of the steps summed. As in T5X target_tokens_per_second counts padding;
     real_tokens_per_second, inputs included, does not.
+
+    Args:
+        step_flops: what one step costs (model.flops.training_flops).
+        peak_flops: what one device can do in a second (utilization.peak_flops).
     """
     rows, targets = sums["rows"], sums.get("positions/decoder_target_tokens", 0.0)
-    return {
+    scalars = {
         "timing/seconds": seconds,
         "timing/seqs": rows,
         "timing/steps_per_second": sums["steps"] / seconds,
@@ -84,3 +119,9 @@ def speed(sums: Mapping[str, float], seconds: float, devices: int) -> dict[str, 
         "timing/target_tokens_per_second_per_core": targets / seconds / devices,
         "timing/real_tokens_per_second": real_tokens(sums) / seconds,
     }
+    if step_flops is not None:
+        rate = step_flops * sums["steps"] / seconds
+        scalars["timing/model_flops_per_second"] = rate
+        if peak_flops is not None:
+            scalars["timing/mfu"] = rate / (peak_flops * devices)
+    return scalars

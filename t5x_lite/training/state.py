@@ -13,37 +13,62 @@ from jaxtyping import Array, Int
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim import optimizer as optimizers
-from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ScheduleConfig
+from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup, ScheduleConfig
+from t5x_lite.optim.groups import Groups, assign
 from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.partitioning.partitioner import Partitioner
+from t5x_lite.training import health
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """Number of steps done, parameters, optimizer slots: all that a checkpoint holds of a model."""
+    """Number of steps done, parameters, optimizer slots, health: all that a checkpoint holds of a
+    model. A step that was passed over counts as done.
+    """
 
     step: Int[Array, ""] | Any
     parameters: Any
     optimizer_state: Any
+    health: Any = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class StateFactory:
-    """Makes train states, real and abstract, each leaf on the devices where it belongs."""
+    """Makes train states, real and abstract, each leaf on the devices where it belongs.
+
+    Parameters that are frozen as a whole have no optimizer slots; `optimizer` is to be given the
+    `groups.trainable` part of parameters and gradients.
+    """
 
     model: ModelConfig
     optimizer_config: AdafactorConfig | AdamWConfig
     learning_rate: ScheduleConfig
     partitioner: Partitioner
+    parameter_groups: tuple[ParameterGroup, ...] = ()
+
+    @functools.cached_property
+    def groups(self) -> Groups:
+        """How each parameter is updated.
+
+        Raises:
+            ValueError: a group does not fit the model.
+        """
+        return assign(
+            self.parameter_groups,
+            transformer.parameter_axes(self.model),
+            transformer.abstract_parameters(self.model),
+            weight_decay=self.optimizer_config.weight_decay,
+        )
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
-        """The optimizer that the slots belong to."""
+        """The optimizer that the slots belong to, of parameters that train."""
         return optimizers.make_optimizer(
             self.optimizer_config,
             make_schedule(self.learning_rate),
-            transformer.parameter_axes(self.model),
+            self.groups.trainable(transformer.parameter_axes(self.model)),
+            self.groups.trainable(self.groups.treatments),
         )
 
     @functools.cached_property
@@ -51,7 +76,10 @@ class StateFactory:
         """Logical axes of every leaf."""
         axes = transformer.parameter_axes(self.model)
         parameters = transformer.abstract_parameters(self.model)
-        return TrainState((), axes, optimizers.state_axes(self.optimizer_config, axes, parameters))
+        slots = optimizers.state_axes(
+            self.optimizer_config, self.groups.trainable(axes), self.groups.trainable(parameters)
+        )
+        return TrainState((), axes, slots, dict.fromkeys(health.initial(), ()))
 
     @functools.cached_property
     def abstract(self) -> TrainState:
@@ -64,7 +92,8 @@ class StateFactory:
         init = self.optimizer.init
         parameters = transformer.abstract_parameters(self.model)
         step = jax.ShapeDtypeStruct((), jnp.int32)
-        shapes = TrainState(step, parameters, jax.eval_shape(init, parameters))
+        slots = jax.eval_shape(init, self.groups.trainable(parameters))
+        shapes = TrainState(step, parameters, slots, jax.eval_shape(health.initial))
         return _with_shardings(shapes, self.partitioner.shardings(self.axes, shapes))
 
     @functools.cached_property
@@ -83,25 +112,25 @@ class StateFactory:
     def from_parameters(self, parameters: Any) -> TrainState:
         """Step zero with given parameters and empty optimizer slots."""
         placed = place_parameters(parameters, self.abstract.parameters)
-
-        def with_slots(parameters: Any) -> TrainState:
-            return TrainState(jnp.int32(0), parameters, self.optimizer.init(parameters))
-
-        return jax.jit(with_slots, out_shardings=self.shardings, donate_argnums=0)(placed)
+        return jax.jit(self._first, out_shardings=self.shardings, donate_argnums=0)(placed)
 
     def table(self) -> str:
-        """Where every parameter lives and what it costs a device."""
+        """Where every parameter lives and what it costs a device; how groups are treated."""
         abstract, axes = self.abstract, self.axes
-        return self.partitioner.table(
+        places = self.partitioner.table(
             axes.parameters,
             abstract.parameters,
             axes.optimizer_state,
             abstract.optimizer_state,
         )
+        return "\n".join(filter(None, (places, self.groups.table)))
 
     def _make(self, key: Array) -> TrainState:
-        parameters = transformer.init_parameters(self.model, key)
-        return TrainState(jnp.int32(0), parameters, self.optimizer.init(parameters))
+        return self._first(transformer.init_parameters(self.model, key))
+
+    def _first(self, parameters: Any) -> TrainState:
+        slots = self.optimizer.init(self.groups.trainable(parameters))
+        return TrainState(jnp.int32(0), parameters, slots, health.initial())
 
 
 def abstract_parameters(model: ModelConfig, partitioner: Partitioner) -> Any:

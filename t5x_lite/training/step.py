@@ -1,52 +1,124 @@
 """One optimizer step and one evaluation step, compiled for a mesh."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.loss import compute_loss
+from t5x_lite.losses.loss import compute_loss, loss_normalizer
 from t5x_lite.model import transformer
+from t5x_lite.training import microbatches, weight_metrics
+from t5x_lite.training.config import HealthConfig
+from t5x_lite.training.health import judge, metrics_of, select
+from t5x_lite.training.metrics import PER_STEP
 from t5x_lite.training.state import StateFactory, TrainState
 
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
+Gradients = dict[str, Any]
+
+
+def make_gradients(
+    factory: StateFactory, loss: LossConfig, *, seed: int, num_microbatches: int = 1
+) -> Callable[[TrainState, Batch], tuple[Gradients, Metrics]]:
+    """A function, not compiled, of a state and a global batch: the gradients of what trains, and
+    sums of metrics. The dropout noise is a function of (seed, step, number of microbatches) alone.
+    """
+    partitioner, groups = factory.partitioner, factory.groups
+
+    def gradients_of(state: TrainState, batch: Batch) -> tuple[Gradients, Metrics]:
+        step_key = jax.random.fold_in(jax.random.key(seed), state.step)
+        normalizer = loss_normalizer(batch, loss)
+        trainable = groups.trainable(state.parameters)
+
+        def of_rows(rows: Batch, dropout_key: Array) -> tuple[Gradients, Metrics]:
+            def loss_of(trainable: Gradients) -> tuple[Array, Metrics]:
+                parameters = groups.whole(trainable, state.parameters)
+                with partitioner.activations():
+                    logits = transformer.apply(
+                        factory.model, parameters, rows, dropout_key=dropout_key
+                    )
+                return compute_loss(logits, rows, loss, training=True, normalizer=normalizer)
+
+            (value, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
+            return gradients, metrics | {"loss": value}
+
+        if num_microbatches == 1:
+            gradients, metrics = of_rows(batch, step_key)
+        else:
+            gradients, metrics = microbatches.accumulate(
+                lambda rows, number: of_rows(rows, jax.random.fold_in(step_key, number)),
+                batch,
+                num_microbatches,
+                partitioner,
+            )
+            places = groups.trainable(factory.shardings.parameters)
+            gradients = jax.lax.with_sharding_constraint(gradients, places)
+        return gradients, metrics | _counts(batch)
+
+    return gradients_of
 
 
 def make_train_step(
-    factory: StateFactory, loss: LossConfig, *, seed: int
+    factory: StateFactory,
+    loss: LossConfig,
+    *,
+    seed: int,
+    num_microbatches: int = 1,
+    clip_gradient_norm: float | int | None = None,
+    health: HealthConfig | None = None,
+    log_weight_metrics: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """A function that takes a state (and destroys it) and a global batch, and gives the next state
-    and sums of metrics. The dropout noise is a function of (seed, step) alone.
+    and sums of metrics. With `health` a step that is not sound gives the state back as it was, but
+    for `state.health`.
+
+    Args:
+        num_microbatches: parts of the batch that are computed one after the other.
+        clip_gradient_norm: a longer gradient is shortened to this norm, over all parameters.
+        log_weight_metrics: adds the sizes of each parameter, gradient and update to the metrics.
     """
-    model, optimizer, partitioner = (
-        factory.model,
-        factory.optimizer,
-        factory.partitioner,
-    )
+    groups, optimizer = factory.groups, factory.optimizer
+    gradients_of = make_gradients(factory, loss, seed=seed, num_microbatches=num_microbatches)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
-
-        def loss_of(parameters: Any) -> tuple[Array, Metrics]:
-            with partitioner.activations():
-                logits = transformer.apply(model, parameters, batch, dropout_key=dropout_key)
-            return compute_loss(logits, batch, loss, training=True)
-
-        (value, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.parameters)
-        updates, slots = optimizer.update(gradients, state.optimizer_state, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        next_state = TrainState(state.step + 1, parameters, slots)
-        return next_state, metrics | _counts(batch) | {"loss": value}
+        gradients, metrics = gradients_of(state, batch)
+        norm = optax.tree.norm(gradients)
+        if clip_gradient_norm is not None:
+            gradients = _clip(gradients, norm, clip_gradient_norm)
+        trainable = groups.trainable(state.parameters)
+        updates, slots = optimizer.update(gradients, state.optimizer_state, trainable)
+        parameters = groups.apply(state.parameters, updates)
+        metrics |= {
+            f"{PER_STEP}weight_gradient_norm": norm,
+            f"{PER_STEP}weight_update_norm": optax.tree.norm(updates),
+            f"{PER_STEP}weight_norm": optax.tree.norm(parameters),
+        }
+        if log_weight_metrics:
+            sizes = weight_metrics.sizes(factory.axes.parameters, parameters, gradients, updates)
+            metrics |= {f"{PER_STEP}{tag}": size for tag, size in sizes.items()}
+        next_state = TrainState(state.step + 1, parameters, slots, state.health)
+        if health is None:
+            return next_state, metrics
+        is_bad, known = judge(
+            state.health,
+            step=state.step,
+            loss_per_token=metrics["loss_sum"] / jnp.maximum(metrics["weight_sum"], 1.0),
+            gradient_norm=norm,
+            config=health,
+        )
+        chosen = select(is_bad, state, next_state)
+        return dataclasses.replace(chosen, health=known), metrics_of(is_bad, metrics)
 
     return jax.jit(
         step,
-        in_shardings=(factory.shardings, partitioner.batch_sharding),
-        out_shardings=(factory.shardings, partitioner.sharding(())),
+        in_shardings=(factory.shardings, factory.partitioner.batch_sharding),
+        out_shardings=(factory.shardings, factory.partitioner.sharding(())),
         donate_argnums=0,
     )
 
@@ -66,6 +138,12 @@ def make_eval_step(factory: StateFactory, loss: LossConfig) -> Callable[[Any, Ba
         in_shardings=(factory.shardings.parameters, partitioner.batch_sharding),
         out_shardings=partitioner.sharding(()),
     )
+
+
+def _clip(gradients: Gradients, norm: Float[Array, ""], longest: float | int) -> Gradients:
+    """Gradients no longer than `longest`; shorter ones are multiplied by exactly 1."""
+    factor = jnp.where(norm > longest, longest / norm, 1.0)
+    return jax.tree.map(lambda gradient: gradient * factor, gradients)
 
 
 def _counts(batch: Batch) -> Metrics:

@@ -234,7 +234,7 @@ def test_a_missing_file_shows_where_it_was_looked_for_and_the_nearest(in_folder)
         ("adafactor.Adafactor.decay_rate = 0.5", "here it is AdafactorConfig.decay_rate"),
         ("utils.create_learning_rate_scheduler.warmup_steps = 5", "ScheduleConfig.warmup_steps"),
         ("decoding.temperature_sample.max_decode_steps = 5", "DecodingConfig.max_decode_length"),
-        ("trainer.Trainer.num_microbatches = 4", "a smaller --gin.BATCH_SIZE"),
+        ("trainer.Trainer.num_microbatches = 4", "(--gin.NUM_MICROBATCHES=...)"),
         ("EVALUATOR_NUM_EXAMPLES = 4", "here it is NUM_EXAMPLES"),
         ("ModelConfig.encoder = @models.EncoderDecoderModel()", "here it is ModelConfig"),
     ],

@@ -28,6 +28,7 @@ def logits_for(targets, seed=0):
         (LossNormalization.NUM_TOTAL_TARGET_TOKENS, 12),
         (233_472.0, 233_472),
         (1.0, 1),
+        (None, 1),
     ],
 )
 def test_the_sum_over_real_targets_is_divided_as_asked(normalization, divisor):
@@ -68,7 +69,7 @@ def test_packed_sequences_cost_what_they_cost_unpacked(normalization):
         np.testing.assert_allclose(found_sums[name], sums[name], rtol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("normalization", [*LossNormalization, 5.0], ids=str)
+@pytest.mark.parametrize("normalization", [*LossNormalization, 5.0, None], ids=str)
 def test_microbatches_add_up(normalization):
     """With the whole batch's normalizer the losses and sums of the parts add up to the whole's."""
     config = LossConfig(normalizing_factor=normalization)

@@ -6,9 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from t5x_lite.optim.adafactor import adafactor, factored_dimensions
+from t5x_lite.optim.adafactor import factored_dimensions
 from t5x_lite.optim.config import AdafactorConfig
-from t5x_lite.optim.optimizer import state_axes
+from t5x_lite.optim.optimizer import make_optimizer, state_axes
 
 RATE = 0.01
 # Layers that differ by orders of magnitude, in weights and gradients: what a statistic over all
@@ -44,7 +44,7 @@ class Reference:
 
 def run(config, axes, parameters, gradients):
     """The updates of every step, and the last state."""
-    optimizer = adafactor(config, lambda step: jnp.float32(RATE), axes)
+    optimizer = make_optimizer(config, lambda step: jnp.float32(RATE), axes)
     parameters = jnp.asarray(parameters)
     state, step, found = optimizer.init(parameters), jax.jit(optimizer.update), []
     for gradient in gradients:
@@ -187,7 +187,7 @@ def test_slots_inherit_the_axes_that_they_keep():
         "wo": {"v_row": ("layers", "embed"), "v_col": ("layers", "mlp")},
         "scale": {"v": ("embed",)},
     }
-    state = adafactor(config, lambda step: jnp.float32(1), axes).init(parameters)
+    state = make_optimizer(config, lambda step: jnp.float32(1), axes).init(parameters)
     sizes = {"layers": 3, "embed": 128, "mlp": 256}
     jax.tree.map(lambda slot, axes: _check_shape(slot, axes, sizes), state, found)
 

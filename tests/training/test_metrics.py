@@ -41,6 +41,26 @@ def test_scalars_are_per_token_and_do_not_depend_on_the_number_of_steps():
     assert scalars["loss_per_all_target_tokens"] == pytest.approx(42 / 40)
 
 
+def test_what_describes_a_step_is_a_mean_over_steps_and_a_scalar_for_each_layer():
+    """Sums over steps would grow with LOG_PERIOD."""
+    steps = [
+        STEP | {"per_step/weight_norm": norm, "per_step/weight_rms/encoder/layers/wi": layers}
+        for norm, layers in ((3.0, [1.0, 10.0]), (5.0, [3.0, 30.0]))
+    ]
+    placed = [{name: jnp.asarray(value) for name, value in step.items()} for step in steps]
+    scalars = metrics.summarize(metrics.add(placed))
+    assert scalars["weight_norm"] == pytest.approx(4.0)
+    assert scalars["weight_rms/encoder/layers_0/wi"] == pytest.approx(2.0)
+    assert scalars["weight_rms/encoder/layers_1/wi"] == pytest.approx(20.0)
+
+
+def test_steps_that_did_not_count_give_zeros():
+    """A period in which every step was unsound has sums of zero; nothing divides by them."""
+    scalars = metrics.summarize(dict.fromkeys(STEP, 0.0))
+    assert set(scalars.values()) == {0.0, 1.0}
+    assert scalars["perplexity"] == 1.0
+
+
 def test_padding_is_reported_for_each_side_and_together():
     """The shares of positions that hold a token."""
     scalars = metrics.summarize(two_steps())
@@ -58,6 +78,15 @@ def test_speeds_keep_t5x_meaning_and_add_real_tokens():
     assert scalars["timing/target_tokens_per_second"] == pytest.approx(20.0)
     assert scalars["timing/target_tokens_per_second_per_core"] == pytest.approx(5.0)
     assert scalars["timing/real_tokens_per_second"] == pytest.approx(40.0)
+
+
+def test_utilization_is_the_model_flops_over_the_peak_of_all_devices():
+    """Two steps of 12 FLOP in 2 s are 12 a second, on four devices that can do 6 each a half."""
+    scalars = metrics.speed(two_steps(), seconds=2.0, devices=4, step_flops=12.0, peak_flops=6.0)
+    assert scalars["timing/model_flops_per_second"] == pytest.approx(12.0)
+    assert scalars["timing/mfu"] == pytest.approx(0.5)
+    unknown = metrics.speed(two_steps(), seconds=2.0, devices=4, step_flops=12.0)
+    assert "timing/mfu" not in unknown
 
 
 def test_a_model_without_an_encoder_has_no_encoder_share():

@@ -1,0 +1,53 @@
+"""What a model costs in theory: multiplications and additions of its matrix products.
+
+Attention is counted whole, as it is computed: masked positions cost what others do. Recomputation
+(remat) does not count, as usual for model FLOPs utilization (Chowdhery et al. 2022, appendix B).
+"""
+
+from collections.abc import Mapping
+
+from t5x_lite.model.config import AttentionConfig, ModelConfig, StackConfig
+
+# The backward pass needs two products for each of the forward pass.
+_TRAINING_FACTOR = 3
+
+
+def training_flops(model: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> float:
+    """FLOPs of one optimizer step, parameter updates and frozen parameters not regarded.
+
+    Args:
+        shapes: feature name -> (rows, length) of a global batch: encoder_input_tokens where there
+            is an encoder, decoder_input_tokens.
+    """
+    rows, length = shapes["decoder_input_tokens"]
+    encoded = shapes["encoder_input_tokens"][1] if model.encoder is not None else 0
+    return float(_TRAINING_FACTOR * forward_flops(model, rows, encoded, length))
+
+
+def forward_flops(model: ModelConfig, rows: int, encoder_length: int, decoder_length: int) -> int:
+    """FLOPs of the logits of every decoder position."""
+    decoder = _stack(model, model.decoder, rows, decoder_length, encoder_length)
+    encoder = 0
+    if model.encoder is not None:
+        encoder = _stack(model, model.encoder, rows, encoder_length, 0)
+    head = 2 * rows * decoder_length * model.embed_dim * model.vocab_size
+    return encoder + decoder + head
+
+
+def _stack(model: ModelConfig, stack: StackConfig, rows: int, length: int, encoded: int) -> int:
+    block = stack.block
+    kernels = len(block.mlp.activations) + 1
+    mlp = 2 * rows * length * model.embed_dim * block.mlp.mlp_dim * kernels
+    layer = mlp + _attention(model.embed_dim, block.attention, rows, length, length)
+    if block.cross_attention:
+        layer += _attention(model.embed_dim, block.attention, rows, length, encoded)
+    return stack.depth * layer
+
+
+def _attention(
+    embed_dim: int, attention: AttentionConfig, rows: int, queries: int, keys: int
+) -> int:
+    joined_kv = attention.num_heads * attention.head_dim
+    projections = 2 * embed_dim * joined_kv * (2 * queries + 2 * keys)
+    weights_and_mixture = 2 * 2 * queries * keys * joined_kv
+    return rows * (projections + weights_and_mixture)

@@ -1,0 +1,68 @@
+"""A batch in parts, one after the other: the memory of one part, the gradient of the whole."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from t5x_lite.losses.loss import Batch
+from t5x_lite.partitioning.partitioner import Partitioner
+from t5x_lite.partitioning.rules import divisors
+
+
+def check(rows: int, count: int, partitioner: Partitioner) -> None:
+    """Refuses a number of microbatches that does not split the rows of every device evenly.
+
+    Raises:
+        ValueError: with the numbers that do.
+    """
+    pieces = partitioner.data_axis_size
+    if rows % (pieces * count):
+        fitting = ", ".join(map(str, divisors(rows // pieces)))
+        raise ValueError(
+            f"NUM_MICROBATCHES={count} does not fit a batch of {rows} rows on data={pieces}: each "
+            f"device has {rows // pieces} of them, which are split into {fitting} parts: "
+            f"--gin.NUM_MICROBATCHES=... or another --gin.BATCH_SIZE=..."
+        )
+
+
+def split(batch: Batch, count: int, partitioner: Partitioner) -> dict[str, Array]:
+    """The batch with the microbatches as a leading axis; number i has the rows i, i + count, ...
+
+    So every device finds its rows of a microbatch among its rows of the batch, nothing travels, and
+    which row is where does not depend on the mesh.
+    """
+
+    def of_feature(values: Array) -> Array:
+        rows = values.shape[0]
+        check(rows, count, partitioner)
+        parts = values.reshape(rows // count, count, *values.shape[1:]).swapaxes(0, 1)
+        return jax.lax.with_sharding_constraint(parts, partitioner.sharding((None, "batch")))
+
+    return {name: of_feature(values) for name, values in batch.items()}
+
+
+def accumulate(
+    function: Callable[[Batch, Int[Array, ""]], Any],
+    batch: Batch,
+    count: int,
+    partitioner: Partitioner,
+) -> Any:
+    """The sum over microbatches of what `function` makes of each and of its number.
+
+    Raises:
+        ValueError: the rows do not divide.
+    """
+    parts = split(batch, count, partitioner)
+    numbers = jnp.arange(count)
+    first = jax.tree.map(lambda part: part[0], parts)
+    zeros = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, first, numbers[0])
+    )
+
+    def add(sums: Any, inputs: tuple[Batch, Int[Array, ""]]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, sums, function(*inputs)), None
+
+    return jax.lax.scan(add, zeros, (parts, numbers))[0]

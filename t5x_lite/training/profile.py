@@ -1,0 +1,43 @@
+"""A window of steps under the profiler, to be looked at in TensorBoard or XProf."""
+
+from collections.abc import Mapping
+
+import jax
+from etils import epath
+from jaxtyping import Array
+
+from t5x_lite.training.config import ProfileConfig
+from t5x_lite.training.progress import say
+from t5x_lite.training.state import TrainState
+
+
+class Profile:
+    """A hook that traces the steps of the window; a run that begins behind it traces none.
+
+    The first step of a run compiles and is never traced: a window that begins there moves on.
+    """
+
+    def __init__(self, config: ProfileConfig, folder: epath.Path, *, first_step: int):
+        self._folder = folder
+        self._before, self._last = -1, -1
+        if config.start_step is not None and config.start_step + config.num_steps > first_step + 1:
+            self._before = max(config.start_step - 1, first_step + 1)
+            self._last = self._before + config.num_steps
+        self._is_tracing = False
+
+    def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        """Begins behind the step before the window, ends behind its last one."""
+        if step == self._before:
+            jax.block_until_ready(metrics)
+            jax.profiler.start_trace(str(self._folder))
+            self._is_tracing = True
+        elif step == self._last:
+            jax.block_until_ready(metrics)
+            self.close()
+
+    def close(self) -> None:
+        """Writes the trace, also if the run ends within the window."""
+        if self._is_tracing:
+            self._is_tracing = False
+            jax.profiler.stop_trace()
+            say(f"profile: {self._folder} (tensorboard --logdir with tensorboard-plugin-profile)")

@@ -1,0 +1,69 @@
+"""What a model costs, against the paper's table and against XLA's own count (INV-2)."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from t5x_lite import config as gin_config
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.loss import compute_loss
+from t5x_lite.model import flops, transformer
+from t5x_lite.model.config import ModelConfig
+
+ROWS = 2
+
+
+def base(architecture: str, family: str = "t5_1_0") -> ModelConfig:
+    """A published base model, its layers written out: XLA counts a loop's body once."""
+    files = [f"models/{family}/base.gin", f"models/architectures/{architecture}.gin"]
+    model = gin_config.resolve(ModelConfig, gin_files=files).config
+    assert isinstance(model, ModelConfig)
+    unrolled = dataclasses.replace(model.compute, scan_unroll=model.decoder.depth)
+    return dataclasses.replace(model, compute=unrolled)
+
+
+def lengths_of(model: ModelConfig, inputs: int, targets: int) -> tuple[int, int]:
+    """A language model reads inputs and targets as one sequence."""
+    return (inputs, targets) if model.encoder is not None else (0, inputs + targets)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "targets", "expected"),
+    [("lm", 512, 1.023), ("lm", 114, 1.068), ("half_depth", 512, 0.549), ("half_depth", 114, 0.520)]
+    + [(architecture, 512, 1.0) for architecture in ("encoder_decoder", "shared")],
+)
+def test_architectures_cost_what_the_paper_says(architecture, targets, expected):
+    """Table 2 of Raffel et al. (2020), forward, with logits at every position, to 1e-3."""
+    costs = [
+        flops.forward_flops(model, 1, *lengths_of(model, 512, targets))
+        for model in (base(architecture), base("encoder_decoder"))
+    ]
+    assert costs[0] / costs[1] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "family"), [("encoder_decoder", "t5_1_1"), ("lm", "t5_1_0")]
+)
+def test_the_formula_is_xlas_count(architecture, family):
+    """Within 2 %, forward and backward: norms, softmax and loss are what it leaves out."""
+    model = base(architecture, family)
+    encoded, length = lengths_of(model, 512, 114)
+    batch = {
+        name: jax.ShapeDtypeStruct((ROWS, size), jnp.int32)
+        for name, size in {
+            "encoder_input_tokens": encoded,
+            "decoder_input_tokens": length,
+            "decoder_target_tokens": length,
+        }.items()
+        if size
+    }
+
+    def loss(parameters, batch):
+        logits = transformer.apply(model, parameters, batch)
+        return compute_loss(logits, batch, LossConfig(), training=True)[0]
+
+    step = jax.jit(jax.value_and_grad(loss)).lower(transformer.abstract_parameters(model), batch)
+    formula = flops.training_flops(model, {name: each.shape for name, each in batch.items()})
+    assert step.cost_analysis()["flops"] == pytest.approx(formula, rel=0.02)
