@@ -1,6 +1,7 @@
 """A training job as one frozen value (no JAX)."""
 
 import dataclasses
+import enum
 
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.data.config import DatasetConfig
@@ -8,6 +9,54 @@ from t5x_lite.losses.config import LossConfig
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
+
+
+class InstabilityPolicy(enum.Enum):
+    """What follows a step whose loss or gradient is not finite, or whose loss leaps."""
+
+    STOP = "stop"
+    SKIP = "skip"
+    ROLLBACK = "rollback"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """When a step is unhealthy, and what follows.
+
+    It is if loss or gradient are not finite, or if the loss per token lies above its running mean
+    by more than `spike_margin` nats and by more than `spike_deviations` standard deviations (None:
+    spikes are let pass). Mean and deviation forget over `horizon` steps and count after
+    `warmup_losses`. SKIP leaves the batch out and goes on; ROLLBACK goes on from the newest
+    checkpoint and leaves out that batch and those before it, `skipped_batches` in all; either stops
+    after `max_events`.
+    """
+
+    policy: InstabilityPolicy = InstabilityPolicy.STOP
+    spike_deviations: float | None = 10.0
+    spike_margin: float = 1.0
+    warmup_losses: int = 100
+    horizon: int = 100
+    max_events: int = 20
+    skipped_batches: int = 1
+
+    def __post_init__(self) -> None:
+        if self.spike_deviations is not None and self.spike_deviations <= 0:
+            raise ValueError(
+                f"spike_deviations={self.spike_deviations}: needed is more than 0, or None to let "
+                "spikes pass: --gin.SPIKE_DEVIATIONS=..."
+            )
+        for name, least in (
+            ("spike_margin", 0),
+            ("warmup_losses", 1),
+            ("horizon", 2),
+            ("max_events", 1),
+            ("skipped_batches", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: needed is at least {least}: "
+                    f"--gin.HealthConfig.{name}=..."
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +78,7 @@ class TrainConfig:
     partitioning: PartitioningConfig
     checkpoints: SaveCheckpointConfig
     restore: RestoreCheckpointConfig
+    health: HealthConfig = HealthConfig()
     train_steps: int | None = None
     train_steps_relative: int | None = None
     eval_period: int = 1000

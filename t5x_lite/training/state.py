@@ -16,16 +16,20 @@ from t5x_lite.optim import optimizer as optimizers
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ScheduleConfig
 from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.partitioning.partitioner import Partitioner
+from t5x_lite.training import health
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """Number of steps done, parameters, optimizer slots: all that a checkpoint holds of a model."""
+    """Number of steps done, parameters, optimizer slots, health: all that a checkpoint holds of a
+    model. A step that was passed over counts as done.
+    """
 
     step: Int[Array, ""] | Any
     parameters: Any
     optimizer_state: Any
+    health: Any = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,8 @@ class StateFactory:
         """Logical axes of every leaf."""
         axes = transformer.parameter_axes(self.model)
         parameters = transformer.abstract_parameters(self.model)
-        return TrainState((), axes, optimizers.state_axes(self.optimizer_config, axes, parameters))
+        slots = optimizers.state_axes(self.optimizer_config, axes, parameters)
+        return TrainState((), axes, slots, dict.fromkeys(health.initial(), ()))
 
     @functools.cached_property
     def abstract(self) -> TrainState:
@@ -64,7 +69,8 @@ class StateFactory:
         init = self.optimizer.init
         parameters = transformer.abstract_parameters(self.model)
         step = jax.ShapeDtypeStruct((), jnp.int32)
-        shapes = TrainState(step, parameters, jax.eval_shape(init, parameters))
+        slots = jax.eval_shape(init, parameters)
+        shapes = TrainState(step, parameters, slots, jax.eval_shape(health.initial))
         return _with_shardings(shapes, self.partitioner.shardings(self.axes, shapes))
 
     @functools.cached_property
@@ -83,11 +89,7 @@ class StateFactory:
     def from_parameters(self, parameters: Any) -> TrainState:
         """Step zero with given parameters and empty optimizer slots."""
         placed = place_parameters(parameters, self.abstract.parameters)
-
-        def with_slots(parameters: Any) -> TrainState:
-            return TrainState(jnp.int32(0), parameters, self.optimizer.init(parameters))
-
-        return jax.jit(with_slots, out_shardings=self.shardings, donate_argnums=0)(placed)
+        return jax.jit(self._first, out_shardings=self.shardings, donate_argnums=0)(placed)
 
     def table(self) -> str:
         """Where every parameter lives and what it costs a device."""
@@ -100,8 +102,11 @@ class StateFactory:
         )
 
     def _make(self, key: Array) -> TrainState:
-        parameters = transformer.init_parameters(self.model, key)
-        return TrainState(jnp.int32(0), parameters, self.optimizer.init(parameters))
+        return self._first(transformer.init_parameters(self.model, key))
+
+    def _first(self, parameters: Any) -> TrainState:
+        slots = self.optimizer.init(parameters)
+        return TrainState(jnp.int32(0), parameters, slots, health.initial())
 
 
 def abstract_parameters(model: ModelConfig, partitioner: Partitioner) -> Any:

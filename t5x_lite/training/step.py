@@ -1,5 +1,6 @@
 """One optimizer step and one evaluation step, compiled for a mesh."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from jaxtyping import Array
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.loss import compute_loss
 from t5x_lite.model import transformer
+from t5x_lite.training.config import HealthConfig
+from t5x_lite.training.health import judge, metrics_of, select
 from t5x_lite.training.state import StateFactory, TrainState
 
 Batch = Mapping[str, Array]
@@ -18,10 +21,15 @@ Metrics = dict[str, Array]
 
 
 def make_train_step(
-    factory: StateFactory, loss: LossConfig, *, seed: int
+    factory: StateFactory,
+    loss: LossConfig,
+    *,
+    seed: int,
+    health: HealthConfig | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """A function that takes a state (and destroys it) and a global batch, and gives the next state
-    and sums of metrics. The dropout noise is a function of (seed, step) alone.
+    and sums of metrics. The dropout noise is a function of (seed, step) alone. With `health` a step
+    that is not sound gives the state back as it was, but for `state.health`.
     """
     model, optimizer, partitioner = (
         factory.model,
@@ -38,10 +46,21 @@ def make_train_step(
             return compute_loss(logits, batch, loss, training=True)
 
         (value, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.parameters)
+        metrics |= _counts(batch) | {"loss": value}
         updates, slots = optimizer.update(gradients, state.optimizer_state, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
-        next_state = TrainState(state.step + 1, parameters, slots)
-        return next_state, metrics | _counts(batch) | {"loss": value}
+        next_state = TrainState(state.step + 1, parameters, slots, state.health)
+        if health is None:
+            return next_state, metrics
+        is_bad, known = judge(
+            state.health,
+            step=state.step,
+            loss_per_token=metrics["loss_sum"] / jnp.maximum(metrics["weight_sum"], 1.0),
+            gradient_norm=optax.tree.norm(gradients),
+            config=health,
+        )
+        chosen = select(is_bad, state, next_state)
+        return dataclasses.replace(chosen, health=known), metrics_of(is_bad, metrics)
 
     return jax.jit(
         step,
