@@ -69,6 +69,25 @@ def start(
     return resolved
 
 
+def of_autopsy(arguments: argparse.Namespace) -> TrainConfig:
+    """The job of an autopsy's step, devices and processes at hand; no task is registered."""
+    file = epath.Path(arguments.autopsy) / "config.gin"
+    if not file.exists():
+        raise UsageError(
+            f"{arguments.autopsy} is no autopsy: it has no config.gin. Needed is a folder "
+            "MODEL_DIR/autopsy_<step>, which training leaves at a step that did not count."
+        )
+    resolved: config.Resolved[TrainConfig] = config.resolve(
+        TrainConfig, [str(file)], overrides=arguments.gin_bindings
+    )
+    if arguments.cpu_devices is not None:
+        from t5x_lite.partitioning.devices import simulate_cpu_devices
+
+        simulate_cpu_devices(arguments.cpu_devices)
+    _join_processes(arguments)
+    return resolved.config
+
+
 def _vocabulary_of_initial_model(job: Job) -> str | None:
     """The spiece.model of the Hugging Face directory that a job starts from, if it does."""
     path = job.restore.path if isinstance(job, TrainConfig) else job.checkpoint_path
