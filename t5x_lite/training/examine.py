@@ -1,6 +1,7 @@
 """Where it breaks: the largest activations, gradients and parameters of one training step."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -60,6 +61,7 @@ class Findings:
         return "\n".join([*lines, *(f"{loss:12.4g}  {row}" for row, loss in shown_rows)])
 
 
+@functools.lru_cache(maxsize=1)  # a run that leaves out several steps compiles it once
 def make_examination(
     factory: StateFactory, loss: LossConfig, *, seed: int
 ) -> Callable[[TrainState, Mapping[str, Array]], Findings]:
