@@ -16,6 +16,7 @@ from t5x_lite.config.errors import did_you_mean
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.errors import Unhealthy
 
 Commands = Mapping[str, argparse.ArgumentParser]
 
@@ -23,7 +24,9 @@ _GIN = "--gin."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; its exit status: 0, 2 for what the user can put right, 130 after Ctrl-C."""
+    """Runs a command; its exit status: 0, 2 for what the user can put right, 3 for training that
+    became unhealthy, 130 after Ctrl-C.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     show_traceback = "--traceback" in words
     try:
@@ -33,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if show_traceback or not _is_for_the_user(error):
             raise
         print(f"t5x_lite: error: {_text(error)}", file=sys.stderr)
-        return 2
+        return error.exit_status if isinstance(error, Unhealthy) else 2
     except KeyboardInterrupt:
         print("t5x_lite: interrupted", file=sys.stderr)
         return 130
@@ -100,6 +103,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     _add_inspect(commands)
     _add_vocab(commands)
     _add_report(commands)
+    _add_replay(commands)
     for command in commands.choices.values():
         command.add_argument("--traceback", action="store_true", help="show where an error arose")
     return parser, commands.choices
@@ -180,6 +184,10 @@ def _add_job(
         "--dry_run", action="store_true", help="check and print the configuration, start nothing"
     )
     _add_data_flags(command)
+    _add_device_flags(command)
+
+
+def _add_device_flags(command: argparse.ArgumentParser) -> None:
     devices = command.add_argument_group("devices and processes")
     devices.add_argument("--cpu_devices", type=int, metavar="N", help="simulate N devices on CPU")
     devices.add_argument("--coordinator_address", metavar="HOST:PORT")
@@ -341,3 +349,27 @@ def _report(arguments: argparse.Namespace) -> None:
     from t5x_lite.evaluation.report import report
 
     report(arguments.model_dirs)
+
+
+def _add_replay(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    summary = "run the step again at which training became unhealthy"
+    command = _add_command(commands, "replay", _replay, summary)
+    command.add_argument(
+        "autopsy", metavar="AUTOPSY_DIR", help="MODEL_DIR/autopsy_<step>, left there by train"
+    )
+    command.add_argument(
+        "--gin_bindings",
+        action="append",
+        default=[],
+        type=_override,
+        metavar="NAME=VALUE",
+        help="or --gin.NAME=VALUE: what to change, such as NUM_PARTITIONS or ACTIVATION_DTYPE",
+    )
+    _add_device_flags(command)
+
+
+def _replay(arguments: argparse.Namespace) -> None:
+    job = jobs.of_autopsy(arguments)
+    from t5x_lite.training.replay import replay
+
+    replay(job, arguments.autopsy)

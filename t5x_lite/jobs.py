@@ -76,9 +76,9 @@ def datasets(job: Job) -> dict[str, DatasetConfig]:
 
 def prepare_job_data(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> None:
     """`prepare_data` with what a job's configuration says."""
-    job = resolved.config
-    vocabulary = next(iter(datasets(job).values())).vocabulary or _vocabulary_of_initial_model(job)
-    imports = [*resolved.imports, *_task_modules(job)]
+    first = next(iter(datasets(resolved.config).values()))
+    vocabulary = first.vocabulary or _vocabulary_of_initial_model(resolved.config)
+    imports = [*resolved.imports, *_task_modules(resolved.config)]
     prepare_data(arguments, imports, vocabulary, flag="--gin.VOCABULARY")
 
 
@@ -87,6 +87,25 @@ def _task_modules(job: Job) -> list[config.Import]:
     return [
         config.named_by_flag(name, "MIXTURE_OR_TASK_MODULE") for name in modules if name is not None
     ]
+
+
+def of_autopsy(arguments: argparse.Namespace) -> TrainConfig:
+    """The job of an autopsy's step, devices and processes at hand; no task is registered."""
+    file = epath.Path(arguments.autopsy) / "config.gin"
+    if not file.exists():
+        raise UsageError(
+            f"{arguments.autopsy} is no autopsy: it has no config.gin. Needed is a folder "
+            "MODEL_DIR/autopsy_<step>, which training leaves at a step that did not count."
+        )
+    resolved: config.Resolved[TrainConfig] = config.resolve(
+        TrainConfig, [str(file)], overrides=arguments.gin_bindings
+    )
+    if arguments.cpu_devices is not None:
+        from t5x_lite.partitioning.devices import simulate_cpu_devices
+
+        simulate_cpu_devices(arguments.cpu_devices)
+    _join_processes(arguments)
+    return resolved.config
 
 
 def _vocabulary_of_initial_model(job: Job) -> str | None:

@@ -91,6 +91,7 @@ _REPLACEMENTS = {
     "train.eval_period": "TrainConfig.eval_period (--gin.EVAL_PERIOD=...)",
     "train.eval_steps": "TrainConfig.eval_steps (--gin.EVAL_STEPS=...)",
     "train.random_seed": "TrainConfig.random_seed (--gin.RANDOM_SEED=...)",
+    "TerminateOnNanAction": "HealthConfig.policy (--gin.ON_INSTABILITY=stop, skip or rollback)",
     "evaluate": "EvalConfig",
     "evaluate.output_dir": "EvalConfig.output_dir (--gin.EVAL_OUTPUT_DIR=...)",
     "infer": "InferConfig",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import masks, parameters
+from t5x_lite.model import masks, maxima, parameters
 from t5x_lite.model.config import AttentionConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.linear import Linear, precision_of
@@ -85,10 +85,13 @@ class Attention(nnx.Module):
         )
         if position_bias is not None:
             logits = logits + position_bias
+        maxima.observe("logits", logits)
         weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(x.dtype)
         weights = dropout(weights, "weights")
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, seen.values, precision=precision)
-        return self.out(mixed.reshape(*x.shape[:2], -1))
+        mixed = self.out(mixed.reshape(*x.shape[:2], -1))
+        maxima.observe("output", mixed)
+        return mixed
 
     def _heads(
         self, x: Float[Array, "batch length joined_kv"]

@@ -10,7 +10,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from t5x_lite.model import attention
+from t5x_lite.model import attention, maxima
 from t5x_lite.model.attention import Attention, KeysValues
 from t5x_lite.model.config import BlockConfig, RelativeBiasConfig
 from t5x_lite.model.dropout import Dropout
@@ -79,28 +79,32 @@ class Block(nnx.Module):
         seen = self.self_attention.keys_values(h)
         if cache is not None:
             seen = attention.insert(cache.self_attention, seen, around.mask.q_positions)
-        h = self.self_attention(
-            h,
-            seen,
-            around.mask,
-            position_bias=self._position_bias(around),
-            dropout=dropout.fold("self_attention"),
-        )
+        with maxima.within("self_attention"):
+            h = self.self_attention(
+                h,
+                seen,
+                around.mask,
+                position_bias=self._position_bias(around),
+                dropout=dropout.fold("self_attention"),
+            )
         x = x + dropout(h, "self_attention_output")
         crossed = None
         if around.cross_mask is not None:
             h = self.pre_cross_attention_layer_norm(x)
             crossed = self._crossed(around, cache)
-            h = self.encoder_decoder_attention(
-                h,
-                crossed,
-                around.cross_mask,
-                position_bias=None,
-                dropout=dropout.fold("cross_attention"),
-            )
+            with maxima.within("cross_attention"):
+                h = self.encoder_decoder_attention(
+                    h,
+                    crossed,
+                    around.cross_mask,
+                    position_bias=None,
+                    dropout=dropout.fold("cross_attention"),
+                )
             x = x + dropout(h, "cross_attention_output")
-        h = self.mlp(self.pre_mlp_layer_norm(x), dropout.fold("mlp"))
+        with maxima.within("mlp"):
+            h = self.mlp(self.pre_mlp_layer_norm(x), dropout.fold("mlp"))
         x = x + dropout(h, "mlp_output")
+        maxima.observe("residual", x)
         return x, LayerCache(seen, crossed)
 
     def _position_bias(self, around: Surroundings) -> Float[Array, "rows heads q_len kv_len"]:

@@ -8,7 +8,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from t5x_lite.model import parameters
+from t5x_lite.model import maxima, parameters
 from t5x_lite.model.config import MLPConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.linear import Linear
@@ -55,7 +55,10 @@ class MLP(nnx.Module):
         ]
         hidden = functools.reduce(operator.mul, branches)
         hidden = constrain(hidden, ("batch", "length", "mlp"))
-        return self.wo(dropout(hidden, "hidden"))
+        maxima.observe("hidden", hidden)
+        out = self.wo(dropout(hidden, "hidden"))
+        maxima.observe("output", out)
+        return out
 
     def _inward_names(self) -> list[str]:
         """T5X's names: `wi` alone, `wi_0` and `wi_1` together."""

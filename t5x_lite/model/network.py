@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import masks, parameters
+from t5x_lite.model import masks, maxima, parameters
 from t5x_lite.model.block import LayerCache
 from t5x_lite.model.config import ModelConfig, Sharing, Visibility
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
@@ -72,20 +72,21 @@ class Transformer(nnx.Module):
         is_real = tokens > 0 if segments is None else segments > 0
         positions = masks.row_positions(tokens.shape[1])
         shared = self.config.sharing is Sharing.ENCODER_DECODER
-        hidden, _ = (self.decoder if shared else self.encoder)(
-            self._embed(tokens),
-            config,
-            AttentionMask(
-                visibility=config.visibility,
-                q_positions=positions,
-                kv_positions=positions,
-                kv_is_real=is_real,
-                q_segments=segments,
-                kv_segments=segments,
-            ),
-            compute=self.config.compute,
-            dropout=dropout.fold("encoder"),
-        )
+        with maxima.within("encoder"):
+            hidden, _ = (self.decoder if shared else self.encoder)(
+                self._embed(tokens),
+                config,
+                AttentionMask(
+                    visibility=config.visibility,
+                    q_positions=positions,
+                    kv_positions=positions,
+                    kv_is_real=is_real,
+                    q_segments=segments,
+                    kv_segments=segments,
+                ),
+                compute=self.config.compute,
+                dropout=dropout.fold("encoder"),
+            )
         return Encoded(hidden, is_real, segments)
 
     def decode(
@@ -109,17 +110,18 @@ class Transformer(nnx.Module):
                 q_segments=mask.q_segments,
                 kv_segments=encoded.segments,
             )
-        return self.decoder(
-            self._embed(tokens),
-            self.config.decoder,
-            mask,
-            compute=self.config.compute,
-            dropout=dropout.fold("decoder"),
-            encoded=None if encoded is None else encoded.hidden,
-            cross_mask=cross_mask,
-            cache=cache,
-            keep_cache=keep_cache,
-        )
+        with maxima.within("decoder"):
+            return self.decoder(
+                self._embed(tokens),
+                self.config.decoder,
+                mask,
+                compute=self.config.compute,
+                dropout=dropout.fold("decoder"),
+                encoded=None if encoded is None else encoded.hidden,
+                cross_mask=cross_mask,
+                cache=cache,
+                keep_cache=keep_cache,
+            )
 
     def logits(
         self, hidden: Float[Array, "batch length embed"]
@@ -134,6 +136,7 @@ class Transformer(nnx.Module):
         else:
             kernel, product = self.logits_dense.kernel[...], "ble,ev->blv"
         logits = jnp.einsum(product, hidden, kernel, precision=precision)
+        maxima.observe("logits", logits)
         return constrain(logits, ("batch", "length", "vocab"))
 
     def _embed(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length embed"]:

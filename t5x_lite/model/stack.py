@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from t5x_lite.model import maxima
 from t5x_lite.model.block import Block, LayerCache, Surroundings
 from t5x_lite.model.config import ComputeConfig, Remat, StackConfig
 from t5x_lite.model.dropout import Dropout
@@ -66,19 +67,24 @@ class Stack(nnx.Module):
 
         def run_layer(
             x: Array, inputs: tuple[Block, Array, LayerCache | None]
-        ) -> tuple[Array, LayerCache | None]:
+        ) -> tuple[Array, tuple[LayerCache | None, maxima.Maxima]]:
             layer, index, layer_cache = inputs
             x = constrain(x, ("batch", "length", "embed"))
-            x, seen = layer(x, around, cache=layer_cache, dropout=dropout.fold(index))
-            return x, seen if keep_cache else None
+            with maxima.apart() as found:
+                x, seen = layer(x, around, cache=layer_cache, dropout=dropout.fold(index))
+            return x, (seen if keep_cache else None, found)
 
-        x, seen = jax.lax.scan(
+        maxima.observe("input", x)
+        x, (seen, found) = jax.lax.scan(
             _rematerialized(run_layer, compute),
             dropout(x, "stack_input"),
             (self.layers, jnp.arange(config.depth), cache),
             unroll=min(compute.scan_unroll, config.depth),
         )
-        return dropout(self.final_norm(x), "stack_output"), seen
+        maxima.add(found, "layers")
+        x = self.final_norm(x)
+        maxima.observe("output", x)
+        return dropout(x, "stack_output"), seen
 
 
 def _rematerialized(run_layer: Callable, compute: ComputeConfig) -> Callable:

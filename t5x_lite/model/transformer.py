@@ -12,7 +12,7 @@ import math
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from t5x_lite.model import decoding_cache, masks, parameter_tree
+from t5x_lite.model import decoding_cache, masks, maxima, parameter_tree
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.masks import AttentionMask
@@ -58,6 +58,21 @@ def apply(
     tokens = batch["decoder_input_tokens"]
     hidden, _ = network.decode(tokens, _decoder_mask(config, batch), encoded, dropout=dropout)
     return network.logits(hidden)
+
+
+def apply_with_maxima(
+    config: ModelConfig,
+    parameters: Parameters,
+    batch: Batch,
+    *,
+    dropout_key: PRNGKeyArray | None = None,
+) -> tuple[Float[Array, "batch length vocab"], maxima.Maxima]:
+    """The logits, and the largest absolute value of the activations at each place: [layers] inside
+    a stack, a scalar elsewhere; `maxima.in_order` knows where they come first.
+    """
+    with maxima.collecting() as found:
+        logits = apply(config, parameters, batch, dropout_key=dropout_key)
+    return logits, found
 
 
 def encode(

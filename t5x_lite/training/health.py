@@ -107,19 +107,28 @@ def reason(loss: float, gradient_norm: float, *, mean: float, variance: float) -
 def clear(state: Any) -> Any:
     """The train state before the step that did not count, with which training may go on."""
     halted = {name: value for name, value in state.health.items() if name.startswith("halted")}
-    zeros = _on_same_devices(functools.partial(jax.tree.map, jnp.zeros_like), halted)
-    return dataclasses.replace(state, health=state.health | zeros)
+    return dataclasses.replace(state, health=state.health | _on_same_devices(_zeros, halted))
 
 
 def pass_over(state: Any) -> Any:
-    """The train state after a step that makes no update: only `step` counts it."""
-    return dataclasses.replace(state, step=_on_same_devices(lambda step: step + 1, state.step))
+    """The train state after a step that makes no update: only `step` counts it. A halted state
+    stays the one before its bad step.
+    """
+    return dataclasses.replace(state, step=_on_same_devices(_next_step, state.step, state.health))
 
 
-def _on_same_devices(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Computed by all processes alike; the parameters beside these scalars are not touched."""
+def _next_step(step: Int[Array, ""], known: Health) -> Int[Array, ""]:
+    return step + jnp.where(blocked(known), 0, 1)
+
+
+def _zeros(health: Health) -> Health:
+    return jax.tree.map(jnp.zeros_like, health)
+
+
+def _on_same_devices(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """A new `tree` where the old one is; the parameters beside such scalars are not touched."""
     shardings = jax.tree.map(lambda leaf: leaf.sharding, tree)
-    return jax.jit(function, out_shardings=shardings)(tree)
+    return jax.jit(function, out_shardings=shardings)(tree, *others)
 
 
 def _with_loss(health: Health, rise: Float[Array, ""], config: HealthConfig) -> Health:

@@ -22,8 +22,8 @@ from t5x_lite.training.layout import layout_of
 from t5x_lite.training.profile import Profile
 from t5x_lite.training.progress import say
 from t5x_lite.training.start import Start, start
-from t5x_lite.training.state import StateFactory, TrainState
-from t5x_lite.training.step import make_eval_step, make_train_step
+from t5x_lite.training.state import StateFactory, TrainState, make_factory
+from t5x_lite.training.step import make_eval_step, make_step_of
 from t5x_lite.training.stopwatch import Stopwatch
 
 
@@ -38,13 +38,7 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
     model_dir = absolute(config.model_dir)
     partitioner = make_partitioner(config.partitioning)
     _check_data(config, partitioner)
-    factory = StateFactory(
-        config.model,
-        config.optimizer,
-        config.learning_rate,
-        partitioner,
-        config.parameter_groups,
-    )
+    factory = make_factory(config, partitioner)
     table = factory.table()
 
     with contextlib.ExitStack() as stack:
@@ -54,14 +48,7 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
         compilation_cache.enable(model_dir, enabled=config.compilation_cache)
         say(f"{model_dir}: {run.source}; steps {run.first_step} to {run.last_step}")
         _describe(model_dir, table, operative_config)
-        train_step = make_train_step(
-            factory,
-            config.loss,
-            seed=config.random_seed,
-            num_microbatches=config.num_microbatches,
-            clip_gradient_norm=config.clip_gradient_norm,
-            log_weight_metrics=config.log_weight_metrics,
-        )
+        train_step = make_step_of(config, factory)
         stopwatch = Stopwatch()
         save = hooks.Checkpoint(
             checkpoints,

@@ -18,6 +18,7 @@ from t5x_lite.optim.groups import Groups, assign
 from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.training import health
+from t5x_lite.training.config import TrainConfig
 
 
 @jax.tree_util.register_dataclass
@@ -131,6 +132,17 @@ class StateFactory:
     def _first(self, parameters: Any) -> TrainState:
         slots = self.optimizer.init(self.groups.trainable(parameters))
         return TrainState(jnp.int32(0), parameters, slots, health.initial())
+
+
+def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
+    """The states of a job."""
+    return StateFactory(
+        config.model,
+        config.optimizer,
+        config.learning_rate,
+        partitioner,
+        config.parameter_groups,
+    )
 
 
 def abstract_parameters(model: ModelConfig, partitioner: Partitioner) -> Any:

@@ -13,7 +13,7 @@ from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.loss import compute_loss, loss_normalizer
 from t5x_lite.model import transformer
 from t5x_lite.training import microbatches, weight_metrics
-from t5x_lite.training.config import HealthConfig
+from t5x_lite.training.config import HealthConfig, TrainConfig
 from t5x_lite.training.health import judge, metrics_of, select
 from t5x_lite.training.metrics import PER_STEP
 from t5x_lite.training.state import StateFactory, TrainState
@@ -120,6 +120,21 @@ def make_train_step(
         in_shardings=(factory.shardings, factory.partitioner.batch_sharding),
         out_shardings=(factory.shardings, factory.partitioner.sharding(())),
         donate_argnums=0,
+    )
+
+
+def make_step_of(
+    config: TrainConfig, factory: StateFactory
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The training step of a job."""
+    return make_train_step(
+        factory,
+        config.loss,
+        seed=config.random_seed,
+        num_microbatches=config.num_microbatches,
+        clip_gradient_norm=config.clip_gradient_norm,
+        health=config.health,
+        log_weight_metrics=config.log_weight_metrics,
     )
 
 

@@ -1,0 +1,94 @@
+"""How large activations are: the largest absolute value at each place of a forward pass.
+
+A model says `maxima.observe("residual", x)`. Unless something collects while it is traced, that is
+nothing at all. NaN is larger than everything, so one bad number anywhere shows.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+Maxima = dict[str, Float[Array, "*layers"]]
+
+_FOUND: contextvars.ContextVar[Maxima | None] = contextvars.ContextVar("found", default=None)
+
+# Places of one layer in the order in which numbers flow through them.
+_SITES = (
+    "self_attention/logits",
+    "self_attention/output",
+    "cross_attention/logits",
+    "cross_attention/output",
+    "mlp/hidden",
+    "mlp/output",
+    "residual",
+)
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[Maxima]:
+    """What is observed inside, complete at the end. Enter it inside the function given to jax.jit:
+    the cache of jit does not know of it.
+    """
+    found: Maxima = {}
+    token = _FOUND.set(found)
+    try:
+        yield found
+    finally:
+        _FOUND.reset(token)
+
+
+def observe(site: str, x: Float[Array, "..."]) -> None:
+    """Notes the largest absolute value of `x`, padding included."""
+    found = _FOUND.get()
+    if found is not None:
+        x = jax.lax.stop_gradient(x)
+        found[site] = jnp.max(jnp.abs(x)).astype(jnp.float32)
+
+
+@contextlib.contextmanager
+def within(part: str) -> Iterator[None]:
+    """Puts the name of a part of the model before the sites observed inside."""
+    with apart() as found:
+        yield
+    add(found, part)
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[Maxima]:
+    """What is observed inside a loop's body, which has to return it; `add` takes what came out."""
+    if _FOUND.get() is None:
+        yield {}
+        return
+    with collecting() as found:
+        yield found
+
+
+def add(found: Maxima, part: str) -> None:
+    """Notes maxima that were collected apart."""
+    everything = _FOUND.get()
+    if everything is not None:
+        everything.update({f"{part}/{site}": value for site, value in found.items()})
+
+
+def in_order(maxima: Mapping[str, np.ndarray]) -> list[tuple[str, float]]:
+    """(place, value) in the order of the forward pass, layer by layer: the first one that is not
+    finite is where it began.
+    """
+    places = []
+    for site, values in maxima.items():
+        stack, _, rest = site.partition("/")
+        rank = {"encoder": 0, "decoder": 1}.get(stack, 2)
+        if not rest.startswith("layers/"):
+            places.append(((rank, 1 if rest == "input" else 3, 0, 0), site, float(values)))
+            continue
+        inside = rest.removeprefix("layers/")
+        places += [
+            ((rank, 2, layer, _SITES.index(inside)), f"{stack}/layers/{layer}/{inside}", value)
+            for layer, value in enumerate(values.tolist())
+        ]
+    return [(name, value) for _, name, value in sorted(places)]

@@ -1,0 +1,235 @@
+"""MODEL_DIR/autopsy_<step>: all that is needed to understand a step that did not count.
+
+    event.json              which step, why, and on how many devices
+    config.gin              the job, without the modules of its tasks
+    batch-0000i-of-0000n.*  the rows of each process: .npz as ids, .jsonl as text
+    checkpoint_<step-1>/    the state before the step; a checkpoint like any other
+    maxima.txt, maxima.json the largest parameters, activations and gradients, layer by layer
+
+`t5x_lite replay` runs that step again from it (`replay`).
+"""
+
+import dataclasses
+import io
+import json
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from jax.experimental import multihost_utils
+
+from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.examine import Findings, make_examination
+from t5x_lite.training.guard import Event
+from t5x_lite.training.progress import say
+from t5x_lite.training.state import StateFactory, TrainState
+
+Decode = Callable[[Sequence[int]], str]
+
+# The state is by far the largest part; that of older events is given up.
+_STATES_KEPT = 3
+_ROWS = "global_rows"
+
+
+def write_autopsy(
+    model_dir: epath.PathLike,
+    event: Event,
+    state: TrainState,
+    config: TrainConfig,
+    *,
+    operative_config: str,
+    decode: Decode | None,
+    factory: StateFactory,
+    save_state: Callable[[epath.Path, TrainState], None],
+) -> epath.Path:
+    """Writes the folder, by all processes together, and prints the worst lines.
+
+    What fails (a full disk, a device without room for a second program) is said and left out: an
+    autopsy never ends a run.
+
+    Args:
+        state: the one before the step, `health.clear`ed.
+        decode: ids to text; None leaves the texts out.
+        save_state: writes a state into a folder as checkpoint_<step>, and returns when it is there.
+    """
+    directory = absolute(model_dir) / f"autopsy_{event.step}"
+    batch = factory.partitioner.global_batch(event.batch)
+    _prepare(directory)
+
+    def examine() -> None:
+        findings = make_examination(factory, config.loss, seed=config.random_seed)(state, batch)
+        _write_findings(directory, findings)
+        say(findings.table())
+
+    def describe() -> None:
+        if jax.process_index() == 0:
+            _write_event(directory, event, factory)
+            (directory / "config.gin").write_text(_without_imports(operative_config))
+
+    # What is cheapest and cannot be had again comes first.
+    _attempt("describe the event", describe)
+    _attempt("write the batch", lambda: _write_batch(directory, batch, decode))
+    _attempt("save the state", lambda: save_state(directory, state))
+    _attempt("find the largest values", examine)
+    _give_up_old_states(directory)
+    return directory
+
+
+def read_event(directory: epath.Path) -> dict[str, Any]:
+    """What event.json says; numbers that are not finite included.
+
+    Raises:
+        FileNotFoundError: the folder is no autopsy.
+    """
+    path = directory / "event.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{directory} is no autopsy: it has no event.json. Needed is a folder "
+            "MODEL_DIR/autopsy_<step>, which a run leaves at a step that did not count."
+        )
+    found = json.loads(path.read_text())
+    return found | {name: float(found[name]) for name in ("loss", "gradient_norm")}
+
+
+def read_batch(directory: epath.Path) -> dict[str, np.ndarray]:
+    """The global batch, put together from the rows of all processes.
+
+    Raises:
+        ValueError: rows are missing.
+    """
+    parts = []
+    for path in sorted(directory.glob("batch-*.npz")):
+        with np.load(io.BytesIO(path.read_bytes())) as file:
+            parts.append(dict(file))
+    rows = np.concatenate([part.pop(_ROWS) for part in parts]) if parts else np.zeros(0, np.int64)
+    count = int(read_event(directory)["rows"])
+    missing = sorted(set(range(count)) - set(rows.tolist()))
+    if missing:
+        raise ValueError(
+            f"{directory} lacks rows {missing[:5]} of the batch's {count}: needed is the "
+            "batch-*.npz of every process."
+        )
+    _, first = np.unique(rows, return_index=True)
+    return {name: np.concatenate([part[name] for part in parts])[first] for name in parts[0]}
+
+
+def texts(batch: Mapping[str, np.ndarray], rows: Sequence[int], decode: Decode) -> list[dict]:
+    """Each example of each row as text, packed or not."""
+    sides = {"inputs": "encoder", "targets": "decoder"}
+    ids_of = {"inputs": "encoder_input_tokens", "targets": "decoder_target_tokens"}
+    lines = []
+    for at, row in enumerate(rows):
+        segments = {
+            side: batch.get(f"{name}_segment_ids", batch[ids_of[side]] > 0)[at].astype(int)
+            for side, name in sides.items()
+            if ids_of[side] in batch
+        }
+        count = max(int(each.max(initial=0)) for each in segments.values())
+        for example in range(1, count + 1):
+            found = {
+                side: decode(batch[ids_of[side]][at][each == example].tolist())
+                for side, each in segments.items()
+            }
+            lines.append({"row": row, "example": example} | found)
+    return lines
+
+
+def _prepare(directory: epath.Path) -> None:
+    """An empty folder, for all processes; that of an earlier try at the same step goes."""
+    if jax.process_index() == 0:
+        if directory.exists():
+            directory.rmtree()
+        directory.mkdir(parents=True)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"{directory.name} is there")
+
+
+def _attempt(what: str, action: Callable[[], None]) -> None:
+    try:
+        action()
+    # Whatever it is, the run's own reason to stop or to go on is the one that counts.
+    except Exception as error:
+        last = traceback.format_exception_only(error)[-1].strip()
+        say(f"autopsy: could not {what}: {last[:500]}")
+
+
+def _write_event(directory: epath.Path, event: Event, factory: StateFactory) -> None:
+    rows = len(next(iter(event.batch.values()))) * factory.partitioner.reader[1]
+    described = {
+        "step": event.step,
+        "reason": event.reason,
+        "loss": _json(event.loss),
+        "gradient_norm": _json(event.gradient_norm),
+        "rows": rows,
+        "mesh": dict(factory.partitioner.mesh.shape),
+        "device": jax.devices()[0].device_kind,
+        "processes": jax.process_count(),
+        "jax": jax.__version__,
+    }
+    (directory / "event.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def _write_batch(
+    directory: epath.Path, batch: Mapping[str, jax.Array], decode: Decode | None
+) -> None:
+    local, rows = _local_rows(batch)
+    name = f"batch-{jax.process_index():05d}-of-{jax.process_count():05d}"
+    file = io.BytesIO()
+    arrays: dict[str, Any] = {_ROWS: rows, **local}
+    np.savez_compressed(file, **arrays)
+    (directory / f"{name}.npz").write_bytes(file.getvalue())
+    if decode is not None:
+        lines = [
+            json.dumps(each, ensure_ascii=False) for each in texts(local, rows.tolist(), decode)
+        ]
+        (directory / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+
+def _local_rows(batch: Mapping[str, jax.Array]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """This process's rows, each once, and their numbers in the global batch: the noise of dropout
+    depends on them.
+    """
+    found, rows = {}, np.zeros(0, np.int64)
+    for name, array in batch.items():
+        pieces = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+        starts = sorted(pieces)
+        found[name] = np.concatenate([np.asarray(pieces[start]) for start in starts])
+        rows = np.concatenate([np.arange(len(pieces[start])) + start for start in starts])
+    return found, rows
+
+
+def _write_findings(directory: epath.Path, findings: Findings) -> None:
+    if jax.process_index():
+        return
+    (directory / "maxima.txt").write_text(findings.table(most=None) + "\n")
+    described = {name: _json(value) for name, value in dataclasses.asdict(findings).items()}
+    (directory / "maxima.json").write_text(json.dumps(described) + "\n")
+
+
+def _json(value: Any) -> Any:
+    """JSON knows no NaN and no infinity; float() reads their names too."""
+    if isinstance(value, list | tuple):
+        return [_json(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _without_imports(operative_config: str) -> str:
+    """A replay needs no task: ids are stored."""
+    lines = operative_config.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(("import ", "from ")))
+
+
+def _give_up_old_states(directory: epath.Path) -> None:
+    if jax.process_index():
+        return
+    others = [path for path in directory.parent.glob("autopsy_*/checkpoint_*") if path.is_dir()]
+    by_step = sorted(others, key=lambda path: int(path.name.rpartition("_")[2]))
+    for path in by_step[:-_STATES_KEPT]:
+        if path.parent != directory:
+            path.rmtree()
+            say(f"{path.parent} keeps its batch; its state makes room for that of {directory.name}")

@@ -1,0 +1,160 @@
+"""Where it breaks: the largest activations, gradients and parameters of one training step."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.cross_entropy import token_losses
+from t5x_lite.losses.loss import compute_loss, loss_weights
+from t5x_lite.model import maxima, transformer
+from t5x_lite.optim.per_layer import Axes, is_stacked
+from t5x_lite.training.state import StateFactory, TrainState
+
+_SHOWN = 8
+
+Places = list[tuple[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """One step under the lens: (place, largest absolute value), layer by layer.
+
+    Activations stand in the order of the forward pass, padding included; `rows` holds the loss per
+    token of each row of the batch.
+    """
+
+    loss: float
+    gradient_norm: float
+    parameters: Places
+    activations: Places
+    gradients: Places
+    rows: list[float]
+
+    def beginning(self) -> str:
+        """Where numbers first stop to be finite, in words."""
+        for kind in ("parameters", "activations", "gradients"):
+            for place, value in getattr(self, kind):
+                if not math.isfinite(value):
+                    return f"the first value that is not finite: {kind}, {place} ({value})"
+        return "all values are finite"
+
+    def table(self, most: int | None = _SHOWN) -> str:
+        """The worst lines of each kind, those that are not finite first; all if `most` is None."""
+        lines = [self.beginning()]
+        for kind in ("parameters", "activations", "gradients"):
+            found = getattr(self, kind)
+            shown = found if most is None else sorted(found, key=_badness)[:most]
+            lines += ["", f"{'largest':>12}  {kind}"]
+            lines += [f"{value:12.4g}  {place}" for place, value in shown]
+        rows = [(f"row {row}", loss) for row, loss in enumerate(self.rows)]
+        lines += ["", f"{'loss':>12}  rows of the batch"]
+        shown_rows = rows if most is None else sorted(rows, key=_badness)[:most]
+        return "\n".join([*lines, *(f"{loss:12.4g}  {row}" for row, loss in shown_rows)])
+
+
+@functools.lru_cache(maxsize=1)  # a run that leaves out several steps compiles it once
+def make_examination(
+    factory: StateFactory, loss: LossConfig, *, seed: int
+) -> Callable[[TrainState, Mapping[str, Array]], Findings]:
+    """A function that runs a step's forward and backward pass, with the dropout noise of that step,
+    and changes nothing.
+
+    The whole batch goes through at once, also where training cuts it to microbatches.
+    """
+    examine = jax.jit(
+        lambda state, batch: _examine(factory, loss, seed, state, batch),
+        in_shardings=(factory.shardings, factory.partitioner.batch_sharding),
+        out_shardings=factory.partitioner.sharding(()),
+    )
+
+    def findings(state: TrainState, batch: Mapping[str, Array]) -> Findings:
+        found = jax.device_get(examine(state, batch))
+        return Findings(
+            loss=float(found["loss"]),
+            gradient_norm=float(found["gradient_norm"]),
+            parameters=_by_layer(found["parameters"]),
+            activations=maxima.in_order(found["activations"]),
+            gradients=_by_layer(found["gradients"]),
+            rows=found["rows"].tolist(),
+        )
+
+    return findings
+
+
+def _examine(
+    factory: StateFactory,
+    loss: LossConfig,
+    seed: int,
+    state: TrainState,
+    batch: Mapping[str, Array],
+) -> dict[str, Any]:
+    dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
+
+    def loss_of(parameters: Any) -> tuple[Array, Any]:
+        with factory.partitioner.activations():
+            logits, activations = transformer.apply_with_maxima(
+                factory.model, parameters, batch, dropout_key=dropout_key
+            )
+        value, metrics = compute_loss(logits, batch, loss, training=True)
+        return value, (metrics, activations, _row_losses(logits, batch, loss))
+
+    found, gradients = jax.value_and_grad(loss_of, has_aux=True)(state.parameters)
+    metrics, activations, rows = found[1]
+    axes = factory.axes.parameters
+    return {
+        "loss": metrics["loss_sum"] / jnp.maximum(metrics["weight_sum"], 1.0),
+        "gradient_norm": optax.tree.norm(gradients),
+        "activations": activations,
+        "rows": rows,
+        "parameters": jax.tree.map(_largest, state.parameters, axes),
+        "gradients": jax.tree.map(_largest, gradients, axes),
+    }
+
+
+def _row_losses(
+    logits: Float[Array, "batch length vocab"], batch: Mapping[str, Array], loss: LossConfig
+) -> Float[Array, " batch"]:
+    tokens, z_loss = token_losses(
+        jax.lax.stop_gradient(logits),
+        batch["decoder_target_tokens"],
+        label_smoothing=loss.label_smoothing,
+        z_loss=loss.z_loss,
+    )
+    weights = loss_weights(batch)
+    total = jnp.sum((tokens + z_loss) * weights, axis=-1)
+    return total / jnp.maximum(jnp.sum(weights, axis=-1), 1.0)
+
+
+def _largest(leaf: Array, axes: Axes) -> Float[Array, "*layers"]:
+    """Of each layer where layers are stacked."""
+    first = 1 if is_stacked(axes) else 0
+    return jnp.max(jnp.abs(leaf), axis=tuple(range(first, leaf.ndim)))
+
+
+def _by_layer(tree: Mapping[str, Any]) -> Places:
+    places: Places = []
+    for keys, values in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        name = jax.tree_util.keystr(keys, simple=True, separator="/")
+        if np.ndim(values):
+            places += [
+                (name.replace("layers/", f"layers/{layer}/", 1), value)
+                for layer, value in enumerate(values.tolist())
+            ]
+        else:
+            places.append((name, float(values)))
+    return places
+
+
+def _badness(place: tuple[str, float]) -> float:
+    """Sorts NaN before infinity before the largest."""
+    value = place[1]
+    return -math.inf if math.isnan(value) else -value
