@@ -107,9 +107,9 @@ class Checkpoints:
         save = self._save
         if save is None:
             return True
-        if not save.is_reported:
-            save.wait()
-            save.is_reported = True
+        save.wait()
+        if not save.is_settled:
+            save.is_settled = True
             self.size_of_last_save = save.num_bytes or self.size_of_last_save
             if save.problem:
                 _say(f"WARNING: {self._message(save)} Training goes on; the next one may succeed.")
@@ -121,10 +121,13 @@ class Checkpoints:
         Raises:
             OSError: the newest state could not be written.
         """
-        self.wait()
         save, self._save = self._save, None
-        if save is not None and save.problem:
-            raise OSError(f"{self._message(save)} The state at its step is lost.")
+        if save is None:
+            return
+        save.wait()
+        self.size_of_last_save = save.num_bytes or self.size_of_last_save
+        if save.problem:
+            raise OSError(f"{self._message(save)} The newest state is lost.")
 
     def _message(self, save: Save) -> str:
         found = folders.steps(self.directory)

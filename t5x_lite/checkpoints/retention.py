@@ -32,9 +32,12 @@ def superseded(
 
 def append_scores(model_dir: epath.Path, step: int, scores: Mapping[str, float]) -> None:
     """Notes scores of a step."""
-    line = json.dumps({"step": step, "scores": dict(scores)})
-    with (model_dir / _SCORES).open("a") as file:
-        file.write(line + "\n")
+    path, line = model_dir / _SCORES, json.dumps({"step": step, "scores": dict(scores)})
+    before = path.read_text() if path.is_file() else ""
+    # A line that a killed process cut off must not swallow this one.
+    separator = "" if not before or before.endswith("\n") else "\n"
+    with path.open("a") as file:
+        file.write(f"{separator}{line}\n")
 
 
 def read_scores(model_dir: epath.Path) -> dict[int, dict[str, float]]:

@@ -8,9 +8,11 @@ fails anywhere fails everywhere, removes what it wrote, and says why in `problem
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import logging
 import re
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +31,8 @@ from t5x_lite.checkpoints.description import Description
 Files = Mapping[str, Mapping[str, bytes]]
 
 _ROOM_FOR_SMALL_FILES = 1 << 20
+_ATTEMPTS_TO_REMOVE = 10
+_SECONDS_BETWEEN_ATTEMPTS = 0.2
 _NO_ROOM = re.compile("no space left|quota exceeded|file too large", re.IGNORECASE)
 
 
@@ -50,7 +54,7 @@ class Save:
         after: Callable[[], None] = lambda: None,
     ):
         self.step, self.problem, self.num_bytes = folders.step_of(checkpoint), "", 0
-        self.is_reported = False
+        self.is_settled = False
         self._checkpoint, self._temporary = checkpoint, folders.temporary(checkpoint)
         self._description, self._files, self._after = description, files, after
         self._number = together.number()
@@ -71,7 +75,8 @@ class Save:
         if self._index == 0:
             with _noted(self):
                 _check_room(self._checkpoint.parent, needed + _ROOM_FOR_SMALL_FILES)
-                if self._temporary.exists():
+                folders.remove_left_overs(self._checkpoint.parent)
+                if self._temporary.exists():  # of a killed save, in an object store
                     self._temporary.rmtree()
                 (self._temporary / folders.STATE).mkdir(parents=True)
         together.wait_for_all(f"save_{self._number}_begun")
@@ -89,13 +94,21 @@ class Save:
         if self._index == 0:
             self._attempt(self._publish)
             if self.problem:
-                with contextlib.suppress(OSError):
-                    self._temporary.rmtree()
+                self._remove_what_was_written()
         together.wait_for_all(f"save_{self._number}_done")
         if not self.problem and not (self._checkpoint / folders.MANIFEST).exists():
             self.problem = "another process could not write its part"
         if not self.problem and self._index == 0:
             self._attempt(self._after)
+
+    def _remove_what_was_written(self) -> None:
+        # TensorStore may still be writing other files when the first of them has failed.
+        for _ in range(_ATTEMPTS_TO_REMOVE):
+            with contextlib.suppress(OSError):
+                if self._temporary.exists():
+                    self._temporary.rmtree()
+                return
+            time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Runs an action of a save that has not failed yet; an error is noted, not raised.
@@ -180,7 +193,23 @@ def _quiet_orbax() -> Any:
 
     logger = logging.getLogger("absl")
     logger.addFilter(is_not_a_page)
+    _ignore_late_answers()
     try:
         yield
     finally:
         logger.removeFilter(is_not_a_page)
+
+
+@functools.cache
+def _ignore_late_answers() -> None:
+    """When one write has failed, Orbax closes its event loop; TensorStore's threads that report on
+    the others then find it closed, and Python would print a traceback for each.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: Any, /) -> None:
+        error = unraisable.exc_value
+        if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+            before(unraisable)
+
+    sys.unraisablehook = hook
