@@ -6,12 +6,14 @@ imports stand inside those, so that `--help` and a mistake in a gin file show at
 
 import argparse
 import ast
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from t5x_lite import jobs
+from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if show_traceback or not _is_for_the_user(error):
             raise
         print(f"t5x_lite: error: {_text(error)}", file=sys.stderr)
+        if isinstance(error, ModelMismatchError):
+            print(jobs.fitting_gin_file(error.stored_model), file=sys.stderr)
         return error.exit_status if isinstance(error, Unhealthy) else 2
     except KeyboardInterrupt:
         print("t5x_lite: interrupted", file=sys.stderr)
@@ -264,9 +268,14 @@ def _infer(arguments: argparse.Namespace) -> None:
 
 
 def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    summary = "show examples of a task as text and ids, as a model would read them"
+    summary = "show examples of a task as text and ids, or what a checkpoint holds"
     command = _add_command(commands, "inspect", _inspect, summary)
-    command.add_argument("task", metavar="TASK", help="task or mixture")
+    command.add_argument(
+        "task",
+        metavar="TASK_OR_CHECKPOINT",
+        help="task or mixture; or the path of a checkpoint, a model directory (its newest) or a "
+        "Hugging Face directory, which needs no other flag",
+    )
     command.add_argument("--split", default="train")
     command.add_argument("--num_examples", type=int, default=3, metavar="N")
     command.add_argument("--lengths", type=_lengths, metavar="inputs=64,targets=32")
@@ -276,6 +285,12 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
+    if os.path.isdir(arguments.task) or "://" in arguments.task:
+        from t5x_lite.checkpoints import inspect as checkpoint_inspect
+
+        if checkpoint_inspect.is_inspectable(arguments.task):
+            print(checkpoint_inspect.inspect_checkpoint(arguments.task))
+            return
     imports = jobs.flag_imports(arguments)
     jobs.refuse_missing(imports)
     jobs.prepare_data(arguments, imports, arguments.vocabulary)

@@ -7,8 +7,8 @@ inside the functions, so that a mistake in a gin file does not wait for them.
 
 import argparse
 import shlex
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from etils import epath
 
@@ -16,6 +16,7 @@ from t5x_lite import config
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
+from t5x_lite.model.config import ModelConfig
 from t5x_lite.training.config import TrainConfig
 
 Job = TypeVar("Job", TrainConfig, EvalConfig, InferConfig)
@@ -119,6 +120,27 @@ def _vocabulary_of_initial_model(job: Job) -> str | None:
         return None
     found = huggingface.vocabulary_path(path)
     return None if found is None else str(found)
+
+
+def fitting_gin_file(stored_model: Mapping[str, Any]) -> str:
+    """A line about the model file of ours that gives this model, or that none does."""
+    from t5x_lite.checkpoints import codec
+    from t5x_lite.checkpoints.description import differences
+
+    wanted = codec.from_json(ModelConfig, stored_model)
+    root = config.packaged_root()
+    for path in sorted((root / "models").glob("*/*.gin")):
+        name = str(path.relative_to(root))
+        try:
+            model = config.resolve(ModelConfig, [name]).config
+        except config.ConfigError:
+            continue  # a part of a model, such as an architecture
+        if not differences(model, wanted):
+            return f"The config that fits: --gin_file={name}"
+    return (
+        "No model file of t5x_lite fits; t5x_lite inspect CHECKPOINT shows the macros of the run "
+        "that wrote it."
+    )
 
 
 def _check_datasets(job: Job, *, process_count: int) -> None:

@@ -1,14 +1,42 @@
-"""When checkpoints are written and read, as frozen values (no JAX)."""
+"""When checkpoints are written, kept and read, as frozen values (no JAX)."""
 
 import dataclasses
+import enum
+import re
+
+
+class SavedDtype(enum.Enum):
+    """BFLOAT16 halves the parameters on disk and rounds them: a run that continues from such a
+    checkpoint is no longer bit for bit the uninterrupted one.
+    """
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class BestMode(enum.Enum):
+    """Whether a larger or a smaller score is the better one."""
+
+    MAX = "max"
+    MIN = "min"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SaveCheckpointConfig:
-    """Every `period` steps and at the end; of these the newest `keep` stay."""
+    """Every `period` steps, after `minutes` without one, and at the end.
+
+    The newest `keep` stay; so do, for every recorded metric "<task>/<metric>" that the whole of the
+    regular expression `best_metric` matches, its best `keep_best`; and every folder that holds a
+    file PINNED. `dtype` is that of the saved parameters, optimizer slots are saved as they are.
+    """
 
     period: int = 1000
+    minutes: float | int | None = None
     keep: int = 3
+    keep_best: int = 0
+    best_metric: str = ".*"
+    best_mode: BestMode = BestMode.MAX
+    dtype: SavedDtype = SavedDtype.FLOAT32
 
     def __post_init__(self) -> None:
         if self.period < 1 or self.keep < 1:
@@ -16,13 +44,48 @@ class SaveCheckpointConfig:
                 f"period={self.period}, keep={self.keep}: needed is at least 1 of each: "
                 "--gin.CHECKPOINT_PERIOD=..., --gin.KEEP_CHECKPOINTS=..."
             )
+        if self.keep_best < 0:
+            raise ValueError(
+                f"keep_best={self.keep_best}: needed is 0 or more: --gin.KEEP_BEST_CHECKPOINTS=..."
+            )
+        if self.minutes is not None and self.minutes <= 0:
+            raise ValueError(
+                f"minutes={self.minutes}: needed is a positive number, or None to save by steps "
+                "only: --gin.CHECKPOINT_MINUTES=..."
+            )
+        _check_regex(self.best_metric, "best_metric", "--gin.BEST_CHECKPOINT_METRIC='task/metric'")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RestoreCheckpointConfig:
-    """Where a run starts that has no checkpoint of its own: ours or a Hugging Face directory.
+    r"""Where a run starts that has no checkpoint of its own: ours or a Hugging Face directory.
 
     A checkpoint of ours brings parameters, optimizer slots and step along, as in T5X.
+    `assignment_map` holds pairs as in T5X: a regular expression for the whole name of a leaf here
+    and the name in the checkpoint (groups as \1), or None to keep the fresh value; the first that
+    matches counts. With `strict=False` leaves that the checkpoint lacks keep their fresh values.
+    `dataset=False` starts the data anew also where a run continues from its own checkpoint.
     """
 
     path: str | None = None
+    assignment_map: tuple[tuple[str, str | None], ...] = ()
+    strict: bool = True
+    dataset: bool = True
+
+    def __post_init__(self) -> None:
+        for pattern, _ in self.assignment_map:
+            _check_regex(pattern, "assignment_map", "--gin.RestoreCheckpointConfig.assignment_map")
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the model may differ from the checkpoint's."""
+        return bool(self.assignment_map) or not self.strict
+
+
+def _check_regex(pattern: str, field: str, flag: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"{field}: {pattern!r} is no regular expression ({error}): {flag}=..."
+        ) from error

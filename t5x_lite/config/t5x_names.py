@@ -34,8 +34,15 @@ _REPLACEMENTS = {
     "DatasetConfig": "DatasetConfig",
     "DatasetConfig.use_custom_packing_ops": "not a choice: DatasetConfig.pack chooses packing",
     "SaveCheckpointConfig": "SaveCheckpointConfig",
-    "SaveCheckpointConfig.dtype": "not a choice: checkpoints hold what training holds, float32",
+    "SaveCheckpointConfig.save_dataset": "not a choice: checkpoints hold the positions of the data",
     "RestoreCheckpointConfig": "RestoreCheckpointConfig",
+    "RestoreCheckpointConfig.dtype": "not a choice: parameters are float32 while training",
+    "RestoreCheckpointConfig.restore_dataset": (
+        "RestoreCheckpointConfig.dataset (--gin.RESTORE_DATASET=...)"
+    ),
+    "RestoreCheckpointConfig.fallback_to_scratch": (
+        "not a choice: leave INITIAL_CHECKPOINT_PATH out to start from scratch"
+    ),
     "RestoreCheckpointConfig.mode": "not a choice: the path says which checkpoint is meant",
     "CheckpointConfig": "TrainConfig.checkpoints and TrainConfig.restore",
     "CheckpointConfig.save": "TrainConfig.checkpoints = @SaveCheckpointConfig()",

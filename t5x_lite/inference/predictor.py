@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.checkpoints.pretrained import load_parameters
 from t5x_lite.data import checks
 from t5x_lite.data.examples import EvaluationTask, Example, prompt_batches
 from t5x_lite.data.layout import Layout
@@ -19,7 +20,6 @@ from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.training import compilation_cache
 from t5x_lite.training.layout import layout_of
 from t5x_lite.training.progress import say
-from t5x_lite.training.start import load_parameters
 
 _SECONDS_BETWEEN_LINES = 10.0
 

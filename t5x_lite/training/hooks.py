@@ -141,7 +141,7 @@ class Evaluate:
 
 
 class Checkpoint:
-    """A checkpoint every `period` steps and at the end."""
+    """A checkpoint whenever one is due and at the end."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class Checkpoint:
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Starts to save; the devices go on as soon as the state is copied to the host."""
-        if step % self._checkpoints.period == 0 or step == self._last_step:
+        if self._checkpoints.due(step) or step == self._last_step:
             jax.block_until_ready(metrics)
             with self._stopwatch.paused():
                 self._checkpoints.save(step, state, self._contents)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax
 from etils import epath
 
-from t5x_lite.checkpoints import manager
+from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.manager import Checkpoints, absolute
 from t5x_lite.data import checks, examples, pipeline
 from t5x_lite.data.config import DatasetConfig
@@ -54,7 +54,7 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
             checkpoints,
             stopwatch,
             last_step=run.last_step,
-            contents=manager.Description(operative_config, run.initial_step),
+            contents=describe_run(operative_config, config.model, initial_step=run.initial_step),
         )
         observers = _make_hooks(
             config, factory, run, stopwatch, save=save, restore_seconds=time.monotonic() - began

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
+from t5x_lite.checkpoints.parameters import place_parameters
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim import optimizer as optimizers
@@ -142,23 +143,6 @@ def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
         config.learning_rate,
         partitioner,
         config.parameter_groups,
-    )
-
-
-def abstract_parameters(model: ModelConfig, partitioner: Partitioner) -> Any:
-    """Shapes, dtypes and shardings of a model's parameters, without an array."""
-    shapes = transformer.abstract_parameters(model)
-    return _with_shardings(shapes, partitioner.shardings(transformer.parameter_axes(model), shapes))
-
-
-def place_parameters(parameters: Any, abstract: Any) -> Any:
-    """Host arrays to the devices; each device is given only its own slice."""
-    return jax.tree.map(
-        lambda value, leaf: jax.make_array_from_callback(
-            value.shape, leaf.sharding, lambda index: value[index]
-        ),
-        parameters,
-        abstract,
     )
 
 

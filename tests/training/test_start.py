@@ -1,6 +1,7 @@
 """Where a run starts and ends: T5X's order of sources and its counting of steps."""
 
 import dataclasses
+import pathlib
 
 import jax
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 
 from t5x_lite.checkpoints import huggingface
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
+from t5x_lite.checkpoints.description import describe_run
+from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.checkpoints.manager import Checkpoints, Description
-from t5x_lite.training.start import load_parameters, start
+from t5x_lite.checkpoints.pretrained import load_parameters
+from t5x_lite.training.start import start
 
 
 def save(directory, factory, step, seed, initial_step=0):
@@ -108,5 +112,65 @@ def test_a_hugging_face_model_of_another_kind_is_refused_with_the_difference(
     other = dataclasses.replace(factory, model=dataclasses.replace(job.model, scale_logits=False))
     with pytest.raises(ValueError) as error:
         start(from_path(job, tmp_path / "hf"), other)
-    assert "-scale_logits=True" in str(error.value)
-    assert "+scale_logits=False" in str(error.value)
+    assert "scale_logits: False in the job, True in the checkpoint" in str(error.value)
+
+
+def test_a_run_that_continues_brings_the_position_of_its_data(job, factory):
+    """Unless it is told to begin its data anew; another run's data is never continued."""
+    state = dataclasses.replace(factory.initialize(7), step=jax.numpy.int32(4))
+    checkpoints = Checkpoints(job.model_dir, SaveCheckpointConfig())
+    checkpoints.save(4, state, Description(""), {"dataset": {"shard_0": b"position"}})
+    checkpoints.close()
+    run = start(job, factory)
+    assert run.dataset is not None
+    assert (run.dataset / "shard_0").read_bytes() == b"position"
+    anew = dataclasses.replace(job, restore=RestoreCheckpointConfig(dataset=False))
+    assert start(anew, factory).dataset is None
+    other = from_path(job, job.model_dir, model_dir=f"{job.model_dir}_other")
+    assert start(other, factory).dataset is None
+
+
+def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(job, factory, capsys):
+    """The restart after a crash goes on by itself, and says what it lost."""
+    good = save(job.model_dir, factory, 4, seed=7)
+    save(job.model_dir, factory, 6, seed=8)
+    newest = pathlib.Path(job.model_dir) / "checkpoint_6"
+    largest = max(newest.rglob("*"), key=lambda path: path.is_file() and path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1] + b"?")
+    run = start(job, factory)
+    assert run.first_step == 4
+    assert_same(run.state, good)
+    assert "checkpoint_6 is damaged" in capsys.readouterr().out
+    assert not newest.exists()
+
+
+def test_another_model_than_the_checkpoints_is_told_by_its_fields(job, factory, tmp_path):
+    """Its own checkpoint, or the initial one: names of config fields, not of leaves."""
+    saved = factory.initialize(7)
+    checkpoints = Checkpoints(tmp_path / "other", SaveCheckpointConfig())
+    checkpoints.save(4, saved, describe_run("", dataclasses.replace(job.model, scale_logits=False)))
+    checkpoints.close()
+    with pytest.raises(ModelMismatchError, match="scale_logits: True in the job, False in"):
+        start(from_path(job, tmp_path / "other"), factory)
+    with pytest.raises(ModelMismatchError, match="scale_logits: True in the job, False in"):
+        start(dataclasses.replace(job, model_dir=str(tmp_path / "other")), factory)
+
+
+def test_a_partial_start_takes_what_is_asked_for_and_says_so(job, factory, tmp_path, capsys):
+    """The embedding stays fresh, as for another vocabulary; the rest is the checkpoint's."""
+    saved = save(tmp_path / "other", factory, 4, seed=7)
+    partial = dataclasses.replace(
+        job,
+        restore=RestoreCheckpointConfig(
+            path=str(tmp_path / "other"), assignment_map=((".*/token_embedder/.*", None),)
+        ),
+    )
+    run = start(partial, factory)
+    fresh = factory.initialize(job.random_seed).parameters
+    found = run.state.parameters
+    assert_same(found.pop("token_embedder"), fresh["token_embedder"])
+    assert_same(found, {name: saved.parameters[name] for name in found})
+    printed = capsys.readouterr().out
+    assert "parameters/token_embedder/embedding" in printed
+    assert "2 kept fresh, 2 left over" in printed
+    assert "what fits of" in run.source

@@ -1,0 +1,112 @@
+"""What a checkpoint says of the run that wrote it, and whether its model is the one of a job."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from t5x_lite.checkpoints import codec, folders
+from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.model.config import ModelConfig
+
+_FILE = "metadata"  # where Orbax's JsonCheckpointHandler looks
+_SHOWN = 5
+# How the same numbers are computed or disturbed: no checkpoint has to agree.
+_NOT_OF_THE_PARAMETERS = ("compute.", "dropout_rate", "dropout_shared_along_length")
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """The gin text that made a run, the step its initial checkpoint brought along (0 from scratch),
+    from which relative steps are counted, its ModelConfig as JSON, and facts about its data.
+    """
+
+    operative_config: str
+    initial_step: int = 0
+    model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    dataset: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def describe_run(
+    operative_config: str,
+    model: ModelConfig,
+    *,
+    initial_step: int = 0,
+    dataset: Mapping[str, Any] | None = None,
+) -> Description:
+    """The description of a run that trains this model."""
+    return Description(operative_config, initial_step, codec.to_json(model), dict(dataset or {}))
+
+
+def write(checkpoint: epath.Path, description: Description) -> epath.Path:
+    """Writes it into a checkpoint's folder."""
+    folder = checkpoint / folders.CONFIG
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _FILE).write_text(json.dumps(dataclasses.asdict(description)))
+    return folder / _FILE
+
+
+def read(checkpoint: epath.Path) -> Description:
+    """What a checkpoint says of the run that wrote it."""
+    return Description(**json.loads((checkpoint / folders.CONFIG / _FILE).read_text()))
+
+
+def model_of(checkpoint: epath.Path) -> ModelConfig:
+    """The model whose parameters a checkpoint holds.
+
+    Raises:
+        ValueError: it does not say, or says what this version does not understand.
+    """
+    stored = read(checkpoint).model
+    if not stored:
+        raise ValueError(
+            f"the checkpoint {checkpoint} does not say which model it holds; give the gin file of "
+            "its model, such as --gin_file=models/t5_1_1/small.gin."
+        )
+    return codec.from_json(ModelConfig, stored)
+
+
+def check_model(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike) -> None:
+    """Refuses a job whose model is not that of the checkpoint it reads.
+
+    Raises:
+        ModelMismatchError: at most five of the fields that differ, with both values.
+    """
+    differing = differences(job, stored)
+    if not differing:
+        return
+    lines = [
+        f"  {name}: {ours} in the job, {theirs} in the checkpoint"
+        for name, ours, theirs in differing[:_SHOWN]
+    ]
+    if len(differing) > _SHOWN:
+        lines.append(f"  ... and {len(differing) - _SHOWN} more")
+    raise ModelMismatchError(
+        f"the model of this job is not the one in {whence}:\n" + "\n".join(lines),
+        codec.to_json(stored),
+    )
+
+
+def differences(ours: ModelConfig, theirs: ModelConfig) -> list[tuple[str, Any, Any]]:
+    """Fields that matter to parameters or logits and differ: name, our value, their value."""
+    one, other = _flat(codec.to_json(ours)), _flat(codec.to_json(theirs))
+    return [
+        (name, one.get(name), other.get(name))
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name) and not name.startswith(_NOT_OF_THE_PARAMETERS)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "layers_divisor":
+            continue  # 24 layers by 2 are 12
+        if name == "num_layers":
+            value //= values["layers_divisor"]
+        flat |= (
+            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        )
+    return flat

@@ -1,0 +1,155 @@
+"""A checkpoint in words and tables, from its small files: no tensor is read."""
+
+import datetime
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from etils import epath
+
+from t5x_lite.checkpoints import folders, huggingface, manifest, pretrained, restoring, retention
+from t5x_lite.checkpoints.pretrained import Pretrained
+from t5x_lite.model import transformer
+from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
+
+_MACRO = re.compile(r"[A-Z][A-Z0-9_]* = .*")
+_SHARD = re.compile(r"(\d+)[-_]of[-_](\d+)")
+_LAYER = re.compile(r"layers_\d+")
+
+
+def is_inspectable(path: str) -> bool:
+    """Whether a path is a checkpoint, a directory that holds some, or a Hugging Face directory."""
+    directory = folders.absolute(path)
+    return directory.is_dir() and (
+        folders.is_checkpoint_name(directory)
+        or bool(folders.steps(directory))
+        or huggingface.is_huggingface_directory(directory)
+    )
+
+
+def inspect_checkpoint(path: epath.PathLike) -> str:
+    """Step, date, model, leaves, slots, data position, tokenizer, scores and gin macros.
+
+    Raises:
+        FileNotFoundError, ValueError: as `pretrained.describe`.
+    """
+    found = pretrained.describe(path)
+    facts = [str(found.path), *_facts(found)]
+    sections = ["\n  ".join(facts)]
+    if found.description is None:
+        return sections[0]
+    stored = restoring.leaves(restoring.metadata(found.path))
+    sections.append(_leaves_table(stored))
+    macros = [
+        line for line in found.description.operative_config.splitlines() if _MACRO.fullmatch(line)
+    ]
+    if macros:
+        sections.append("\n  ".join(["the macros of its run", *macros]))
+    return "\n\n".join(sections)
+
+
+def in_words(model: ModelConfig) -> str:
+    """What a model is, on one line."""
+    decoder, block = model.decoder, model.decoder.block
+    if model.encoder is None:
+        kind = "prefix LM" if decoder.visibility is Visibility.PREFIX else "LM"
+        layers = f"{decoder.depth} layers"
+    else:
+        kind = "encoder-decoder"
+        if model.sharing is Sharing.ENCODER_DECODER:
+            kind = "encoder-decoder with shared weights"
+        layers = f"{model.encoder.depth} + {decoder.depth} layers"
+    head = "a head of its own" if model.head_is_separate else "a head tied to the embedding"
+    return (
+        f"{kind}, {layers}, embed {model.embed_dim}, {_heads(decoder)}, mlp {block.mlp.mlp_dim} "
+        f"({' x '.join(block.mlp.activations)}), vocabulary {model.vocab_size:,}, {head}: "
+        f"{transformer.num_parameters(model):,} parameters"
+    )
+
+
+def _heads(stack: StackConfig) -> str:
+    attention = stack.block.attention
+    return f"{attention.num_heads} heads of {attention.head_dim}"
+
+
+def _facts(found: Pretrained) -> Iterable[str]:
+    if found.description is None:
+        yield "a Hugging Face directory"
+        yield f"model: {in_words(found.model)}"
+        return
+    checkpoint = found.path
+    written = manifest.read(checkpoint)
+    date = datetime.datetime.fromtimestamp(written["saved_at"], datetime.UTC)
+    yield (
+        f"step {found.step:,}, saved {date:%Y-%m-%d %H:%M} UTC, {_size(written['num_bytes'])} in "
+        f"{len(written['files'])} files, none missing or of another size"
+    )
+    yield f"model: {in_words(found.model)}"
+    yield f"run: began at step {found.description.initial_step:,}"
+    yield f"data position: {_position(found)}"
+    names = [] if found.vocabulary is None else [path.name for path in found.vocabulary.iterdir()]
+    yield f"vocabulary: {', '.join(sorted(names)) or 'none is stored'}"
+    scores = retention.read_scores(checkpoint.parent).get(found.step, {})
+    values = [f"{name} {value:.4g}" for name, value in sorted(scores.items())]
+    yield f"scores: {', '.join(values) or 'none are recorded'}"
+    pinned = (checkpoint / folders.PINNED).exists()
+    hint = "yes" if pinned else f"no (a file {folders.PINNED} in its folder keeps it for good)"
+    yield f"pinned: {hint}"
+
+
+def _position(found: Pretrained) -> str:
+    folder = found.path / "dataset"
+    if found.description is None or not folder.is_dir():
+        return "none is stored: the data begins anew, or is replayed"
+    files = manifest.files_below(folder)
+    shards = {match.groups() for path in files if (match := _SHARD.search(path.name))}
+    in_shards = f"{len(shards)} shards" if shards else f"{len(files)} files"
+    size = sum(path.stat().length for path in files)
+    batches = found.step - found.description.initial_step
+    return f"behind batch {batches:,}, {_size(size)} in {in_shards}"
+
+
+def _leaves_table(stored: Mapping[str, Any]) -> str:
+    """Parameters one by one, of layers stored one by one a line for all; slots by their kind."""
+    rows: list[tuple[str, ...]] = [("leaf", "shape", "dtype", "bytes")]
+    groups: dict[str, list[Any]] = {}
+    slots: dict[str, list[Any]] = {}
+    for name, leaf in stored.items():
+        part, _, rest = name.partition("/")
+        if part == "optimizer_state":
+            slots.setdefault(f"optimizer slots: {rest.rpartition('/')[2]}", []).append(leaf)
+        else:
+            groups.setdefault(_LAYER.sub("layers_*", rest or part), []).append(leaf)
+    for name, leaves in (groups | slots).items():
+        same_shape = len({tuple(leaf.shape) for leaf in leaves}) == 1
+        shape = " x ".join(map(str, leaves[0].shape)) if same_shape else ""
+        if len(leaves) > 1:
+            shape = f"{len(leaves)} of {shape}" if shape else f"{len(leaves)} leaves"
+        dtypes = ", ".join(sorted({str(jnp.dtype(leaf.dtype)) for leaf in leaves}))
+        rows.append((name, shape, dtypes, f"{sum(map(_bytes, leaves)):,}"))
+    rows.append(("all", "", "", f"{sum(map(_bytes, stored.values())):,}"))
+    return _aligned(rows)
+
+
+def _bytes(leaf: Any) -> int:
+    return math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    *left, last = range(len(widths))
+    return "\n".join(
+        "  ".join(
+            [*(row[column].ljust(widths[column]) for column in left), row[last].rjust(widths[last])]
+        )
+        for row in rows
+    )
+
+
+def _size(num_bytes: int) -> str:
+    for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
+        if num_bytes >= 10**power:
+            return f"{num_bytes / 10**power:.1f} {unit}"
+    return f"{num_bytes} bytes"

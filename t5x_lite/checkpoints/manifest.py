@@ -1,0 +1,111 @@
+"""Sizes and checksums of a checkpoint's files: a truncated, flipped or missing one is noticed.
+
+Every process sums up the files that it wrote, process 0 joins the sums and adds the few files that
+come last; so nothing is read twice. The sum of the manifest itself stands inside it.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from etils import epath
+
+from t5x_lite.checkpoints import folders
+
+_CHUNK = 1 << 24
+_PART = "manifest.process_{}.json"
+
+
+def write_part(folder: epath.Path, process_index: int, written: Iterable[epath.Path]) -> None:
+    """Notes the files that one process has written."""
+    part = {str(path.relative_to(folder)): _sum(path) for path in written}
+    (folder / _PART.format(process_index)).write_text(json.dumps(part))
+
+
+def write(folder: epath.Path, process_count: int, **facts: Any) -> int:
+    """Joins the parts, adds what no part names, and returns the bytes of all files.
+
+    Raises:
+        FileNotFoundError: some process noted nothing, so its part of the checkpoint is not there.
+    """
+    files: dict[str, list[int]] = {}
+    for index in range(process_count):
+        part = folder / _PART.format(index)
+        if not part.exists():
+            raise FileNotFoundError(f"process {index} of {process_count} could not write its part")
+        files |= json.loads(part.read_text())
+        part.unlink()
+    for path in files_below(folder):
+        name = str(path.relative_to(folder))
+        if name not in files:
+            files[name] = _sum(path)
+    num_bytes = sum(size for size, _ in files.values())
+    content = {**facts, "num_bytes": num_bytes, "files": files}
+    content["sum"] = _sum_of_content(content)
+    (folder / folders.MANIFEST).write_text(json.dumps(content, indent=1))
+    return num_bytes
+
+
+def read(checkpoint: epath.Path) -> dict[str, Any]:
+    """The facts and sums of a checkpoint.
+
+    Raises:
+        ValueError: there is no manifest, or it is damaged itself.
+    """
+    try:
+        content = json.loads((checkpoint / folders.MANIFEST).read_text())
+        if content.pop("sum") == _sum_of_content(content):
+            return content
+    except FileNotFoundError:
+        raise ValueError(f"{folders.MANIFEST} is missing") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ValueError(f"{folders.MANIFEST} is damaged")
+
+
+def problems(
+    checkpoint: epath.Path, *, sums: bool = True, process_index: int = 0, process_count: int = 1
+) -> list[str]:
+    """What is wrong with a checkpoint's files; several processes each look at their share.
+
+    Without `sums` only sizes are looked at, which reads no file.
+    """
+    try:
+        files: Mapping[str, list[int]] = read(checkpoint)["files"]
+    except ValueError as error:
+        return [str(error)]
+    items = {name.split("/", 1)[0] for name in files if "/" in name}
+    found = [f"{item}/ is missing" for item in sorted(items) if not (checkpoint / item).is_dir()]
+    for name in sorted(files)[process_index::process_count]:
+        path, (size, checksum) = checkpoint / name, files[name]
+        if f"{name.split('/', 1)[0]}/ is missing" in found:
+            continue
+        if not path.exists():
+            found.append(f"{name} is missing")
+        elif path.stat().length != size:
+            found.append(f"{name} has {path.stat().length} bytes, written were {size}")
+        elif sums and _sum(path)[1] != checksum:
+            found.append(f"{name} has other bytes than were written")
+    return found
+
+
+def files_below(folder: epath.Path) -> list[epath.Path]:
+    """All files of a folder and its folders, sorted."""
+    found: list[epath.Path] = []
+    for path in sorted(folder.iterdir()):
+        found += files_below(path) if path.is_dir() else [path]
+    return found
+
+
+def _sum(path: epath.Path) -> list[int]:
+    size = checksum = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+            size += len(chunk)
+    return [size, checksum]
+
+
+def _sum_of_content(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())

@@ -1,0 +1,114 @@
+"""What can be known of a trained model from its path alone, and its parameters.
+
+    found = describe("/runs/one")                    # reads no tensor
+    parameters, step = load_parameters("/runs/one", None, partitioner)
+
+A path is a checkpoint of ours, a model directory (its newest checkpoint) or a Hugging Face
+directory.
+"""
+
+import dataclasses
+from typing import Any
+
+from etils import epath
+
+from t5x_lite.checkpoints import description as descriptions
+from t5x_lite.checkpoints import folders, huggingface, whole
+from t5x_lite.checkpoints.description import Description, check_model
+from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
+from t5x_lite.checkpoints.restoring import restore
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.partitioning.partitioner import Partitioner
+
+VOCABULARY = "vocabulary"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """A trained model before its tensors are read.
+
+    `vocabulary` is the folder with the files of its tokenizer, if it has any; `description` is of a
+    checkpoint of ours.
+    """
+
+    path: epath.Path
+    step: int
+    model: ModelConfig
+    vocabulary: epath.Path | None
+    description: Description | None = None
+
+    @property
+    def is_huggingface(self) -> bool:
+        """Whether this is a Hugging Face directory."""
+        return self.description is None
+
+
+def describe(path: epath.PathLike) -> Pretrained:
+    """The model, step and tokenizer of a path.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint; the message lists the nearest.
+        ValueError: it is damaged, or does not say which model it holds.
+    """
+    directory = folders.absolute(path)
+    if huggingface.is_huggingface_directory(directory):
+        return Pretrained(directory, 0, huggingface.read_config(directory), directory)
+    checkpoint = whole.find(directory)
+    vocabulary = checkpoint / VOCABULARY
+    return Pretrained(
+        checkpoint,
+        folders.step_of(checkpoint),
+        descriptions.model_of(checkpoint),
+        vocabulary if vocabulary.is_dir() else None,
+        descriptions.read(checkpoint),
+    )
+
+
+def load_parameters(
+    path: epath.PathLike,
+    model: ModelConfig | None,
+    partitioner: Partitioner,
+    dtype: str | None = None,
+) -> tuple[Any, int]:
+    """Parameters alone, as evaluation and inference need them, and the step they were saved at (0
+    for a Hugging Face directory); `model` None means the checkpoint's own.
+
+    Raises:
+        ModelMismatchError: the model is another one; the message shows the fields that differ.
+        FileNotFoundError, ValueError: there is no checkpoint, or it is damaged.
+    """
+    if huggingface.is_huggingface_directory(path):
+        stored, parameters = load_huggingface(path, model)
+        return place_parameters(parameters, abstract_parameters(stored, partitioner, dtype)), 0
+    checkpoint = whole.find(path, sums=True)
+    model = model_for(checkpoint, model)
+    parts = restore(checkpoint, {"parameters": abstract_parameters(model, partitioner, dtype)})
+    return parts["parameters"], folders.step_of(checkpoint)
+
+
+def load_huggingface(
+    directory: epath.PathLike, model: ModelConfig | None
+) -> tuple[ModelConfig, Any]:
+    """The model and the parameters of a Hugging Face directory, on the host.
+
+    Raises:
+        ModelMismatchError: `model` is another one.
+    """
+    if model is not None:
+        check_model(model, huggingface.read_config(directory), directory)
+    return huggingface.load(directory)
+
+
+def model_for(checkpoint: epath.Path, model: ModelConfig | None) -> ModelConfig:
+    """The given model if it is the checkpoint's, else the checkpoint's own.
+
+    A checkpoint that does not say which model it holds is compared leaf by leaf, when it is read.
+
+    Raises:
+        ModelMismatchError: the given model is another one.
+    """
+    if model is None:
+        return descriptions.model_of(checkpoint)
+    if descriptions.read(checkpoint).model:
+        check_model(model, descriptions.model_of(checkpoint), checkpoint)
+    return model

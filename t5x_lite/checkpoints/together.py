@@ -1,0 +1,37 @@
+"""What several processes that write or read one checkpoint tell each other."""
+
+import itertools
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+
+_TIMEOUT_SECONDS = 3600
+# Every process takes the same numbers, because all begin the same things in the same order.
+_numbers = itertools.count()
+
+
+def number() -> int:
+    """A number that all processes agree on and that names what they begin together."""
+    return next(_numbers)
+
+
+def wait_for_all(name: str) -> None:
+    """Returns once every process is here; safe in a background thread, as it uses no device."""
+    barrier = ocp.multihost.get_barrier_sync_fn()
+    barrier(key=f"t5x_lite_{name}", timeout_ms=_TIMEOUT_SECONDS * 1000)
+
+
+def all_true(value: bool) -> bool:
+    """Whether all processes say so; not for a background thread, as the devices carry it."""
+    if jax.process_count() == 1:
+        return value
+    return bool(np.all(multihost_utils.process_allgather(np.asarray(value))))
+
+
+def first_says(value: bool) -> bool:
+    """What process 0 says."""
+    if jax.process_count() == 1:
+        return value
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))

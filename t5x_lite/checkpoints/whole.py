@@ -1,0 +1,116 @@
+"""Which checkpoint a path means, and whether it is whole."""
+
+import jax
+from etils import epath
+
+from t5x_lite.checkpoints import folders, manifest, together
+from t5x_lite.checkpoints.folders import absolute, folder_of, is_checkpoint_name, step_of
+
+_SHOWN = 5
+
+
+def find(path: epath.PathLike, *, sums: bool = False) -> epath.Path:
+    """The checkpoint that `path` names: itself, or the newest whole one of a model directory.
+
+    Without `sums` only the presence and sizes of files are looked at; with them all is read, and
+    as several processes share that work, all of them must call.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists the nearest that exist.
+        ValueError: it is damaged; the message names the newest that is whole.
+    """
+    path = absolute(path)
+    if is_checkpoint_name(path) and path.is_dir():
+        _refuse_damaged(path, sums=sums)
+        return path
+    checkpoint = newest(path, sums=sums)
+    if checkpoint is not None:
+        return checkpoint
+    siblings = [str(folder_of(path.parent, step)) for step in folders.steps(path.parent)]
+    known = f"; there are {', '.join(siblings)}" if siblings else ""
+    raise FileNotFoundError(
+        f"no checkpoint at {path}: needed is a folder checkpoint_<step>, or a model directory that "
+        f"holds some{known}."
+    )
+
+
+def newest(
+    model_dir: epath.PathLike, *, sums: bool = False, move_aside: bool = False
+) -> epath.Path | None:
+    """The newest whole checkpoint of a model directory, if it has any; damaged ones are passed over
+    with a line that says so.
+
+    `move_aside` renames those to checkpoint_<step>.damaged, so that a run can write that step
+    again; it needs all processes, as `sums` does.
+
+    Raises:
+        ValueError: it has checkpoints, and all are damaged; then nothing is renamed.
+    """
+    directory = absolute(model_dir)
+    damaged: dict[epath.Path, list[str]] = {}
+    for step in reversed(folders.steps(directory)):
+        checkpoint = folder_of(directory, step)
+        found = _problems(checkpoint, sums=sums)
+        if not found:
+            for other, problems in damaged.items():
+                _say_damaged(other, problems, used=checkpoint, move_aside=move_aside)
+            if damaged and move_aside:
+                together.wait_for_all(f"moved_aside_{together.number()}")
+            return checkpoint
+        damaged[checkpoint] = found
+    if damaged:
+        raise ValueError(
+            f"every checkpoint in {directory} is damaged:\n"
+            + "\n".join(f"  {path.name}: {_listed(found)}" for path, found in damaged.items())
+            + "\nNothing was changed. Restore one of them from a copy, or move them away to start "
+            "afresh."
+        )
+    return None
+
+
+def _refuse_damaged(checkpoint: epath.Path, *, sums: bool) -> None:
+    found = _problems(checkpoint, sums=sums)
+    if not found:
+        return
+    others = [step for step in folders.steps(checkpoint.parent) if step != step_of(checkpoint)]
+    for step in reversed(others):
+        other = folder_of(checkpoint.parent, step)
+        if not _problems(other, sums=sums):
+            rest = f"The newest whole one is {other}."
+            break
+    else:
+        rest = "There is no whole one beside it."
+    raise ValueError(
+        f"the checkpoint {checkpoint} is damaged: {_listed(found)}. Restore it from a copy. {rest}"
+    )
+
+
+def _problems(checkpoint: epath.Path, *, sums: bool) -> list[str]:
+    """What is wrong, or what another process found wrong."""
+    if not sums:
+        return manifest.problems(checkpoint, sums=False)
+    index, count = jax.process_index(), jax.process_count()
+    found = manifest.problems(checkpoint, process_index=index, process_count=count)
+    if together.all_true(not found):
+        return []
+    return found or ["another process found a damaged file"]
+
+
+def _say_damaged(
+    checkpoint: epath.Path, problems: list[str], *, used: epath.Path, move_aside: bool
+) -> None:
+    if jax.process_index() != 0:
+        return
+    where = ""
+    if move_aside:
+        where = f"; it was moved to {folders.move_aside(checkpoint).name}"
+    print(
+        f"WARNING: {checkpoint} is damaged: {_listed(problems)}{where}. Used is {used.name}, the "
+        "newest that is whole.",
+        flush=True,
+    )
+
+
+def _listed(problems: list[str]) -> str:
+    more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    return ", ".join(problems[:_SHOWN]) + more
