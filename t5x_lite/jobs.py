@@ -43,8 +43,9 @@ def start(
     )
     job = resolved.config
     datasets = [job.dataset]
-    if isinstance(job, TrainConfig) and job.eval_dataset is not None:
-        datasets.append(job.eval_dataset)
+    if isinstance(job, TrainConfig):
+        optional = (job.eval_dataset, job.infer_eval_dataset)
+        datasets += [each for each in optional if each is not None]
     modules = dict.fromkeys(each.module for each in datasets if each.module is not None)
     imports: list[config.Import] = [
         config.named_by_flag(name, "MIXTURE_OR_TASK_MODULE") for name in modules

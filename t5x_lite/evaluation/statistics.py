@@ -81,7 +81,7 @@ def compare(
 
 
 def _compare(scorer: Scorer, size: int, config: StatisticsConfig) -> list[Comparison]:
-    """`scorer` has the first model's answers as examples 0 to size - 1, the second's behind them."""
+    """The scorer has the first model's answers as examples 0 to size - 1, then the second's."""
     count = _num_resamples(scorer, config, calls_each=4)
     rng = np.random.default_rng(config.seed)
     all_of_first = np.arange(size)

@@ -18,10 +18,8 @@ class ScalarWriter:
     def __init__(self, directory: epath.PathLike, first_step: int | None = None):
         self._directory = epath.Path(directory)
         self._directory.mkdir(parents=True, exist_ok=True)
-        lines = self._directory / "metrics.jsonl"
-        if first_step is not None and lines.exists():
-            kept = [json.loads(line) for line in lines.read_text().splitlines()]
-            write_lines(lines, [line for line in kept if line["step"] <= first_step])
+        if first_step is not None:
+            drop_lines_behind(self._directory / "metrics.jsonl", first_step)
         self._events = tensorboardX.SummaryWriter(str(self._directory), flush_secs=20)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -39,6 +37,14 @@ def append_line(path: epath.PathLike, value: Mapping) -> None:
     """Adds one JSON value as a line."""
     with epath.Path(path).open("a") as file:
         file.write(_dump(value) + "\n")
+
+
+def drop_lines_behind(path: epath.PathLike, step: int) -> None:
+    """Removes the lines of later steps from a file whose lines have a `step`, if there is one."""
+    path = epath.Path(path)
+    if path.exists():
+        kept = [json.loads(line) for line in path.read_text().splitlines()]
+        write_lines(path, [line for line in kept if line["step"] <= step])
 
 
 def write_lines(path: epath.PathLike, values: Sequence[Mapping]) -> None:

@@ -25,9 +25,7 @@ def spoiled(texts: list[str], seed: int, share: float) -> list[str]:
     """Each text with some of its words replaced."""
     rng = np.random.default_rng(seed)
     return [
-        " ".join(
-            str(rng.choice(WORDS)) if rng.random() < share else word for word in text.split()
-        )
+        " ".join(str(rng.choice(WORDS)) if rng.random() < share else word for word in text.split())
         for text in texts
     ]
 
