@@ -115,6 +115,17 @@ def flag_imports(arguments: argparse.Namespace) -> list[config.Import]:
     return [config.named_by_flag(name, "--module_import") for name in arguments.module_import]
 
 
+def recorded_imports(directory: str) -> list[config.Import]:
+    """The modules that the jobs imported which wrote into a directory: they register its tasks."""
+    path = epath.Path(directory)
+    files = [
+        folder / name
+        for folder in (path, path.parent)
+        for name in ("eval_config.gin", "config.gin")
+    ]
+    return [each for file in files if file.is_file() for each in config.imports_of(str(file))]
+
+
 def refuse_missing(imports: Sequence[config.Import]) -> None:
     """An error that names every module that cannot be found, before any is imported."""
     problems = config.missing_modules(imports)

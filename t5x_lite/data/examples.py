@@ -162,6 +162,12 @@ def evaluation_tasks(name: str, *, split: str) -> list[EvaluationTask]:
     return [EvaluationTask(task) for task in tasks if split.partition("[")[0] in task.splits]
 
 
+def find_task(name: str) -> EvaluationTask:
+    """A task that is registered."""
+    checks.check_mixture_or_task(name)
+    return EvaluationTask(seqio.TaskRegistry.get(name))
+
+
 @dataclasses.dataclass(frozen=True)
 class PromptBatch:
     """What a decoder starts from; rows from `num_examples` on are filler."""
