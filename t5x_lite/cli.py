@@ -106,6 +106,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     _add_job(commands, "infer", _infer, "text that a checkpoint generates for a task")
     _add_inspect(commands)
     _add_vocab(commands)
+    _add_compare(commands)
     _add_report(commands)
     _add_replay(commands)
     for command in commands.choices.values():
@@ -349,14 +350,41 @@ def _vocab(arguments: argparse.Namespace) -> None:
     print(report)
 
 
+def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    summary = "two evaluated models on the same examples: differences, intervals, p-values"
+    command = _add_command(commands, "compare", _compare, summary)
+    for name, shown in (("first", "A"), ("second", "B")):
+        command.add_argument(
+            name,
+            metavar=shown,
+            help="MODEL_DIR, EVAL_OUTPUT_DIR or MODEL_DIR/checkpoint_<step>",
+        )
+    command.add_argument("--num_resamples", type=int, default=1000, metavar="N")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples")
+    _add_data_flags(command)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    paths = (arguments.first, arguments.second)
+    recorded = [each for path in paths for each in jobs.recorded_imports(path)]
+    imports = [*recorded, *jobs.flag_imports(arguments)]
+    jobs.refuse_missing(imports)
+    jobs.prepare_data(arguments, imports, None)
+    from t5x_lite.evaluation.compare import print_comparison
+    from t5x_lite.evaluation.config import StatisticsConfig
+
+    config = StatisticsConfig(num_resamples=arguments.num_resamples, seed=arguments.seed)
+    print_comparison(paths, config)
+
+
 def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    summary = "table of scores, predictions and loss curves of model directories"
+    summary = "scores, curves, predictions and configuration of model directories, as one page"
     command = _add_command(commands, "report", _report, summary)
     command.add_argument(
         "model_dirs",
         nargs="+",
         metavar="MODEL_DIR",
-        help="what train and eval wrote into; report.md and loss.png go to the first",
+        help="what train and eval wrote into; report.html (and report.md) goes to the first",
     )
 
 

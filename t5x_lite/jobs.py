@@ -71,7 +71,11 @@ def datasets(job: Job) -> dict[str, DatasetConfig]:
     """What a job reads, by what it is for."""
     if not isinstance(job, TrainConfig):
         return {"examples": job.dataset}
-    found = {"train": job.dataset, "held out": job.eval_dataset}
+    found = {
+        "train": job.dataset,
+        "held out": job.eval_dataset,
+        "decoded": job.infer_eval_dataset,
+    }
     return {name: dataset for name, dataset in found.items() if dataset is not None}
 
 
@@ -173,6 +177,17 @@ def _join_processes(arguments: argparse.Namespace) -> None:
 def flag_imports(arguments: argparse.Namespace) -> list[config.Import]:
     """The modules that --module_import names."""
     return [config.named_by_flag(name, "--module_import") for name in arguments.module_import]
+
+
+def recorded_imports(directory: str) -> list[config.Import]:
+    """The modules that the jobs imported which wrote into a directory: they register its tasks."""
+    path = epath.Path(directory)
+    files = [
+        folder / name
+        for folder in (path, path.parent)
+        for name in ("eval_config.gin", "config.gin")
+    ]
+    return [each for file in files if file.is_file() for each in config.imports_of(str(file))]
 
 
 def refuse_missing(imports: Sequence[config.Import]) -> None:

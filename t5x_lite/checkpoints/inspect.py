@@ -9,7 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 from etils import epath
 
-from t5x_lite.checkpoints import folders, huggingface, manifest, pretrained, restoring, retention
+from t5x_lite.checkpoints import folders, huggingface, manifest, pretrained, restoring
+from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.pretrained import Pretrained
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
@@ -91,7 +92,7 @@ def _facts(found: Pretrained) -> Iterable[str]:
     yield f"data position: {_position(found)}"
     names = [] if found.vocabulary is None else [path.name for path in found.vocabulary.iterdir()]
     yield f"vocabulary: {', '.join(sorted(names)) or 'none is stored'}"
-    scores = retention.read_scores(checkpoint.parent).get(found.step, {})
+    scores = scores_log.read(checkpoint.parent).get(found.step, {})
     values = [f"{name} {value:.4g}" for name, value in sorted(scores.items())]
     yield f"scores: {', '.join(values) or 'none are recorded'}"
     pinned = (checkpoint / folders.PINNED).exists()

@@ -13,6 +13,7 @@ import jax
 from etils import epath
 
 from t5x_lite.checkpoints import folders, retention, together
+from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import Description
 from t5x_lite.checkpoints.description import read as description
@@ -99,7 +100,7 @@ class Checkpoints:
     def record(self, step: int, scores: Mapping[str, float]) -> None:
         """Notes scores of a step, by "<task>/<metric>", and lets go what they supersede."""
         if jax.process_index() == 0:
-            retention.append_scores(self.directory, step, scores)
+            scores_log.append(self.directory, step, scores)
             self._retire()
 
     def wait(self) -> bool:
@@ -146,7 +147,7 @@ class Checkpoints:
                 for step in steps
                 if (folders.folder_of(self.directory, step) / folders.PINNED).exists()
             ]
-            scores = retention.read_scores(self.directory)
+            scores = scores_log.read(self.directory)
             for step in retention.superseded(steps, scores, pinned, self._config):
                 folder = folders.folder_of(self.directory, step)
                 try:

@@ -1,14 +1,9 @@
-"""Which checkpoints stay, and the scores that decide it: MODEL_DIR/checkpoint_scores.jsonl."""
+"""Which checkpoints stay."""
 
-import json
 import re
 from collections.abc import Collection, Mapping
 
-from etils import epath
-
 from t5x_lite.checkpoints.config import BestMode, SaveCheckpointConfig
-
-_SCORES = "checkpoint_scores.jsonl"
 
 # Of every step, scores by "<task>/<metric>".
 Scores = Mapping[int, Mapping[str, float]]
@@ -28,29 +23,3 @@ def superseded(
             scored.sort(key=lambda step: (sign * scores[step][metric], step))
             kept |= set(scored[: config.keep_best])
     return sorted(set(steps) - kept)
-
-
-def append_scores(model_dir: epath.Path, step: int, scores: Mapping[str, float]) -> None:
-    """Notes scores of a step."""
-    path, line = model_dir / _SCORES, json.dumps({"step": step, "scores": dict(scores)})
-    before = path.read_text() if path.is_file() else ""
-    # A line that a killed process cut off must not swallow this one.
-    separator = "" if not before or before.endswith("\n") else "\n"
-    with path.open("a") as file:
-        file.write(f"{separator}{line}\n")
-
-
-def read_scores(model_dir: epath.Path) -> dict[int, dict[str, float]]:
-    """All that was noted; a later line about a step adds to an earlier one, and overrides it.
-
-    A last line cut off by a killed process is passed over.
-    """
-    path = model_dir / _SCORES
-    found: dict[int, dict[str, float]] = {}
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        found.setdefault(entry["step"], {}).update(entry["scores"])
-    return found

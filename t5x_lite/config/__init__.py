@@ -36,6 +36,7 @@ __all__ = [
     "Problem",
     "Resolved",
     "import_modules",
+    "imports_of",
     "missing_modules",
     "named_by_flag",
     "packaged_root",
@@ -43,6 +44,11 @@ __all__ = [
 ]
 
 Root = TypeVar("Root")
+
+
+def imports_of(gin_file: str) -> tuple[Import, ...]:
+    """What a gin file imports, such as the config.gin of a run; nothing of it is built."""
+    return tuple(read_sources([gin_file], (), (".",)).imports)
 
 
 @dataclasses.dataclass(frozen=True)

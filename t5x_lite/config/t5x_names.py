@@ -94,7 +94,10 @@ _REPLACEMENTS = {
     "train.relative_steps": "TrainConfig.train_steps_relative (--gin.TRAIN_STEPS_RELATIVE=...)",
     "train.train_dataset_cfg": "TrainConfig.dataset = @train/DatasetConfig()",
     "train.train_eval_dataset_cfg": "TrainConfig.eval_dataset = @train_eval/DatasetConfig()",
-    "train.infer_eval_dataset_cfg": "an evaluation job of its own: t5x_lite eval",
+    "train.infer_eval_dataset_cfg": (
+        "TrainConfig.infer_eval_dataset = @infer_eval/DatasetConfig() "
+        "(--gin.INFER_EVAL_DATASET=None decodes nothing)"
+    ),
     "train.eval_period": "TrainConfig.eval_period (--gin.EVAL_PERIOD=...)",
     "train.eval_steps": "TrainConfig.eval_steps (--gin.EVAL_STEPS=...)",
     "train.random_seed": "TrainConfig.random_seed (--gin.RANDOM_SEED=...)",
@@ -108,7 +111,7 @@ _REPLACEMENTS = {
 
 # T5X's macros that nothing here has under the same name -> what to write instead.
 _MACROS = {
-    "EVALUATOR_NUM_EXAMPLES": "NUM_EXAMPLES, of t5x_lite eval",
+    "EVALUATOR_NUM_EXAMPLES": "NUM_EXAMPLES, of t5x_lite eval, and INFER_EVAL_EXAMPLES, of train",
     "JSON_WRITE_N_RESULTS": "not a choice: t5x_lite eval writes every prediction",
     "EVALUATOR_USE_MEMORY_CACHE": "not a choice: t5x_lite eval reads each example once",
     "USE_HARDWARE_RNG": "not a choice: noise is a function of RANDOM_SEED and the step",

@@ -9,7 +9,8 @@ for task in evaluation_tasks("my_mixture", split="test"):
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from jaxtyping import Int32
 from t5x_lite.data import checks, silence, streams
 from t5x_lite.data.config import UseCached
 from t5x_lite.data.layout import Layout
+from t5x_lite.metrics.sums import SumMetric
 
+MetricFn = Callable[[Sequence[Any], Sequence[Any]], dict[str, Any]]
 # Ids are arrays, text is str, other features are whatever the task made.
 Example = Mapping[str, Any]
 
@@ -105,19 +108,50 @@ class EvaluationTask:
         """The model's text as the metrics want it."""
         return self.task.postprocess_fn(text, example=example, is_target=False)
 
+    @property
+    def metrics(self) -> list[MetricFn]:
+        """The task's metric functions, each giving numbers by name."""
+        return [
+            metric_fn
+            if isinstance(metric_fn, SumMetric)
+            else functools.partial(_numbers, self.name, metric_fn)
+            for metric_fn in self.task.predict_metric_fns
+        ]
+
     def score(self, targets: Sequence[object], predictions: Sequence[object]) -> dict[str, float]:
         """Every metric of the task by name."""
-        scores: dict[str, float] = {}
-        for metric_fn in self.task.predict_metric_fns:
-            for name, value in metric_fn(list(targets), list(predictions)).items():
-                value = getattr(value, "value", value)
-                if not isinstance(value, int | float | np.number):
-                    raise ValueError(
-                        f"Metric {name!r} of task {self.name} is {type(value).__name__} {value!r}; "
-                        "needed is a number, or a seqio.metrics.Scalar."
-                    )
-                scores[name] = float(value)
-        return scores
+        return {
+            name: float(value)
+            for metric in self.metrics
+            for name, value in metric(list(targets), list(predictions)).items()
+        }
+
+    @property
+    def end_id(self) -> int:
+        """The token that ends a text."""
+        return int(self.task.output_features["targets"].vocabulary.eos_id)
+
+    @property
+    def sentinel_ids(self) -> range:
+        """The ids of <extra_id_0> and its like, at the end of the vocabulary."""
+        vocabulary = self.task.output_features["targets"].vocabulary
+        return range(vocabulary.vocab_size - vocabulary.extra_ids, vocabulary.vocab_size)
+
+
+def _numbers(
+    task: str, metric_fn: MetricFn, targets: Sequence[object], predictions: Sequence[object]
+) -> dict[str, float]:
+    """What a metric function gives, as plain numbers; SeqIO wraps some in a class of its own."""
+    scores = {}
+    for name, value in metric_fn(targets, predictions).items():
+        value = getattr(value, "value", value)
+        if not isinstance(value, int | float | np.number):
+            raise ValueError(
+                f"Metric {name!r} of task {task} is {type(value).__name__} {value!r}; needed is a "
+                "number, or a seqio.metrics.Scalar."
+            )
+        scores[name] = float(value)
+    return scores
 
 
 def evaluation_tasks(name: str, *, split: str) -> list[EvaluationTask]:
@@ -126,6 +160,12 @@ def evaluation_tasks(name: str, *, split: str) -> list[EvaluationTask]:
     checks.check_split(name, split)
     tasks = seqio.get_subtasks(seqio.get_mixture_or_task(name))
     return [EvaluationTask(task) for task in tasks if split.partition("[")[0] in task.splits]
+
+
+def find_task(name: str) -> EvaluationTask:
+    """A task that is registered."""
+    checks.check_mixture_or_task(name)
+    return EvaluationTask(seqio.TaskRegistry.get(name))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,5 +6,34 @@ from t5x_lite.inference.config import PredictionConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class StatisticsConfig:
+    """Bootstrap intervals: `num_resamples` draws of the examples, the same for the same `seed`.
+
+    A metric that has to be computed anew for each draw gets fewer, but at least 100, if that would
+    take longer than `max_seconds`; what was drawn is stated beside each interval.
+    """
+
+    num_resamples: int = 1000
+    confidence: float = 0.95
+    seed: int = 0
+    max_seconds: float | int = 30.0
+
+    def __post_init__(self) -> None:
+        if self.num_resamples < 1 or not 0 < self.confidence < 1:
+            raise ValueError(
+                f"num_resamples={self.num_resamples}, confidence={self.confidence}: needed are at "
+                "least 1 and a number between 0 and 1: --gin.StatisticsConfig.num_resamples=1000, "
+                "--gin.StatisticsConfig.confidence=0.95"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig(PredictionConfig):
-    """Everything `t5x_lite eval` needs."""
+    """Everything `t5x_lite eval` needs.
+
+    `reuse_decodes` takes the answers that an earlier evaluation of the same checkpoint kept for the
+    same examples under the same decoding settings.
+    """
+
+    statistics: StatisticsConfig = dataclasses.field(default_factory=StatisticsConfig)
+    reuse_decodes: bool = True

@@ -4,93 +4,47 @@ It only reads what train and eval wrote into model directories, so a report can 
 also while a run goes on.
 """
 
-import dataclasses
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from etils import epath
-from rich import console as rich_console
 from rich import table as rich_table
 
 from t5x_lite.checkpoints.manager import absolute
-
-Number = float | int
+from t5x_lite.evaluation.evaluate import console
+from t5x_lite.evaluation.html_report import html_report
+from t5x_lite.evaluation.runs import Number, Run, read_run
 
 _NUM_PREDICTIONS = 10
-_LOG_WIDTH = 140
 _TEXT_FEATURES = ("inputs_pretokenized", "targets_pretokenized")
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What one model directory holds; a part that was never written is empty."""
-
-    label: str
-    train: Sequence[Mapping[str, Number]]
-    held_out: Mapping[str, Sequence[Mapping[str, Number]]]
-    scores: Mapping[str, Mapping[str, Number]]
-    baselines: Mapping[str, Mapping[str, Number]]
-    predictions: Mapping[str, Sequence[Mapping[str, Any]]]
-
-
 def report(model_dirs: Sequence[str]) -> epath.Path:
-    """Prints a table of scores (a column for each directory that was evaluated) and ten
-    predictions, writes report.md and loss.png into the first directory and returns its path.
+    """Prints a table of scores (a column for each directory that was evaluated), what the answers
+    look like and ten predictions; writes report.html, which needs no other file, report.md and
+    loss.png into the first directory and returns its path.
 
     Raises:
         FileNotFoundError: a directory holds nothing that train or eval wrote.
     """
     runs = [read_run(path) for path in model_dirs]
     output = absolute(model_dirs[0])
-    tables = [table for table in (scores_table(runs), predictions_table(runs)) if table.row_count]
-    terminal = rich_console.Console()
-    if not terminal.is_terminal:
-        # A log has no width of its own; 80 columns would fold every cell.
-        terminal = rich_console.Console(width=_LOG_WIDTH)
+    every = (scores_table(runs), rates_table(runs), predictions_table(runs))
+    tables = [table for table in every if table.row_count]
+    terminal = console()
     for table in tables:
         terminal.print(table)
     (output / "report.md").write_text("\n".join(_markdown(table) for table in tables))
     plot_losses(runs, output / "loss.png")
-    terminal.print(f"written: {output}/report.md, {output}/loss.png", soft_wrap=True)
+    (output / "report.html").write_text(html_report(runs))
+    written = ", ".join(f"{output}/{name}" for name in ("report.html", "report.md", "loss.png"))
+    terminal.print(f"written: {written}", soft_wrap=True)
     return output
 
 
-def read_run(path: epath.PathLike) -> Run:
-    """Reads one model directory."""
-    directory = absolute(path)
-    evaluated = directory / "inference_eval"
-    names = [file.name for file in _files(evaluated)]
-    tasks = sorted(name[: -len("-metrics.jsonl")] for name in names if "-metrics.jsonl" in name)
-    scores = {task: _read(evaluated / f"{task}-metrics.jsonl")[-1] for task in tasks}
-    baselines = {}
-    for task in tasks:
-        copy, constant = _read(evaluated / f"{task}-baselines.json")[0].values()
-        baselines[task] = {metric: max(copy[metric], constant[metric]) for metric in copy}
-    run = Run(
-        label=directory.name,
-        train=_read(directory / "train" / "metrics.jsonl"),
-        held_out={
-            folder.name: _read(folder / "metrics.jsonl")
-            for folder in _files(directory / "training_eval")
-        },
-        scores=scores,
-        baselines=baselines,
-        predictions={
-            task: _read(evaluated / f"{task}-{int(scores[task]['step']):06}.jsonl")
-            for task in tasks
-        },
-    )
-    if not run.train and not run.scores:
-        raise FileNotFoundError(
-            f"nothing to report in {directory}: needed is a model directory in which "
-            "`t5x_lite train` wrote train/metrics.jsonl or `t5x_lite eval` wrote inference_eval/."
-        )
-    return run
-
-
 def scores_table(runs: Sequence[Run]) -> rich_table.Table:
-    """Task, metric, the trivial baseline, and a score for each run that has one."""
+    """Task, metric, the trivial baseline, and a score for each run that has one, with its interval
+    where one was computed.
+    """
     scored = [run for run in runs if run.scores]
     table = rich_table.Table(title="scores on held-out examples")
     table.add_column("task")
@@ -100,9 +54,23 @@ def scores_table(runs: Sequence[Run]) -> rich_table.Table:
     for task in dict.fromkeys(task for run in scored for task in run.scores):
         first = next(run for run in scored if task in run.scores)
         for metric in (name for name in first.scores[task] if name != "step"):
-            values = [run.scores.get(task, {}).get(metric) for run in scored]
-            cells = ["-" if value is None else f"{value:.2f}" for value in values]
-            table.add_row(task, metric, f"{first.baselines[task][metric]:.2f}", *cells)
+            baseline = first.baselines[task].get(metric)
+            cells = [run.score_text(task, metric) for run in scored]
+            table.add_row(task, metric, "-" if baseline is None else f"{baseline:.2f}", *cells)
+    return table
+
+
+def rates_table(runs: Sequence[Run]) -> rich_table.Table:
+    """What the answers look like, in per cent of them."""
+    table = rich_table.Table(title="answers, in per cent")
+    for name in ("task", "run"):
+        table.add_column(name)
+    known = [(task, run) for run in runs for task in run.scores if run.statistics[task]]
+    rates = {(task, run.label): run.statistics[task]["rates"] for task, run in known}
+    for name in dict.fromkeys(name for each in rates.values() for name in each):
+        table.add_column(name, justify="right")
+    for (task, label), each in sorted(rates.items()):
+        table.add_row(task, label, *(f"{rate:.1f}" for rate in each.values()))
     return table
 
 
@@ -113,10 +81,10 @@ def predictions_table(runs: Sequence[Run]) -> rich_table.Table:
     table = rich_table.Table(title="predictions", show_lines=True)
     for name in ("task", "input", "about", "prediction", "reference"):
         table.add_column(name, overflow="fold")
-    run = next((run for run in runs if run.predictions), None)
+    run = next((run for run in runs if any(run.predictions.values())), None)
     if run is None:
         return table
-    tasks = list(run.predictions)
+    tasks = [task for task, lines in run.predictions.items() if lines]
     for index in range(_NUM_PREDICTIONS):
         task = tasks[index % len(tasks)]
         lines = run.predictions[task]
@@ -159,16 +127,6 @@ def plot_losses(runs: Sequence[Run], path: epath.Path) -> None:
 
 def _curve(lines: Sequence[Mapping[str, Number]]) -> tuple[list[Number], list[Number]]:
     return [line["step"] for line in lines], [line["loss_per_token"] for line in lines]
-
-
-def _read(path: epath.Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def _files(directory: epath.Path) -> list[epath.Path]:
-    return sorted(directory.iterdir()) if directory.is_dir() else []
 
 
 def _short(text: str, length: int = 80) -> str:

@@ -6,8 +6,8 @@ from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.inference.predictor import make_predictor
+from t5x_lite.json_lines import write_lines
 from t5x_lite.training.progress import say
-from t5x_lite.training.writers import write_lines
 
 
 def infer(config: InferConfig, operative_config: str) -> None:

@@ -46,7 +46,7 @@ class Predictor:
             use_cached=dataset.use_cached,
             seed=dataset.seed,
         )
-        ids = self._decode(
+        ids = self.decode(
             examples,
             batch_size=dataset.batch_size,
             length=(dataset.task_feature_lengths or {}).get("inputs"),
@@ -54,9 +54,10 @@ class Predictor:
         )
         return examples, [task.decode(row) for row in ids]
 
-    def _decode(
+    def decode(
         self, examples: Sequence[Example], *, batch_size: int, length: int | None, label: str
     ) -> list[np.ndarray]:
+        """The ids that the model answers each example with, the end token included."""
         predictions: list[np.ndarray] = []
         began = printed = time.monotonic()
         for prompts in prompt_batches(examples, self.layout, batch_size=batch_size, length=length):

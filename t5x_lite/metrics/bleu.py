@@ -2,18 +2,44 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import sacrebleu
+from jaxtyping import Float
+
+_ORDERS = 4
+_SMOOTHING = "exp"
 
 
-def bleu(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
-    """0 to 100, over the whole corpus; one reference each."""
-    score = sacrebleu.corpus_bleu(
-        list(predictions),
-        [list(targets)],
-        smooth_method="exp",
-        tokenize="intl",
-        lowercase=False,
-        # The predictions of an early model can look tokenized, which sacrebleu warns of.
-        force=True,
-    )
-    return {"bleu": score.score}
+class CorpusBleu:
+    """BLEU as a function of n-gram counts summed over a corpus; call it like a function."""
+
+    def __init__(self) -> None:
+        # The predictions of an early model can look tokenized, which sacrebleu warns of: force.
+        self._bleu = sacrebleu.BLEU(
+            lowercase=False, force=True, tokenize="intl", smooth_method=_SMOOTHING
+        )
+
+    def __call__(self, targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
+        """0 to 100, over the whole corpus; one reference each."""
+        return self.from_sums(self.sums(targets, predictions).sum(axis=0))
+
+    def sums(
+        self, targets: Sequence[str], predictions: Sequence[str]
+    ) -> Float[np.ndarray, "examples statistics"]:
+        """Lengths of prediction and reference, then matches and totals of 1- to 4-grams."""
+        statistics = np.zeros((len(targets), 2 + 2 * _ORDERS))
+        for row, target, prediction in zip(statistics, targets, predictions, strict=True):
+            score = self._bleu.corpus_score([prediction], [[target]])
+            row[:] = [score.sys_len, score.ref_len, *score.counts, *score.totals]
+        return statistics
+
+    def from_sums(self, sums: Float[np.ndarray, " statistics"]) -> dict[str, float]:
+        """BLEU of a corpus with these counts."""
+        sys_len, ref_len, *counts = [round(value) for value in sums.tolist()]
+        score = self._bleu.compute_bleu(
+            counts[:_ORDERS], counts[_ORDERS:], sys_len, ref_len, smooth_method=_SMOOTHING
+        )
+        return {"bleu": score.score}
+
+
+bleu = CorpusBleu()

@@ -5,6 +5,7 @@ import enum
 
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import (
@@ -80,13 +81,45 @@ class ProfileConfig:
             )
 
 
+class ScoreMode(enum.Enum):
+    """Which way a score improves."""
+
+    MAX = "max"
+    MIN = "min"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EarlyStoppingConfig:
+    """Ends a run after `patience` evaluations in a row without a gain of more than `min_delta`.
+
+    `metric` is a regular expression for whole names "<task>/<metric>", such as "my_task/accuracy"
+    of decoded answers or "my_task/loss_per_token" of held-out batches; of several that match the
+    mean counts. None never stops.
+    """
+
+    metric: str | None = None
+    patience: int = 5
+    mode: ScoreMode = ScoreMode.MAX
+    min_delta: float | int = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience < 1 or self.min_delta < 0:
+            raise ValueError(
+                f"patience={self.patience}, min_delta={self.min_delta}: needed are at least 1 "
+                "evaluation, --gin.EARLY_STOPPING_PATIENCE=..., and no negative gain, "
+                "--gin.EarlyStoppingConfig.min_delta=..."
+            )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Everything `t5x_lite train` needs; gin/recipes/train.gin fills it from the usual macros.
 
     `train_steps` counts from zero, also when `restore.path` brings a step along;
     `train_steps_relative` counts from the step restored there and excludes `train_steps`.
-    `eval_steps` batches of `eval_dataset` are scored every `eval_period` steps.
+    `eval_steps` batches of `eval_dataset` are scored every `eval_period` steps. The first
+    `infer_eval_examples` (None: all) of each task of `infer_eval_dataset` are decoded every
+    `infer_eval_period` steps (None: `eval_period`) and scored by the task's metrics.
 
     A batch is computed in `num_microbatches` parts, one after the other, which needs less memory
     and gives the same update. Gradients with a longer norm than `clip_gradient_norm` are shortened
@@ -113,6 +146,11 @@ class TrainConfig:
     train_steps_relative: int | None = None
     eval_period: int = 1000
     eval_steps: int = 20
+    infer_eval_dataset: DatasetConfig | None = None
+    infer_eval_period: int | None = None
+    infer_eval_examples: int | None = None
+    decoding: DecodingConfig = dataclasses.field(default_factory=DecodingConfig)
+    early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
     log_period: int = 10
     random_seed: int = 0
     compilation_cache: bool = True
@@ -135,6 +173,13 @@ class TrainConfig:
                 f"clip_gradient_norm={clip}: needed is a norm above 0, or None for gradients of "
                 "any size: --gin.CLIP_GRADIENT_NORM=..."
             )
+        for name in ("infer_eval_period", "infer_eval_examples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(
+                    f"{name}={value}: needed is at least 1, or None: --gin.{name.upper()}=... "
+                    "(INFER_EVAL_DATASET=None decodes nothing)"
+                )
         if (self.train_steps is None) == (self.train_steps_relative is None):
             raise ValueError(
                 f"train_steps={self.train_steps} and train_steps_relative="

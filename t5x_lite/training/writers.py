@@ -2,17 +2,16 @@
 
 import contextlib
 import itertools
-import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 from etils import epath
 from tensorboardX import record_writer, summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2, summary_pb2
 
+from t5x_lite.json_lines import append_line, drop_lines_behind
 from t5x_lite.training.progress import say
 
 # So much is kept of what a full disk did not take.
@@ -35,9 +34,8 @@ class ScalarWriter:
         self._events: EventsWriter | None = None
         self._pending: list[tuple[int, float, Mapping[str, float]]] = []
         self._warned = False
-        if first_step is not None and self._lines.exists():
-            kept = [line for line in read_lines(self._lines) if line["step"] <= first_step]
-            write_lines(self._lines, kept)
+        if first_step is not None:
+            drop_lines_behind(self._lines, first_step)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Adds one step; the JSONL line is {"step": n, tag: value, ...}."""
@@ -83,62 +81,6 @@ class ScalarWriter:
         if events is not None:
             with contextlib.suppress(OSError):
                 events.close()
-
-
-def append_line(path: epath.PathLike, value: Mapping) -> None:
-    """Adds one JSON value as a line; a write that fails leaves the file as it was."""
-    path = epath.Path(path)
-    is_local = "://" not in str(path) and path.is_file()
-    size = _drop_torn_line(path) if is_local else 0
-    try:
-        with path.open("a") as file:
-            file.write(_dump(value) + "\n")
-    except OSError:
-        if is_local and path.stat().length > size:
-            os.truncate(path, size)
-        raise
-
-
-def _drop_torn_line(path: epath.Path) -> int:
-    """Removes what a killed process left half written; the size of what stays."""
-    with open(path, "rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return 0
-        file.seek(size - 1)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            size = file.read().rfind(b"\n") + 1
-            file.truncate(size)
-    return size
-
-
-def read_lines(path: epath.PathLike) -> list[dict]:
-    """JSON values, one a line; a last line that a killed process left half written is no line."""
-    lines = epath.Path(path).read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
-
-
-def write_lines(path: epath.PathLike, values: Sequence[Mapping]) -> None:
-    """Writes JSON values, one a line, in one go: the file is whole or not there."""
-    path = epath.Path(path)
-    partial = path.parent / f"{path.name}.partial"
-    text = "".join(_dump(value) + "\n" for value in values)
-    partial.write_text(text)
-    partial.replace(path)
-
-
-def _dump(value: Mapping) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: object) -> object:
-    """Python's own types for what postprocessors return: NumPy's numbers and arrays, bytes."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    raise TypeError(f"{type(value).__name__} {value!r} cannot be written as JSON")
 
 
 class _RemoteEvents:

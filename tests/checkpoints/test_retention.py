@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from t5x_lite.checkpoints import manager, retention
+from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.config import BestMode, SaveCheckpointConfig
 
 SCORES = {
@@ -81,25 +82,20 @@ def test_scores_and_pins_decide_on_disk(tmp_path):
         checkpoints.close()
         return sorted(name for name in os.listdir(tmp_path) if name.startswith("checkpoint_"))
 
-    assert run([1, 2, 3]) == ["checkpoint_1", "checkpoint_3", "checkpoint_scores.jsonl"]
-    assert run([4, 5]) == [
-        "checkpoint_1",
-        "checkpoint_3",
-        "checkpoint_5",
-        "checkpoint_scores.jsonl",
-    ]
+    assert run([1, 2, 3]) == ["checkpoint_1", "checkpoint_3"]
+    assert run([4, 5]) == ["checkpoint_1", "checkpoint_3", "checkpoint_5"]
 
 
 def test_a_line_cut_off_by_a_kill_costs_only_itself(tmp_path):
     """Later lines about a step add to earlier ones."""
     directory = manager.absolute(tmp_path)
-    retention.append_scores(directory, 1, {"a/x": 1.0, "a/y": 2.0})
-    retention.append_scores(directory, 1, {"a/x": 3.0})
-    with (tmp_path / "checkpoint_scores.jsonl").open("a") as file:
+    scores_log.append(directory, 1, {"a/x": 1.0, "a/y": 2.0})
+    scores_log.append(directory, 1, {"a/x": 3.0})
+    with (tmp_path / "evaluation_scores.jsonl").open("a") as file:
         file.write('{"step": 2, "sco')
-    assert retention.read_scores(directory) == {1: {"a/x": 3.0, "a/y": 2.0}}
-    retention.append_scores(directory, 3, {"a/x": 5.0})
-    assert 3 in retention.read_scores(directory)
+    assert scores_log.read(directory) == {1: {"a/x": 3.0, "a/y": 2.0}}
+    scores_log.append(directory, 3, {"a/x": 5.0})
+    assert 3 in scores_log.read(directory)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from t5x_lite.training.writers import ScalarWriter, append_line, read_lines
+from t5x_lite.json_lines import append_line, read_lines
+from t5x_lite.training.writers import ScalarWriter
 
 
 def events(folder) -> list[tuple[int, str, float]]:

@@ -1,0 +1,237 @@
+"""The report as one page: scores, curves, samples over time, configuration, parameters.
+
+Several runs share each chart, a colour for each; details (samples, configuration, parameters,
+checkpoints) are those of every run in turn.
+"""
+
+import datetime
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.evaluation import page
+from t5x_lite.evaluation.charts import Series, line_chart
+from t5x_lite.evaluation.runs import Run
+
+_SAMPLES_EACH_TASK = 6
+_STEPS_OF_SAMPLES = 6
+
+# Tag of train/metrics.jsonl -> heading of its chart.
+_TRAINING_CHARTS = {
+    "learning_rate": "learning rate",
+    "weight_gradient_norm": "gradient norm",
+    "timing/steps_per_second": "steps per second",
+    "timing/real_tokens_per_second": "tokens per second, without padding",
+    "timing/data_wait_fraction": "share of the time spent waiting for data",
+    "timing/mfu": "model FLOP/s utilization",
+    "unhealthy_steps": "unhealthy steps",
+}
+# These are drawn for training and for the held-out examples of each task.
+_LOSS_CHARTS = {"loss_per_token": "loss, nats per target token", "accuracy": "token accuracy"}
+
+
+def html_report(runs: Sequence[Run]) -> str:
+    """A document that needs no other file and no network."""
+    return page.page(
+        f"Report: {', '.join(run.label for run in runs)}",
+        [
+            ("Scores", scores(runs)),
+            ("Curves", curves(runs)),
+            ("Samples over time", _each(runs, samples)),
+            ("Configuration", _each(runs, configuration)),
+            ("Parameters", _each(runs, lambda run: page.code(run.text("model-info.txt")))),
+            ("Checkpoints", _each(runs, checkpoints)),
+        ],
+    )
+
+
+def scores(runs: Sequence[Run]) -> str:
+    """The newest of each task and run, with intervals, beside the trivial baseline; then rates."""
+    rows: list[tuple[str, ...]] = [
+        (
+            task,
+            metric,
+            run.label,
+            str(run.scores[task]["step"]),
+            run.score_text(task, metric),
+            _number(run.baselines[task].get(metric)),
+            str(run.statistics[task].get("num_examples", "-")),
+        )
+        for run in runs
+        for task in run.scores
+        for metric in run.scores[task]
+        if metric != "step"
+    ]
+    header = ("task", "metric", "run", "step", "score", "trivial baseline", "examples")
+    rates: list[tuple[str, ...]] = []
+    names: list[str] = []
+    for run in runs:
+        for task, statistics in run.statistics.items():
+            names = list(statistics.get("rates", {})) or names
+            if "rates" in statistics:
+                numbers = [f"{rate:.1f} %" for rate in statistics["rates"].values()]
+                rates.append((task, run.label, *numbers))
+    return (
+        page.table(header, sorted(rows), numbers_from=3)
+        + (_explanation(runs) if rows else "")
+        + page.table(("answers of", "run", *names), sorted(rates), numbers_from=2)
+    )
+
+
+def curves(runs: Sequence[Run]) -> str:
+    """A chart for each quantity that any run recorded."""
+    charts = []
+    for tag, heading in _LOSS_CHARTS.items():
+        series = []
+        for color, run in enumerate(runs):
+            series.append(Series(f"{run.label}: training", _points(run.train, tag), color))
+            series += [
+                Series(f"{run.label}: held-out {task}", _points(lines, tag), color, dashed=True)
+                for task, lines in run.held_out.items()
+            ]
+        charts.append(line_chart(heading, series))
+    for task, metric in dict.fromkeys(
+        (task, metric)
+        for run in runs
+        for task, lines in run.history.items()
+        for metric in lines[-1]
+        if metric != "step"
+    ):
+        series = [
+            Series(run.label, _points(run.history.get(task, ()), metric), color)
+            for color, run in enumerate(runs)
+        ]
+        charts.append(line_chart(f"{task}: {metric}", series))
+    for tag, heading in _TRAINING_CHARTS.items():
+        series = [
+            Series(run.label, _points(run.train, tag), color) for color, run in enumerate(runs)
+        ]
+        charts.append(line_chart(heading, series))
+    drawn = "".join(charts)
+    return f'<div class="charts">{drawn}</div>' if drawn else ""
+
+
+def samples(run: Run) -> str:
+    """The same examples at several steps, spread evenly over a task's: none is chosen by hand."""
+    parts = []
+    for task, history in run.history.items():
+        steps = _spread(sorted({int(line["step"]) for line in history}), _STEPS_OF_SAMPLES)
+        by_step = {step: {_key(line): line for line in run.samples(task, step)} for step in steps}
+        newest = by_step[steps[-1]]
+        rows = []
+        for key in _spread(list(newest), _SAMPLES_EACH_TASK):
+            features = newest[key]["input"]
+            answers = [
+                lines[key]["prediction"] if key in lines else "-" for lines in by_step.values()
+            ]
+            source, target = (features.get(f"{name}_pretokenized", "") for name in _TEXTS)
+            rows.append((source, target, *answers))
+        header = ("input", "reference", *(f"step {step}" for step in steps))
+        parts.append(f"<h3>{page.text(task)}</h3>{page.table(header, rows)}" if rows else "")
+    return "".join(parts)
+
+
+def configuration(run: Run) -> str:
+    """What differs from the run that the parameters came from, and all of it."""
+    own = _statements(run.text("config.gin"))
+    parts = []
+    if run.parent is not None:
+        parent = _parent_text(run.parent)
+        if parent:
+            before = _statements(parent)
+            names = [name for name in {**own, **before} if own.get(name) != before.get(name)]
+            rows = [(name, before.get(name, "-"), own.get(name, "-")) for name in sorted(names)]
+            parts.append(f"<p>Starts from {page.text(run.parent)}. What is different:</p>")
+            parts.append(page.table(("", "parent", run.label), rows, class_name="diff"))
+        else:
+            parts.append(
+                f"<p>Starts from {page.text(run.parent)}, which has no config.gin of ours or is "
+                "gone, so there is nothing to compare with.</p>"
+            )
+    for name in ("config.gin", "eval_config.gin"):
+        parts.append(page.folded(name, page.code(run.text(name))))
+    return "".join(parts)
+
+
+def checkpoints(run: Run) -> str:
+    """Those that are kept, with what they are the best of."""
+    best: dict[int, list[str]] = {}
+    text = run.text("best_checkpoints.json")
+    for task, entry in (json.loads(text) if text else {}).items():
+        best.setdefault(entry["best"]["step"], []).append(f"{task} {entry['best']['value']:.4g}")
+    rows = []
+    for step, path in run.checkpoints:
+        files = [each.stat() for each in (*path.glob("*"), *path.glob("*/*"), *path.glob("*/*/*"))]
+        size = sum(each.length for each in files if not each.is_directory)
+        written = datetime.datetime.fromtimestamp(path.stat().mtime, datetime.UTC)
+        pinned = "pinned" if (path / "PINNED").exists() else ""
+        shown = f"{written:%Y-%m-%d %H:%M} UTC", f"{size / 2**20:,.1f} MiB"
+        rows.append((step, *shown, pinned, ", ".join(best.get(step, ()))))
+    return page.table(("step", "written", "size", "", "best of the run for"), rows)
+
+
+def _each(runs: Sequence[Run], part: Any) -> str:
+    bodies = [(run, part(run)) for run in runs]
+    return "".join(f"<h3>{page.text(run.label)}</h3>{body}" for run, body in bodies if body)
+
+
+_TEXTS = ("inputs", "targets")
+
+
+def _key(line: Mapping[str, Any]) -> str:
+    return json.dumps(line["input"], sort_keys=True)
+
+
+def _points(lines: Iterable[Mapping[str, Any]], tag: str) -> list[tuple[float | int, float | int]]:
+    return [(line["step"], line[tag]) for line in lines if line.get(tag) is not None]
+
+
+def _spread(values: Sequence, count: int) -> list:
+    """At most `count` of the values, evenly, first and last included."""
+    if len(values) <= count:
+        return list(values)
+    return [values[round(index * (len(values) - 1) / (count - 1))] for index in range(count)]
+
+
+def _explanation(runs: Sequence[Run]) -> str:
+    known = [each for run in runs for each in run.statistics.values() if each.get("intervals")]
+    if not known:
+        return ""
+    drawn = sorted({i["num_resamples"] for each in known for i in each["intervals"].values()})
+    splits = sorted({each["split"] for each in known})
+    return (
+        f"<p>In brackets {100 * known[0]['confidence']:g} % intervals: bootstrap percentiles of "
+        f"{' to '.join(str(n) for n in dict.fromkeys((drawn[0], drawn[-1])))} resamples of the "
+        f"examples of {page.text(', '.join(splits))}. Two runs are compared with t5x_lite compare: "
+        "intervals that overlap may still belong to a difference that is sure.</p>"
+    )
+
+
+def _statements(gin: str) -> dict[str, str]:
+    """Name -> value of a config.gin, whose values may go over several lines."""
+    found: dict[str, str] = {}
+    name = None
+    for line in gin.splitlines():
+        start = re.match(r"(\S+) = (.*)", line)
+        if start:
+            name, found[start.group(1)] = start.group(1), start.group(2)
+        elif name is not None and line.strip():
+            found[name] += " " + line.strip()
+        else:
+            name = None
+    return found
+
+
+def _parent_text(path: str) -> str:
+    """The config.gin of the run that wrote a checkpoint."""
+    for folder in (absolute(path), absolute(path).parent):
+        file = folder / "config.gin"
+        if file.is_file():
+            return file.read_text()
+    return ""
+
+
+def _number(value: float | int | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,125 @@
+"""A metric on any selection of examples: the one thing that bootstrap and permutations need.
+
+    scorer = make_scorer(metric, targets, predictions)
+    scorer.at(np.array([0, 0, 2]))  # the metric's values on example 0 twice and example 2 once
+
+Most metrics are means over examples, which is found out by trying; some say what they add up
+(`metrics/sums.py`). Both are computed from a table with a row for each example. Only what remains,
+such as F1 over classes or a correlation, is computed again for every selection.
+"""
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from t5x_lite.metrics.sums import SumMetric
+
+MetricFn = Callable[[Sequence[Any], Sequence[Any]], dict[str, float]]
+Indices = Int[np.ndarray, " selected"]
+Values = Float[np.ndarray, " metrics"]
+
+_NUM_PROBES = 16
+_NUM_CHECKS = 3
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """One metric function over fixed examples."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the metric function calls its values."""
+
+    @property
+    def seconds(self) -> float:
+        """What one call of `at` takes; 0.0 where it costs nothing to speak of."""
+
+    def at(self, indices: Indices) -> Values:
+        """The values on the examples selected, in the order of `names`."""
+
+
+def make_scorer(metric: MetricFn, targets: Sequence[Any], predictions: Sequence[Any]) -> Scorer:
+    """The cheapest scorer that gives what the metric function gives."""
+    began = time.monotonic()
+    whole = metric(targets, predictions)
+    seconds = time.monotonic() - began
+    if isinstance(metric, SumMetric):
+        return _Sums(metric, metric.sums(targets, predictions), tuple(whole))
+    again = _Again(metric, targets, predictions, tuple(whole), seconds)
+    rows = _rows(again, len(targets), np.array(list(whole.values()), np.float64))
+    return again if rows is None else _Means(rows, tuple(whole))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Means:
+    rows: Float[np.ndarray, "examples metrics"]
+    names: tuple[str, ...]
+    seconds: float = 0.0
+
+    def at(self, indices: Indices) -> Values:
+        return self.rows[indices].mean(axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sums:
+    metric: SumMetric
+    rows: Float[np.ndarray, "examples statistics"]
+    names: tuple[str, ...]
+    seconds: float = 0.0
+
+    def at(self, indices: Indices) -> Values:
+        scores = self.metric.from_sums(self.rows[indices].sum(axis=0))
+        return np.array([scores[name] for name in self.names], np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Again:
+    metric: MetricFn
+    targets: Sequence[Any]
+    predictions: Sequence[Any]
+    names: tuple[str, ...]
+    seconds: float
+
+    def at(self, indices: Indices) -> Values:
+        targets = [self.targets[index] for index in indices]
+        predictions = [self.predictions[index] for index in indices]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                scores = self.metric(targets, predictions)
+            except Exception:
+                # A selection may lack what the metric needs, such as a second class.
+                scores = {}
+        return np.array([scores.get(name, np.nan) for name in self.names], np.float64)
+
+
+def _rows(
+    again: _Again, num_examples: int, whole: Values
+) -> Float[np.ndarray, "examples metrics"] | None:
+    """Each example's own values, if the metric is their mean: on a few examples, on all, and on
+    selections drawn at random.
+    """
+    rng = np.random.default_rng(0)
+    few = np.arange(min(num_examples, _NUM_PROBES))
+    probes = np.stack([again.at(few[index : index + 1]) for index in few])
+    if not _equal(probes.mean(axis=0), again.at(few)):
+        return None
+    rest = [again.at(np.array([index])) for index in range(len(few), num_examples)]
+    rows = np.concatenate([probes, np.array(rest, np.float64).reshape(-1, probes.shape[1])])
+    if not _equal(rows.mean(axis=0), whole):
+        return None
+    for _ in range(_NUM_CHECKS):
+        drawn = rng.integers(0, num_examples, min(num_examples, 4 * _NUM_PROBES))
+        if not _equal(rows[drawn].mean(axis=0), again.at(drawn)):
+            return None
+    return rows
+
+
+def _equal(means: Values, values: Values) -> bool:
+    # Sums of floats in another order; NaN is equal to nothing.
+    return bool(np.allclose(means, values, rtol=1e-9, atol=1e-9))

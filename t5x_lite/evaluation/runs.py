@@ -1,0 +1,137 @@
+"""What train and eval left in a model directory; it is only read, also while a run goes on."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etils import epath
+
+from t5x_lite import json_lines
+from t5x_lite.checkpoints.manager import absolute
+
+Number = float | int
+Lines = Sequence[Mapping[str, Any]]
+
+_CHECKPOINT = re.compile(r"checkpoint_(\d+)")
+_PARENT = re.compile(
+    r"^(?:INITIAL_CHECKPOINT_PATH|RestoreCheckpointConfig\.path) = ['\"](.+)['\"]$", re.MULTILINE
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What one model directory holds; a part that was never written is empty.
+
+    `history` has every line of a task's metrics, `scores` the newest, `statistics` those of the
+    newest (intervals, rates, decoding), `predictions` its examples.
+    """
+
+    label: str
+    directory: epath.Path
+    train: Lines
+    held_out: Mapping[str, Lines]
+    history: Mapping[str, Lines]
+    statistics: Mapping[str, Mapping[str, Any]]
+    baselines: Mapping[str, Mapping[str, Number]]
+    predictions: Mapping[str, Lines]
+
+    @property
+    def scores(self) -> dict[str, Mapping[str, Number]]:
+        """The newest scores of each task, with their step."""
+        return {task: lines[-1] for task, lines in self.history.items()}
+
+    def score_text(self, task: str, metric: str) -> str:
+        """The newest score with its interval, such as `21.50 [19.02, 23.88]`; `-` without one."""
+        value = self.scores.get(task, {}).get(metric)
+        if value is None:
+            return "-"
+        interval = self.statistics[task].get("intervals", {}).get(metric)
+        if interval is None:
+            return f"{value:.2f}"
+        return f"{value:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+    def text(self, name: str) -> str:
+        """A file of the directory; empty if it is not there."""
+        path = self.directory / name
+        return path.read_text() if path.is_file() else ""
+
+    def samples(self, task: str, step: int) -> Lines:
+        """The predictions at one step."""
+        return _read(self.directory / "inference_eval" / f"{task}-{step:06}.jsonl")
+
+    @property
+    def parent(self) -> str | None:
+        """The checkpoint that the run started from, if it did not start from scratch."""
+        match = _PARENT.search(self.text("config.gin"))
+        return match.group(1) if match else None
+
+    @property
+    def checkpoints(self) -> list[tuple[int, epath.Path]]:
+        """Those that are kept, by step."""
+        found = ((_CHECKPOINT.fullmatch(path.name), path) for path in _files(self.directory))
+        return sorted((int(match.group(1)), path) for match, path in found if match)
+
+
+def read_run(path: epath.PathLike) -> Run:
+    """Reads one model directory.
+
+    Raises:
+        FileNotFoundError: it holds nothing that train or eval wrote.
+    """
+    directory = absolute(path)
+    evaluated = directory / "inference_eval"
+    names = [file.name for file in _files(evaluated)]
+    tasks = sorted(name[: -len("-metrics.jsonl")] for name in names if "-metrics.jsonl" in name)
+    histories = {task: _read(evaluated / f"{task}-metrics.jsonl") for task in tasks}
+    histories = {task: lines for task, lines in histories.items() if lines}
+    run = Run(
+        label=directory.name,
+        directory=directory,
+        train=_read(directory / "train" / "metrics.jsonl"),
+        held_out={
+            folder.name: _read(folder / "metrics.jsonl")
+            for folder in _files(directory / "training_eval")
+        },
+        history=histories,
+        statistics={
+            task: _newest_statistics(evaluated / f"{task}-statistics.jsonl", lines[-1]["step"])
+            for task, lines in histories.items()
+        },
+        baselines={task: _baselines(evaluated / f"{task}-baselines.json") for task in histories},
+        predictions={
+            task: _read(evaluated / f"{task}-{int(lines[-1]['step']):06}.jsonl")
+            for task, lines in histories.items()
+        },
+    )
+    if not run.train and not run.scores:
+        raise FileNotFoundError(
+            f"nothing to report in {directory}: needed is a model directory in which "
+            "`t5x_lite train` wrote train/metrics.jsonl or `t5x_lite eval` wrote inference_eval/."
+        )
+    return run
+
+
+def _newest_statistics(path: epath.Path, step: int) -> Mapping[str, Any]:
+    lines = [line for line in _read(path) if line["step"] == step]
+    return lines[-1] if lines else {}
+
+
+def _baselines(path: epath.Path) -> dict[str, Number]:
+    """The better of the two trivial baselines, by metric."""
+    lines = _read(path)
+    if not lines:
+        return {}
+    copy, constant = lines[0].values()
+    return {metric: max(copy[metric], constant[metric]) for metric in copy}
+
+
+def _read(path: epath.Path) -> list[dict[str, Any]]:
+    """JSON lines; a last line that is still being written is left for the next time."""
+    if not path.exists():
+        return []
+    return json_lines.read_lines(path)
+
+
+def _files(directory: epath.Path) -> list[epath.Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []

@@ -1,0 +1,191 @@
+"""Answers to scores, and to the files that users of T5X look for.
+
+In the folder inference_eval: <task>-<step>.jsonl (a line for each example), <task>-metrics.jsonl
+({"step": n, metric: value}), TensorBoard events <task>/ (tags eval/<metric>, eval/sentinel_rate,
+eval/empty_rate, eval/truncated_rate), and ours: <task>-baselines.json and <task>-statistics.jsonl
+(split, decoding settings, intervals, rates).
+"""
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from etils import epath
+from jaxtyping import Int32
+
+from t5x_lite.data.examples import EvaluationTask, Example
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.evaluation.config import StatisticsConfig
+from t5x_lite.evaluation.rates import output_rates, rate_warnings
+from t5x_lite.evaluation.statistics import Interval, intervals
+from t5x_lite.json_lines import append_line, write_lines
+from t5x_lite.training.writers import ScalarWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Scores of one task beside what needs no model: copying the input, one constant answer.
+
+    `intervals` are there on the first process only. `rates` and `warnings` are about what was
+    written, whatever the metrics say.
+    """
+
+    task: str
+    step: int
+    num_examples: int
+    scores: dict[str, float]
+    copy: dict[str, float]
+    constant: dict[str, float]
+    intervals: dict[str, Interval]
+    rates: dict[str, float]
+    warnings: list[str]
+
+    def baseline(self, metric: str) -> float:
+        """The higher of the two trivial baselines."""
+        return max(self.copy[metric], self.constant[metric])
+
+
+@dataclasses.dataclass(frozen=True)
+class Writing:
+    """Where results go and what is said beside them.
+
+    A `writer` that stays open serves a run that evaluates many times; without one each result
+    opens and closes its own.
+    """
+
+    folder: epath.Path
+    split: str
+    decoding: DecodingConfig
+    writer: ScalarWriter | None = None
+
+
+class ScoredTask:
+    """A task with its examples; what does not depend on a model is computed once."""
+
+    def __init__(self, task: EvaluationTask, examples: Sequence[Example]):
+        self.task, self.examples = task, examples
+
+    def result(
+        self,
+        rows: Int32[np.ndarray, "examples _length"],
+        *,
+        step: int,
+        writing: Writing,
+        statistics: StatisticsConfig,
+    ) -> Result:
+        """Writes predictions, then scores, then the rest: an error in one loses nothing before."""
+        task, writes = self.task, jax.process_index() == 0
+        texts = [task.decode(row) for row in rows]
+        predictions = self._predictions(texts)
+        if writes:
+            self._write_predictions(writing.folder, step, predictions)
+        scores = task.score(self._targets, predictions)
+        rates = self._rates(rows, texts)
+        if writes:
+            self._write_scores(writing, step, scores, rates)
+        copy, constant = self.baselines
+        found: dict[str, Interval] = {}
+        if writes:
+            baselines = {"copy_input": copy, "most_frequent_target": constant}
+            write_lines(writing.folder / f"{task.name}-baselines.json", [baselines])
+            found = intervals(task.metrics, self._targets, predictions, statistics)
+            self._write_statistics(writing, step, found, rates, statistics)
+        warnings = rate_warnings(task.name, rates, self._target_rates)
+        return Result(task.name, step, len(texts), scores, copy, constant, found, rates, warnings)
+
+    @functools.cached_property
+    def metric_names(self) -> list[str]:
+        """What the metrics give, found by scoring the targets' own texts."""
+        return list(self.task.score(self._targets, self._predictions(self._target_texts)))
+
+    @functools.cached_property
+    def baselines(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Scores of copying the input, and of the most frequent target for every example."""
+        # T5 writes "task prefix: text"; the copy baseline repeats the text.
+        copies = [self.task.text(each, "inputs").split(": ", 1)[-1] for each in self.examples]
+        most_frequent = Counter(self._target_texts).most_common(1)[0][0]
+        return self._score(copies), self._score([most_frequent] * len(copies))
+
+    def _score(self, texts: Sequence[str]) -> dict[str, float]:
+        return self.task.score(self._targets, self._predictions(texts))
+
+    def _predictions(self, texts: Sequence[str]) -> list[object]:
+        return [
+            self.task.prediction(text, example)
+            for text, example in zip(texts, self.examples, strict=True)
+        ]
+
+    @functools.cached_property
+    def _targets(self) -> list[object]:
+        return [self.task.target(example) for example in self.examples]
+
+    @functools.cached_property
+    def _target_texts(self) -> list[str]:
+        return [self.task.text(example, "targets") for example in self.examples]
+
+    @functools.cached_property
+    def _target_rates(self) -> dict[str, float]:
+        """What cannot be held against a model: targets may be empty, or sentinels."""
+        rows = [np.asarray(example.get("targets", ()), np.int32) for example in self.examples]
+        return self._rates(rows, self._target_texts) | {"truncated_rate": 0.0}
+
+    def _rates(self, rows: Sequence[np.ndarray] | np.ndarray, texts: Sequence[str]) -> dict:
+        task = self.task
+        return output_rates(list(rows), texts, end_id=task.end_id, sentinel_ids=task.sentinel_ids)
+
+    def _write_predictions(
+        self, folder: epath.Path, step: int, predictions: Sequence[object]
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        task = self.task
+        lines = [
+            {
+                "input": {name: value for name, value in example.items() if isinstance(value, str)}
+                | {f"{name}_pretokenized": task.text(example, name) for name in _FEATURES},
+                "target": target,
+                "prediction": prediction,
+            }
+            for example, target, prediction in zip(
+                self.examples, self._targets, predictions, strict=True
+            )
+        ]
+        write_lines(folder / f"{task.name}-{step:06}.jsonl", lines)
+
+    def _write_scores(
+        self,
+        writing: Writing,
+        step: int,
+        scores: Mapping[str, float],
+        rates: Mapping[str, float],
+    ) -> None:
+        name = self.task.name
+        append_line(writing.folder / f"{name}-metrics.jsonl", {"step": step, **scores})
+        writer = writing.writer or ScalarWriter(writing.folder / name)
+        writer.write(step, {f"eval/{tag}": value for tag, value in {**scores, **rates}.items()})
+        if writing.writer is None:
+            writer.close()
+
+    def _write_statistics(
+        self,
+        writing: Writing,
+        step: int,
+        found: Mapping[str, Interval],
+        rates: Mapping[str, float],
+        statistics: StatisticsConfig,
+    ) -> None:
+        line = {
+            "step": step,
+            "split": writing.split,
+            "num_examples": len(self.examples),
+            "decoding": dataclasses.asdict(writing.decoding),
+            "confidence": statistics.confidence,
+            "intervals": {name: dataclasses.asdict(each) for name, each in found.items()},
+            "rates": dict(rates),
+        }
+        append_line(writing.folder / f"{self.task.name}-statistics.jsonl", line)
+
+
+_FEATURES = ("inputs", "targets")

@@ -1,0 +1,118 @@
+"""The best checkpoint of each task, chosen by its validation scores as the T5 paper does it: each
+task of a mixture on its own, the mean where a task has several metrics (section 2.4 and 3.1.2).
+
+The scores are those that evaluations during the run left in its log. Every metric of a task is
+taken to be better when higher; a task without decoded metrics is chosen by its held-out loss.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from etils import epath
+
+from t5x_lite.checkpoints import scores as scores_log
+from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.json_lines import write_lines
+from t5x_lite.training.progress import say
+
+BEST = "best"
+
+_LOSS = "loss_per_token"
+_FILE = "best_checkpoints.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The step at which a task scored best: the mean of `scores`, negative if it is a loss."""
+
+    step: int
+    value: float
+    scores: Mapping[str, float]
+
+
+def best_steps(history: Mapping[int, scores_log.Scores]) -> dict[str, Best]:
+    """The best step of each task, the earliest of equal ones; steps without all of a task's metrics
+    do not count.
+    """
+    names = {name for scores in history.values() for name in scores}
+    best = {}
+    for task in sorted({name.partition("/")[0] for name in names}):
+        own = {name for name in names if name.startswith(f"{task}/")}
+        chosen = sorted(own - {f"{task}/{_LOSS}"}) or sorted(own)
+        sign = -1 if chosen == [f"{task}/{_LOSS}"] else 1
+        candidates = [
+            Best(
+                step,
+                sign * sum(scores[name] for name in chosen) / len(chosen),
+                {name.partition("/")[2]: scores[name] for name in chosen},
+            )
+            for step, scores in sorted(history.items())
+            if all(name in scores for name in chosen)
+        ]
+        # NaN would win or lose every comparison, depending on its place.
+        candidates = [each for each in candidates if each.value == each.value]
+        if candidates:
+            best[task] = max(candidates, key=lambda each: each.value)
+    return best
+
+
+def write_best(model_dir: epath.PathLike) -> None:
+    """Writes MODEL_DIR/best_checkpoints.json: for each task the best step, and the best one whose
+    checkpoint is kept.
+    """
+    directory, history = absolute(model_dir), scores_log.read(model_dir)
+    kept = best_steps(_kept(directory, history))
+    entry = {
+        task: {
+            "best": dataclasses.asdict(best),
+            "best_kept": dataclasses.asdict(kept[task]) if task in kept else None,
+        }
+        for task, best in best_steps(history).items()
+    }
+    write_lines(directory / _FILE, [entry])
+
+
+def checkpoint_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
+    """The checkpoint for each task: `path` itself, or behind MODEL_DIR/best each task's own.
+
+    Raises:
+        ValueError: no checkpoint with scores of a task is kept.
+    """
+    directory = absolute(path).parent
+    if absolute(path).name != BEST or absolute(path).exists():
+        return dict.fromkeys(tasks, path)
+    history = scores_log.read(directory)
+    best, kept = best_steps(history), best_steps(_kept(directory, history))
+    missing = [task for task in tasks if task not in kept]
+    if missing:
+        raise ValueError(
+            f"{path}: there is no checkpoint to choose for {', '.join(missing)}: {directory} has "
+            f"scores of {_list(best)} and keeps scored checkpoints of {_list(kept)}. Needed is a "
+            "run that evaluates its tasks (--gin.INFER_EVAL_DATASET=@infer_eval/DatasetConfig()) "
+            "at steps that it saves; or name a checkpoint_<step>."
+        )
+    for task in tasks:
+        line = f"{task}: best of {len(history)} evaluated steps is {_shown(best[task])}"
+        if kept[task].step != best[task].step:
+            line += f", whose checkpoint is gone; of those kept it is {_shown(kept[task])}"
+        say(line)
+    return {task: str(directory / f"checkpoint_{kept[task].step}") for task in tasks}
+
+
+def _kept(
+    directory: epath.Path, history: Mapping[int, scores_log.Scores]
+) -> dict[int, scores_log.Scores]:
+    return {
+        step: scores
+        for step, scores in history.items()
+        if (directory / f"checkpoint_{step}").is_dir()
+    }
+
+
+def _shown(best: Best) -> str:
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in best.scores.items())
+    return f"step {best.step} ({scores})"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "no task"

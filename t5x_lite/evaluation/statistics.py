@@ -1,0 +1,132 @@
+"""How sure a score is: bootstrap intervals, and the paired comparison of two models.
+
+Examples are resampled with replacement and the metric is taken again on each resample; the interval
+lies between percentiles of what comes out (Efron 1979; for BLEU Koehn 2004). For two models every
+resample takes the same examples of both, so that what makes an example hard for both cancels. The
+p-value is that of approximate randomization (Noreen 1989; Riezler and Maxwell 2005): the share of
+random exchanges of the two models' answers that give at least the difference found.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from t5x_lite.evaluation.config import StatisticsConfig
+from t5x_lite.evaluation.resampling import MetricFn, Scorer, make_scorer
+
+_FEWEST_RESAMPLES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """The middle of a metric's bootstrap distribution, and of how many resamples it is."""
+
+    low: float
+    high: float
+    num_resamples: int
+
+    def __str__(self) -> str:
+        return f"[{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One metric of two models on the same examples; `difference` is second minus first."""
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    interval: Interval
+    p_value: float
+
+
+def intervals(
+    metrics: Sequence[MetricFn],
+    targets: Sequence[Any],
+    predictions: Sequence[Any],
+    config: StatisticsConfig,
+) -> dict[str, Interval]:
+    """An interval for every value of every metric function. The same seed draws the same resamples
+    for all of them.
+    """
+    found: dict[str, Interval] = {}
+    for metric in metrics:
+        scorer = make_scorer(metric, targets, predictions)
+        count = _num_resamples(scorer, config, calls_each=1)
+        rng = np.random.default_rng(config.seed)
+        size = len(targets)
+        values = np.stack([scorer.at(rng.integers(0, size, size)) for _ in range(count)])
+        for index, name in enumerate(scorer.names):
+            found[name] = _interval(values[:, index], config.confidence)
+    return found
+
+
+def compare(
+    metrics: Sequence[MetricFn],
+    targets: Sequence[Any],
+    first: Sequence[Any],
+    second: Sequence[Any],
+    config: StatisticsConfig,
+) -> list[Comparison]:
+    """Every value of every metric function for two lists of predictions of the same targets."""
+    comparisons = []
+    for metric in metrics:
+        scorer = make_scorer(metric, [*targets, *targets], [*first, *second])
+        comparisons += _compare(scorer, len(targets), config)
+    return comparisons
+
+
+def _compare(scorer: Scorer, size: int, config: StatisticsConfig) -> list[Comparison]:
+    """The scorer has the first model's answers as examples 0 to size - 1, then the second's."""
+    count = _num_resamples(scorer, config, calls_each=4)
+    rng = np.random.default_rng(config.seed)
+    all_of_first = np.arange(size)
+    scores = np.stack([scorer.at(all_of_first), scorer.at(all_of_first + size)])
+    difference = scores[1] - scores[0]
+    bootstrap, exchanged = [], []
+    for _ in range(count):
+        drawn = rng.integers(0, size, size)
+        bootstrap.append(scorer.at(drawn + size) - scorer.at(drawn))
+        swap = rng.integers(0, 2, size) * size
+        exchanged.append(scorer.at(all_of_first + size - swap) - scorer.at(all_of_first + swap))
+    differences = np.stack(bootstrap)
+    # Sums in another order must not make an equal difference a smaller one.
+    as_large = np.abs(np.stack(exchanged)) >= np.abs(difference) - 1e-9
+    p_values = (1 + as_large.sum(axis=0)) / (1 + count)
+    return [
+        Comparison(
+            metric=name,
+            first=float(scores[0, index]),
+            second=float(scores[1, index]),
+            difference=float(difference[index]),
+            interval=_interval(differences[:, index], config.confidence),
+            p_value=float(p_values[index]),
+        )
+        for index, name in enumerate(scorer.names)
+    ]
+
+
+def _num_resamples(scorer: Scorer, config: StatisticsConfig, *, calls_each: int) -> int:
+    """Fewer where a metric is slow, in few steps, so that the number hardly ever depends on how
+    busy the machine is.
+    """
+    seconds = scorer.seconds * calls_each
+    if seconds * config.num_resamples <= config.max_seconds:
+        return config.num_resamples
+    third = config.num_resamples // 3
+    fits = third > _FEWEST_RESAMPLES and seconds * third <= config.max_seconds
+    return min(config.num_resamples, third if fits else _FEWEST_RESAMPLES)
+
+
+def _interval(values: Float[np.ndarray, " resamples"], confidence: float) -> Interval:
+    """Resamples on which the metric is not defined say nothing."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return Interval(float("nan"), float("nan"), 0)
+    outside = 100 * (1 - confidence) / 2
+    low, high = np.percentile(defined, [outside, 100 - outside])
+    return Interval(float(low), float(high), len(defined))

@@ -1,0 +1,85 @@
+"""Ends a run whose scores no longer rise.
+
+stopping = EarlyStopping(config.early_stopping, history=scores.read(model_dir))
+stopping.check_names(names)        # at start: a metric that nothing gives is refused
+if stopping.update(step, scores):  # after an evaluation, on every process
+    print(stopping.reason)
+
+It knows nothing but scores, so processes that have the same scores decide the same, and a run that
+is started again decides as if it had never ended.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from t5x_lite.training.config import EarlyStoppingConfig, ScoreMode
+
+
+class EarlyStopping:
+    """Counts the evaluations since the best one."""
+
+    def __init__(
+        self,
+        config: EarlyStoppingConfig,
+        history: Mapping[int, Mapping[str, float]] | None = None,
+    ):
+        self._config = config
+        self._best_step, self._best, self._last_step = 0, math.nan, -1
+        self.num_evaluations_without_gain = 0
+        for step, scores in (history or {}).items():
+            self.update(step, scores)
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Refuses a metric that no evaluation of this run will give.
+
+        Raises:
+            ValueError: with the names there are.
+        """
+        names = sorted(names)
+        metric = self._config.metric
+        if metric is not None and not any(re.fullmatch(metric, name) for name in names):
+            known = ", ".join(names) or "none: set INFER_EVAL_DATASET or EVAL_STEPS"
+            raise ValueError(
+                f"EARLY_STOPPING_METRIC={metric!r} matches no score of this run's evaluations "
+                f"({known}). Name one, or a regular expression that matches the whole of some: "
+                "--gin.EARLY_STOPPING_METRIC=..."
+            )
+
+    def update(self, step: int, scores: Mapping[str, float]) -> bool:
+        """Whether to stop after this evaluation.
+
+        A step seen before, and scores without the metric, change nothing. Of several scores that
+        match the mean counts; NaN is no gain.
+        """
+        if self._config.metric is None:
+            return False
+        found = [value for name, value in scores.items() if re.fullmatch(self._config.metric, name)]
+        if found and step > self._last_step:
+            self._last_step = step
+            self._count(step, sum(found) / len(found))
+        return self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the scores so far end the run; a run started again may ask before it trains."""
+        return self.num_evaluations_without_gain >= self._config.patience
+
+    def _count(self, step: int, value: float) -> None:
+        sign = 1 if self._config.mode is ScoreMode.MAX else -1
+        gain = sign * (value - self._best)
+        if gain > self._config.min_delta or (math.isnan(self._best) and not math.isnan(value)):
+            self._best_step, self._best = step, value
+            self.num_evaluations_without_gain = 0
+        else:
+            self.num_evaluations_without_gain += 1
+
+    @property
+    def reason(self) -> str:
+        """Why it stopped, and where the best step is."""
+        return (
+            f"stopped early after step {self._last_step}: {self._config.metric} was best at step "
+            f"{self._best_step} ({self._best:.4g}) and has not improved by more than "
+            f"{self._config.min_delta:g} in {self.num_evaluations_without_gain} evaluations "
+            "(--gin.EARLY_STOPPING_PATIENCE=...)"
+        )

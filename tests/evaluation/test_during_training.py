@@ -1,0 +1,154 @@
+"""Decoding beside a training run, with its own parameters on its own mesh."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from t5x_lite.checkpoints import scores as scores_log
+from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
+from t5x_lite.data.config import DatasetConfig
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.evaluation.answers import LiveModel
+from t5x_lite.evaluation.config import EvalConfig
+from t5x_lite.evaluation.during_training import make_hook
+from t5x_lite.evaluation.evaluate import evaluate
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.hooks import Hook
+from t5x_lite.training.stopwatch import Stopwatch
+
+METRICS = {"loss": jnp.float32(1)}
+
+
+def lines(path) -> list[dict]:
+    """JSON lines."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def hook_of(factory, tmp_path):
+    """A function from settings of TrainConfig to a hook, and what it was told."""
+    told = []
+
+    def make(first_step=0, task="evaluation_mixture", **settings):
+        dataset = DatasetConfig(
+            mixture_or_task_name=task, split="validation", batch_size=6, shuffle=False, pack=False
+        )
+        config = TrainConfig(
+            model_dir=str(tmp_path / "run"),
+            model=factory.model,
+            dataset=dataset,
+            infer_eval_dataset=settings.pop("infer_eval_dataset", dataset),
+            infer_eval_examples=settings.pop("infer_eval_examples", 9),
+            decoding=DecodingConfig(max_decode_length=4),
+            optimizer=factory.optimizer_config,
+            learning_rate=factory.learning_rate,
+            loss=LossConfig(),
+            partitioning=PartitioningConfig(num_partitions=2),
+            checkpoints=SaveCheckpointConfig(),
+            restore=RestoreCheckpointConfig(),
+            train_steps=10,
+            **settings,
+        )
+        hook = make_hook(
+            config,
+            factory,
+            Stopwatch(),
+            first_step=first_step,
+            last_step=10,
+            on_scores=lambda step, scores: told.append((step, dict(scores))),
+        )
+        return hook, told
+
+    return make
+
+
+def test_it_decodes_at_its_period_and_at_the_end(hook_of, state, tmp_path):
+    """Batches of 6 rows do not divide over data=4: 9 examples are each answered once all the same.
+    The callback, the log and T5X's files say the same.
+    """
+    hook, told = hook_of(eval_period=4)
+    assert isinstance(hook, Hook)
+    for step in range(1, 11):
+        hook.after_step(step, state, METRICS)
+    hook.close()
+    assert [step for step, _ in told] == [4, 8, 10]
+    assert told[0][1].keys() == set(hook.score_names)
+    assert "evaluation_echo/first" in hook.score_names
+    assert scores_log.read(tmp_path / "run") == dict(told)
+    folder = tmp_path / "run" / "inference_eval"
+    metrics = lines(folder / "evaluation_echo-metrics.jsonl")
+    assert [line.pop("step") for line in metrics] == [4, 8, 10]
+    assert [{f"evaluation_echo/{k}": v for k, v in line.items()} for line in metrics] == [
+        scores for _, scores in told
+    ]
+    samples = lines(folder / "evaluation_echo-000008.jsonl")
+    assert len({line["target"] for line in samples}) == len(samples) == 9
+    assert list((folder / "evaluation_echo").glob("events.*"))
+    best = json.loads((tmp_path / "run" / "best_checkpoints.json").read_text())
+    assert best["evaluation_echo"]["best"]["step"] == 4
+
+
+def test_its_answers_are_those_of_eval_with_the_saved_parameters(
+    hook_of, state, factory, model_dir, tmp_path
+):
+    """Same examples, same parameters: predictions and scores are equal."""
+    hook, told = hook_of(infer_eval_period=8, infer_eval_examples=None)
+    hook.after_step(8, state, METRICS)
+    hook.close()
+    job = EvalConfig(
+        checkpoint_path=str(model_dir / "checkpoint_8"),
+        output_dir=str(tmp_path / "eval"),
+        model=factory.model,
+        dataset=DatasetConfig(
+            mixture_or_task_name="evaluation_echo",
+            split="validation",
+            batch_size=16,
+            shuffle=False,
+            pack=False,
+        ),
+        decoding=DecodingConfig(max_decode_length=4),
+        partitioning=PartitioningConfig(num_partitions=1),
+        compilation_cache=False,
+    )
+    (result,) = evaluate(job, "")
+    assert {f"evaluation_echo/{k}": v for k, v in result.scores.items()} == told[0][1]
+    name = "inference_eval/evaluation_echo-000008.jsonl"
+    written = lines(tmp_path / "run" / name)
+    assert written == lines(tmp_path / "eval" / name)
+    assert len({line["prediction"] for line in written}) > 5, "answers must differ to prove it"
+
+
+def test_a_run_that_goes_on_forgets_what_it_will_do_again(hook_of, state, tmp_path, monkeypatch):
+    """Killed after step 8, going on from step 4: step 8 is there once."""
+    answers = np.full((9, 4), 100, np.int32)
+    monkeypatch.setattr(LiveModel, "answer", lambda *unused: answers)
+    hook, _ = hook_of(eval_period=4)
+    for step in (4, 8):
+        hook.after_step(step, state, METRICS)
+    hook.close()
+    hook, _ = hook_of(first_step=4, eval_period=4)
+    hook.after_step(8, state, METRICS)
+    hook.close()
+    folder = tmp_path / "run" / "inference_eval"
+    for kind in ("metrics", "statistics"):
+        written = lines(folder / f"evaluation_echo-{kind}.jsonl")
+        assert [line["step"] for line in written] == [4, 8], kind
+    log = lines(tmp_path / "run" / "evaluation_scores.jsonl")
+    assert [line["step"] for line in log] == [4, 8]
+
+
+def test_a_metric_with_a_mistake_is_found_before_training(hook_of):
+    """Its own message is kept."""
+    with pytest.raises(ValueError, match="evaluation_broken.*no_such_method"):
+        hook_of(task="evaluation_broken")
+
+
+def test_nothing_is_decoded_where_nothing_is_asked_or_nothing_can_be_scored(hook_of, capsys):
+    """The latter is said."""
+    assert hook_of(infer_eval_dataset=None)[0] is None
+    assert hook_of(task="evaluation_without_metrics")[0] is None
+    assert "evaluation_without_metrics has no metric_fns" in capsys.readouterr().out
