@@ -16,6 +16,7 @@ from t5x_lite import config
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
+from t5x_lite.model.config import ModelConfig
 from t5x_lite.training.config import TrainConfig
 
 Job = TypeVar("Job", TrainConfig, EvalConfig, InferConfig)
@@ -31,8 +32,8 @@ def start(
     """The checked configuration, all that it needs at hand; None if --dry_run only shows it."""
     if not arguments.gin_file:
         raise UsageError(
-            f"t5x_lite {arguments.command} needs a model and a recipe, such as "
-            "--gin_file=models/t5_1_1/small.gin and --gin_file=recipes/pretrain.gin"
+            f"t5x_lite {arguments.command} needs a recipe and, where no checkpoint says it, a "
+            "model, such as --gin_file=models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"
         )
     resolved: config.Resolved[Job] = config.resolve(
         root,
@@ -42,7 +43,7 @@ def start(
         imports=flag_imports(arguments),
     )
     job = resolved.config
-    datasets = [job.dataset]
+    datasets = [] if job.dataset is None else [job.dataset]
     if isinstance(job, TrainConfig) and job.eval_dataset is not None:
         datasets.append(job.eval_dataset)
     modules = dict.fromkeys(each.module for each in datasets if each.module is not None)
@@ -62,27 +63,32 @@ def start(
         from t5x_lite.partitioning.devices import simulate_cpu_devices
 
         simulate_cpu_devices(arguments.cpu_devices)
-    vocabulary = job.dataset.vocabulary or _vocabulary_of_initial_model(job)
-    prepare_data(arguments, [*resolved.imports, *imports], vocabulary, flag="--gin.VOCABULARY")
-    _check_datasets(job, datasets, process_count=arguments.process_count or 1)
+    if job.dataset is not None:  # else a file is read: no task, so no TensorFlow
+        vocabulary = job.dataset.vocabulary or _vocabulary_of_initial_model(job)
+        prepare_data(arguments, [*resolved.imports, *imports], vocabulary, flag="--gin.VOCABULARY")
+        if job.model is not None:
+            _check_datasets(job.model, job, datasets, arguments.process_count or 1)
     _join_processes(arguments)
     return resolved
 
 
 def _vocabulary_of_initial_model(job: Job) -> str | None:
-    """The spiece.model of the Hugging Face directory that a job starts from, if it does."""
+    """The SentencePiece model of the checkpoint that a job starts from, if it carries one."""
     path = job.restore.path if isinstance(job, TrainConfig) else job.checkpoint_path
-    if path is None:
+    if path is None or not epath.Path(path).exists():
         return None
-    from t5x_lite.checkpoints import huggingface
+    from t5x_lite.checkpoints import huggingface, manager
 
-    if not huggingface.is_huggingface_directory(path):
-        return None
-    found = huggingface.vocabulary_path(path)
-    return None if found is None else str(found)
+    if huggingface.is_huggingface_directory(path):
+        found = huggingface.vocabulary_path(path)
+    else:
+        found = manager.find(path) / "vocabulary" / "sentencepiece.model"
+    return str(found) if found is not None and found.is_file() else None
 
 
-def _check_datasets(job: Job, datasets: Sequence[DatasetConfig], *, process_count: int) -> None:
+def _check_datasets(
+    model: ModelConfig, job: Job, datasets: Sequence[DatasetConfig], process_count: int
+) -> None:
     """Unknown tasks, splits, lengths and vocabularies, before anything is compiled."""
     from t5x_lite.data.checks import check_dataset
     from t5x_lite.training.layout import layout_of
@@ -91,8 +97,8 @@ def _check_datasets(job: Job, datasets: Sequence[DatasetConfig], *, process_coun
     for dataset in datasets:
         check_dataset(
             dataset,
-            layout_of(job.model),
-            vocab_size=job.model.vocab_size,
+            layout_of(model),
+            vocab_size=model.vocab_size,
             process_count=process_count if trains else 1,
             lengths_required=trains,
         )

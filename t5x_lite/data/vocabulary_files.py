@@ -1,6 +1,6 @@
-"""A task's vocabulary as the small files that a checkpoint carries along: no SeqIO needed to read it.
+"""A task's vocabulary as the small files that a checkpoint carries along.
 
-`text.tokenizer.load_tokenizer` gives it back.
+`text.tokenizer.load_tokenizer` gives it back, without SeqIO.
 """
 
 import functools
@@ -17,9 +17,7 @@ def vocabulary_files(mixture_or_task_name: str) -> dict[str, bytes]:
     SentencePiece model with sentinels behind it, or than bytes.
     """
     features = seqio.get_mixture_or_task(mixture_or_task_name).output_features
-    vocabularies = [
-        features[name].vocabulary for name in ("inputs", "targets") if name in features
-    ]
+    vocabularies = [features[name].vocabulary for name in ("inputs", "targets") if name in features]
     every = [_files(vocabulary) for vocabulary in vocabularies]
     return every[0] if every and all(files == every[0] for files in every) else {}
 

@@ -1,4 +1,4 @@
-"""Beam search with the length penalty of Wu et al. (2016), as T5 decodes translations and summaries.
+"""Beam search with the length penalty of Wu et al. (2016): T5's translations and summaries.
 
 Raffel et al. (2020), section 3.1.2 and 3.7: width 4, alpha 0.6. At every step the 2 * beam_size
 likeliest continuations are split into those that have ended and those that live on, so that there
@@ -153,9 +153,7 @@ def _result(state: _State, last_penalty: Array, num_decodes: int) -> Decoded:
 
 def _nothing(batch: int, n: int, length: int) -> _Hypotheses:
     impossible = jnp.full((batch, n), -jnp.inf)
-    return _Hypotheses(
-        jnp.full((batch, n, length), PAD_ID, jnp.int32), impossible, impossible
-    )
+    return _Hypotheses(jnp.full((batch, n, length), PAD_ID, jnp.int32), impossible, impossible)
 
 
 def _take(values: Array, places: Int[Array, "batch n"]) -> Array:
@@ -164,6 +162,4 @@ def _take(values: Array, places: Int[Array, "batch n"]) -> Array:
 
 
 def _concatenate(one: _Hypotheses, other: _Hypotheses) -> _Hypotheses:
-    return _Hypotheses(
-        *(jnp.concatenate(parts, axis=1) for parts in zip(one, other, strict=True))
-    )
+    return _Hypotheses(*(jnp.concatenate(parts, axis=1) for parts in zip(one, other, strict=True)))

@@ -29,9 +29,7 @@ def greedy(
         active: examples that are decoded; the others are filler of a batch.
     """
 
-    def choose(
-        logits: Float[Array, "batch vocab"], step: Int[Array, ""]
-    ) -> Int[Array, "batch"]:
+    def choose(logits: Float[Array, "batch vocab"], step: Int[Array, ""]) -> Int[Array, "batch"]:
         del step
         return jnp.argmax(without(logits, first_forbidden), axis=-1)
 

@@ -18,8 +18,8 @@ def sample(
     first_logits: Float[Array, "batch vocab"],
     cache: Any,
     model: LanguageModel,
-    keys: Key[Array, "batch"],
     *,
+    keys: Key[Array, "batch"],
     max_decode_length: int,
     num_decodes: int = 1,
     temperature: float | int = 1.0,
@@ -64,7 +64,11 @@ def sample(
 
 
 def draw(
-    keys: Key[Array, "rows"], logits: Float[Array, "rows vocab"], *, top_k: int = 0, top_p: float | int = 1.0
+    keys: Key[Array, "rows"],
+    logits: Float[Array, "rows vocab"],
+    *,
+    top_k: int = 0,
+    top_p: float | int = 1.0,
 ) -> Int[Array, "rows"]:
     """One token per row among the `top_k` likeliest and, of these, the fewest that reach `top_p`.
 

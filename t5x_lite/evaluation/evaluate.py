@@ -50,10 +50,12 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
             f"{[task.name for task in tasks]}); metrics of scores are not computed. Register the "
             "task with metric_fns=[...], or write predictions with `t5x_lite infer`."
         )
-    predictor = make_predictor(config)
+    predictor = make_predictor(config, dataset)
     results = []
     for task in scored:
-        examples, texts = predictor.answer(task, config, label="eval")
+        examples, texts = predictor.answer(
+            task, dataset, num_examples=config.num_examples, label="eval"
+        )
         results.append(_score(task, examples, texts, predictor.step, output / "inference_eval"))
     if jax.process_index() == 0:
         (output / "eval_config.gin").write_text(operative_config)

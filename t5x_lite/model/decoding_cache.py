@@ -27,7 +27,7 @@ class Cache(NamedTuple):
 
     `layers` holds self-attention keys and values [layers, batch, kv_len, heads, head_dim], and
     cross-attention ones over enc_len, computed once. `positions` is where each row's next token
-    goes. `encoder_is_real` is None in decoder-only models. After `repeat` it and the cross-attention
+    goes. `encoder_is_real` is None in decoder-only models. After `repeat` it and cross-attention
     have fewer rows than the rest: neighbouring rows read the same one.
     """
 

@@ -63,12 +63,12 @@ class SentencePieceTokenizer:
 
     def __init__(self, model: bytes, extra_ids: int = NUM_SENTINELS, *, source: object = "given"):
         self._model, self._extra_ids = model, extra_ids
-        proto = sentencepiece_model_pb2.ModelProto()
+        proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
         try:
             proto.ParseFromString(model)
         except Exception as error:  # protobuf's own class differs from one backend to the other
             raise ValueError(f"{source} is not a SentencePiece model: {error}") from error
-        kind = sentencepiece_model_pb2.ModelProto.SentencePiece.USER_DEFINED
+        kind = proto.SentencePiece.USER_DEFINED
         for index in reversed(range(extra_ids)):
             proto.pieces.add(piece=f"▁<extra_id_{index}>", score=0.0, type=kind)
         self._processor = sentencepiece.SentencePieceProcessor()
@@ -157,9 +157,9 @@ def load_tokenizer(folder: epath.PathLike) -> Tokenizer:
         if _json(folder / "config.json").get("tokenizer_class") == "ByT5Tokenizer":
             return ByteTokenizer(125)
     raise FileNotFoundError(
-        f"no tokenizer in {folder}: needed is {VOCABULARY_FILE} (a checkpoint of ours has it in its "
-        f"folder `vocabulary`) or Hugging Face's {_HUGGINGFACE_SENTENCEPIECE} (tokenizer.json alone "
-        "is not read). Name one: --gin.VOCABULARY=/path/to/sentencepiece.model, in Python "
+        f"no tokenizer in {folder}: needed is {VOCABULARY_FILE} (a checkpoint of ours has it in "
+        f"its folder `vocabulary`) or Hugging Face's {_HUGGINGFACE_SENTENCEPIECE} (tokenizer.json "
+        "alone is not read). Name one: --gin.VOCABULARY=/path/to/sentencepiece.model, in Python "
         "t5x_lite.load(..., vocabulary=...); 'bytes' is that of ByT5."
     )
 

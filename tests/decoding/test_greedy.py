@@ -46,7 +46,9 @@ def test_the_model_is_called_no_more_once_all_rows_have_ended():
         jax.debug.callback(lambda: calls.append(1))
         return model.advance(tokens, cache)
 
-    greedy(logits_after(jnp.array([3, 4])), jnp.int32(0), LanguageModel(counted), max_decode_length=50)
+    greedy(
+        logits_after(jnp.array([3, 4])), jnp.int32(0), LanguageModel(counted), max_decode_length=50
+    )
     jax.effects_barrier()
     assert len(calls) == 2, "4, 5, EOS: the first token needs no call, the others one each"
 
