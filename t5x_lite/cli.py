@@ -103,7 +103,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_job(commands, "train", _train, "train a model on a task or mixture")
     _add_job(commands, "eval", _eval, "metrics of a checkpoint on each task of a mixture")
-    _add_job(commands, "infer", _infer, "text that a checkpoint generates for a task")
+    _add_infer(commands)
     _add_inspect(commands)
     _add_vocab(commands)
     _add_compare(commands)
@@ -155,7 +155,7 @@ def _add_job(
     name: str,
     run: Callable[[argparse.Namespace], None],
     summary: str,
-) -> None:
+) -> argparse.ArgumentParser:
     command = _add_command(commands, name, run, summary)
     recipe = "pretrain" if name == "train" else name
     command.epilog = (
@@ -190,6 +190,7 @@ def _add_job(
     )
     _add_data_flags(command)
     _add_device_flags(command)
+    return command
 
 
 def _add_device_flags(command: argparse.ArgumentParser) -> None:
@@ -211,6 +212,14 @@ def _add_device_flags(command: argparse.ArgumentParser) -> None:
         help="as in T5X; here the three flags above are enough",
     )
     devices.add_argument("--logtostderr", action="store_true", help=argparse.SUPPRESS)
+
+
+def _add_infer(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    summary = "what a checkpoint generates for a task or a file, or their scores or embeddings"
+    command = _add_job(commands, "infer", _infer, summary)
+    command.add_argument(
+        "--shard_id", type=int, metavar="I", help="this job's shard of NUM_SHARDS (SHARD_ID)"
+    )
 
 
 def _override(text: str) -> tuple[str, str]:
@@ -258,6 +267,9 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _infer(arguments: argparse.Namespace) -> None:
+    if arguments.shard_id is not None:
+        flag = f"--shard_id={arguments.shard_id}"
+        arguments.gin_bindings.append((flag, f"InferConfig.shard_id={arguments.shard_id}"))
     job = jobs.start(InferConfig, arguments, "t5x_lite.inference.infer.infer")
     if job is not None:
         from t5x_lite.inference.infer import infer

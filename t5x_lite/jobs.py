@@ -30,8 +30,8 @@ def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[J
     """The configuration that flags and gin files make, and all modules it names found."""
     if not arguments.gin_file:
         raise UsageError(
-            f"t5x_lite {arguments.command} needs a model and a recipe, such as "
-            "--gin_file=models/t5_1_1/small.gin and --gin_file=recipes/pretrain.gin"
+            f"t5x_lite {arguments.command} needs a recipe and, where no checkpoint says it, a "
+            "model, such as --gin_file=models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"
         )
     resolved: config.Resolved[Job] = config.resolve(
         root,
@@ -61,8 +61,12 @@ def start(
         from t5x_lite.partitioning.devices import simulate_cpu_devices
 
         simulate_cpu_devices(arguments.cpu_devices)
-    prepare_job_data(resolved, arguments)
-    _check_datasets(resolved.config, process_count=arguments.process_count or 1)
+    if datasets(resolved.config):  # else a file is read: no task, so no TensorFlow
+        prepare_job_data(resolved, arguments)
+        if resolved.config.model is not None:
+            _check_datasets(
+                resolved.config, resolved.config.model, process_count=arguments.process_count or 1
+            )
     _join_processes(arguments)
     return resolved
 
@@ -70,7 +74,7 @@ def start(
 def datasets(job: Job) -> dict[str, DatasetConfig]:
     """What a job reads, by what it is for."""
     if not isinstance(job, TrainConfig):
-        return {"examples": job.dataset}
+        return {} if job.dataset is None else {"examples": job.dataset}
     found = {
         "train": job.dataset,
         "held out": job.eval_dataset,
@@ -114,16 +118,17 @@ def of_autopsy(arguments: argparse.Namespace) -> TrainConfig:
 
 
 def _vocabulary_of_initial_model(job: Job) -> str | None:
-    """The spiece.model of the Hugging Face directory that a job starts from, if it does."""
+    """The SentencePiece model of the checkpoint that a job starts from, if it carries one."""
     path = job.restore.path if isinstance(job, TrainConfig) else job.checkpoint_path
-    if path is None:
+    if path is None or not epath.Path(path).exists():
         return None
-    from t5x_lite.checkpoints import huggingface
+    from t5x_lite.checkpoints import huggingface, manager
 
-    if not huggingface.is_huggingface_directory(path):
-        return None
-    found = huggingface.vocabulary_path(path)
-    return None if found is None else str(found)
+    if huggingface.is_huggingface_directory(path):
+        found = huggingface.vocabulary_path(path)
+    else:
+        found = manager.find(path) / "vocabulary" / "sentencepiece.model"
+    return str(found) if found is not None and found.is_file() else None
 
 
 def fitting_gin_file(stored_model: Mapping[str, Any]) -> str:
@@ -147,7 +152,7 @@ def fitting_gin_file(stored_model: Mapping[str, Any]) -> str:
     )
 
 
-def _check_datasets(job: Job, *, process_count: int) -> None:
+def _check_datasets(job: Job, model: ModelConfig, *, process_count: int) -> None:
     """Unknown tasks, splits, lengths and vocabularies, before anything is compiled."""
     from t5x_lite.data.checks import check_dataset
     from t5x_lite.training.layout import layout_of
@@ -156,8 +161,8 @@ def _check_datasets(job: Job, *, process_count: int) -> None:
     for dataset in datasets(job).values():
         check_dataset(
             dataset,
-            layout_of(job.model),
-            vocab_size=job.model.vocab_size,
+            layout_of(model),
+            vocab_size=model.vocab_size,
             process_count=process_count if trains else 1,
             lengths_required=trains,
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from t5x_lite.config.configurables import (
     built_by_itself,
+    built_if_bound,
     field_types,
     find,
     is_configurable,
@@ -101,7 +102,7 @@ class _Builder:
             if key in self.definitions.bindings:
                 self.built.bindings.add(key)
                 return FieldValue(key, self._bound(key, scope, annotation))
-        itself = built_by_itself(field, annotation)
+        itself = built_by_itself(field, annotation) or self._bound_anywhere(field, annotation)
         if itself is not None:
             return FieldValue(None, self.make(itself, scope))
         if field.default is not dataclasses.MISSING:
@@ -111,6 +112,10 @@ class _Builder:
         name = join_scope("/".join(scope), f"{cls.__name__}.{field.name}")
         self._report(f"{name} has no value; needed is {describe(annotation)}: --gin.{name}=...")
         raise _InvalidError
+
+    def _bound_anywhere(self, field: dataclasses.Field[object], annotation: object) -> type | None:
+        cls = built_if_bound(field, annotation)
+        return cls if any(bound is cls for _, bound, _ in self.definitions.bindings) else None
 
     def _bound(self, key: BindingKey, scope: Scope, annotation: object) -> object:
         definition = self.definitions.bindings[key][-1].definition

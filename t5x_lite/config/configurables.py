@@ -70,3 +70,14 @@ def built_by_itself(field: dataclasses.Field[object], annotation: object) -> typ
     has_default = field.default is not dataclasses.MISSING
     other_factory = field.default_factory not in (dataclasses.MISSING, annotation)
     return None if has_default or other_factory else annotation
+
+
+def built_if_bound(field: dataclasses.Field[object], annotation: object) -> type | None:
+    """The class of an optional field that is built as soon as any statement binds one of its
+    parameters, and left None otherwise: fields with the metadata {"built_if_bound": True}.
+    """
+    if not field.metadata.get("built_if_bound"):
+        return None
+    (cls,) = (each for each in options(annotation) if is_configurable(each))
+    assert isinstance(cls, type), "is_configurable says so"
+    return cls

@@ -28,7 +28,8 @@ _REPLACEMENTS = {
     ),
     "EncoderDecoderModel.input_vocabulary": "DatasetConfig.vocabulary (--gin.VOCABULARY=...)",
     "EncoderDecoderModel.output_vocabulary": "DatasetConfig.vocabulary (--gin.VOCABULARY=...)",
-    "EncoderDecoderModel.predict_batch_with_aux": "DecodingConfig",
+    "predict_batch_with_aux": "DecodingConfig",
+    "predict_batch_with_aux.num_decodes": "DecodingConfig.num_decodes (--gin.NUM_DECODES=...)",
     "DecoderOnlyModel": "ModelConfig with encoder = None (gin/models has lm.gin)",
     "PrefixLanguageModel": "ModelConfig with encoder = None (gin/models has prefix_lm.gin)",
     "DatasetConfig": "DatasetConfig",
@@ -81,8 +82,14 @@ _REPLACEMENTS = {
     "create_learning_rate_scheduler.warmup_steps": (
         "ScheduleConfig.warmup_steps (--gin.WARMUP_STEPS=...)"
     ),
-    "beam_search": "DecodingConfig, which decodes greedily",
-    "temperature_sample": "DecodingConfig, which decodes greedily",
+    "beam_search": "DecodingConfig (--gin_file=decoding/beam4.gin)",
+    "beam_search.alpha": "DecodingConfig.alpha (--gin_file=decoding/beam4.gin --gin.ALPHA=...)",
+    "temperature_sample": "DecodingConfig (--gin_file=decoding/sample.gin)",
+    "temperature_sample.temperature": (
+        "DecodingConfig.temperature (--gin_file=decoding/sample.gin --gin.TEMPERATURE=...)"
+    ),
+    "temperature_sample.topk": "DecodingConfig.top_k (0 keeps all; T5X's 1 is decoding/greedy.gin)",
+    "temperature_sample.topp": "DecodingConfig.top_p (1 keeps all)",
     "temperature_sample.max_decode_steps": "DecodingConfig.max_decode_length",
     "SentencePieceVocabulary": "a macro: --gin.VOCABULARY=path/to/sentencepiece.model",
     "SentencePieceVocabulary.sentencepiece_model_file": (
@@ -106,6 +113,10 @@ _REPLACEMENTS = {
     "evaluate.output_dir": "EvalConfig.output_dir (--gin.EVAL_OUTPUT_DIR=...)",
     "infer": "InferConfig",
     "infer.output_dir": "InferConfig.output_dir (--gin.INFER_OUTPUT_DIR=...)",
+    "infer.mode": "InferConfig.mode (--gin.MODE=...)",
+    "infer.checkpoint_period": "InferConfig.checkpoint_period (--gin.CHECKPOINT_PERIOD=...)",
+    "infer.shard_id": "InferConfig.shard_id (--shard_id=...)",
+    "infer.num_shards": "InferConfig.num_shards (--gin.NUM_SHARDS=...)",
 }
 
 

@@ -12,6 +12,7 @@ from t5x_lite.config import t5x_names
 from t5x_lite.config.build import Built
 from t5x_lite.config.configurables import (
     built_by_itself,
+    built_if_bound,
     configurables,
     field_types,
     find,
@@ -122,7 +123,8 @@ def _reachable(root: type, definitions: Definitions) -> set[tuple[Scope, type]]:
                 for outer in prefixes(scope)
                 for ranked in definitions.bindings.get((outer, cls, field.name), ())
             ]
-            itself = built_by_itself(field, field_types(cls)[field.name])
+            annotation = field_types(cls)[field.name]
+            itself = built_by_itself(field, annotation) or built_if_bound(field, annotation)
             if itself is not None and not bound:
                 pending.append((scope, itself))
             pending += [

@@ -2,15 +2,14 @@
 
 for task in evaluation_tasks("my_mixture", split="test"):
     examples = task.examples(split="test", task_feature_lengths=None)
-    for batch in prompt_batches(examples, layout, batch_size=32):
-        ...  # batch.features -> ids
+    ...  # inputs_of(examples) -> ids
     predictions = [task.prediction(task.decode(row), example) for row, example in ...]
     task.score([task.target(example) for example in examples], predictions)
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -168,39 +167,15 @@ def find_task(name: str) -> EvaluationTask:
     return EvaluationTask(seqio.TaskRegistry.get(name))
 
 
-@dataclasses.dataclass(frozen=True)
-class PromptBatch:
-    """What a decoder starts from; rows from `num_examples` on are filler."""
-
-    features: Mapping[str, Int32[np.ndarray, "_rows _length"]]
-    num_examples: int
-
-
-def prompt_batches(
-    examples: Sequence[Example], layout: Layout, *, batch_size: int, length: int | None = None
-) -> Iterator[PromptBatch]:
-    """The examples' inputs in order, padded with zeros to `length` (None: the longest of all).
-
-    An encoder-decoder reads them as `encoder_input_tokens`, an LM as `decoder_prefix_tokens`, end
-    token included.
-    """
-    name = "encoder_input_tokens" if layout is Layout.ENCODER_DECODER else "decoder_prefix_tokens"
+def inputs_of(examples: Sequence[Example]) -> list[Int32[np.ndarray, " _length"]]:
+    """What text is generated from: the ids of each example's `inputs`, end token included."""
     missing = [example for example in examples if "inputs" not in example]
     if missing:
         raise ValueError(
             f"Text is generated from `inputs`, but an example has only {', '.join(missing[0])}: "
             "use a task with inputs."
         )
-    width = length or max(len(example["inputs"]) for example in examples)
-    for start in range(0, len(examples), batch_size):
-        rows = examples[start : start + batch_size]
-        tokens = np.zeros((batch_size, width), np.int32)
-        # Filler is an end token alone: a row without any token would be attended by nothing.
-        tokens[len(rows) :, 0] = 1
-        for row, example in zip(tokens, rows):
-            inputs = example["inputs"][:width]
-            row[: len(inputs)] = inputs
-        yield PromptBatch({name: tokens}, len(rows))
+    return [np.asarray(example["inputs"], np.int32) for example in examples]
 
 
 def _plain(feature: object) -> object:

@@ -1,17 +1,76 @@
 """How text is generated, as frozen values (no JAX)."""
 
 import dataclasses
+import enum
+
+
+class Strategy(enum.Enum):
+    """GREEDY takes the likeliest token, SAMPLE draws one, BEAM keeps several hypotheses."""
+
+    GREEDY = "greedy"
+    SAMPLE = "sample"
+    BEAM = "beam"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DecodingConfig:
-    """Greedy decoding for at most `max_decode_length` tokens, the end token included."""
+    """How tokens are chosen, for at most `max_decode_length` of them, the end token included.
 
+    `num_decodes` outputs are given for each input, best first. Sampling divides the logits by
+    `temperature`, then keeps the `top_k` likeliest tokens (0: all), then the fewest of these whose
+    probabilities sum to `top_p`; example i always draws the same numbers of `seed`, whatever the
+    batch. Beam search keeps `beam_size` hypotheses; `alpha` is the exponent of its length penalty.
+    `forbid_sentinels` never writes <extra_id_...>.
+    """
+
+    strategy: Strategy = Strategy.GREEDY
     max_decode_length: int = 128
+    num_decodes: int = 1
+    temperature: float | int = 1.0
+    top_k: int = 0
+    top_p: float | int = 1.0
+    seed: int = 0
+    beam_size: int = 4
+    alpha: float | int = 0.6
+    forbid_sentinels: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_decode_length < 1:
-            raise ValueError(
+        problems = [message for holds, message in self._rules() if not holds]
+        if problems:
+            raise ValueError("; ".join(problems) + ".")
+
+    def _rules(self) -> list[tuple[bool, str]]:
+        """What must hold, and what is said if it does not."""
+        at_most = {Strategy.GREEDY: 1, Strategy.BEAM: self.beam_size}.get(self.strategy)
+        return [
+            (
+                self.max_decode_length >= 1,
                 f"max_decode_length={self.max_decode_length}: needed is at least 1: "
-                "--gin.MAX_DECODE_LENGTH=..."
-            )
+                "--gin.MAX_DECODE_LENGTH=...",
+            ),
+            (self.temperature > 0, f"temperature={self.temperature}: needed is more than 0"),
+            (self.top_k >= 0, f"top_k={self.top_k}: needed is at least 0, which keeps all"),
+            (0 < self.top_p <= 1, f"top_p={self.top_p}: needed is 0 < top_p <= 1"),
+            (self.beam_size >= 1, f"beam_size={self.beam_size}: needed is at least 1"),
+            (self.alpha >= 0, f"alpha={self.alpha}: needed is at least 0"),
+            (self.num_decodes >= 1, f"num_decodes={self.num_decodes}: needed is at least 1"),
+            (
+                at_most is None or self.num_decodes <= at_most,
+                f"num_decodes={self.num_decodes}: strategy={self.strategy.value!r} gives at most "
+                f"{at_most}; several outputs for an input come from strategy='sample' or from "
+                "'beam' with a beam_size as large (decoding/sample.gin, decoding/beam4.gin)",
+            ),
+        ]
+
+    def describe(self) -> str:
+        """The settings that have an effect, in one line."""
+        words = {
+            Strategy.GREEDY: "greedy",
+            Strategy.SAMPLE: (
+                f"sampling, temperature={self.temperature}, top_k={self.top_k or 'all'}, "
+                f"top_p={self.top_p}, seed={self.seed}"
+            ),
+            Strategy.BEAM: f"beam search, beam_size={self.beam_size}, alpha={self.alpha}",
+        }[self.strategy]
+        words += f", max_decode_length={self.max_decode_length}, num_decodes={self.num_decodes}"
+        return words + (", sentinels forbidden" if self.forbid_sentinels else "")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,13 @@ from jaxtyping import Int32
 from t5x_lite.checkpoints import huggingface, manager
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask, Example
+from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.evaluation import decodes
 from t5x_lite.evaluation.config import EvalConfig
-from t5x_lite.inference.generate import make_generate
+from t5x_lite.inference.engine import Engine
+from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.inference.predictor import Predictor, make_predictor
-from t5x_lite.training.layout import layout_of
 from t5x_lite.training.progress import say
 from t5x_lite.training.state import StateFactory
 
@@ -69,7 +70,7 @@ class RestoredModel:
 
     @functools.cached_property
     def _predictor(self) -> Predictor:
-        return make_predictor(self._config)
+        return make_predictor(self._config, self._config.dataset)
 
 
 class LiveModel:
@@ -81,20 +82,20 @@ class LiveModel:
         pieces = factory.partitioner.data_axis_size
         rounded = -(-dataset.batch_size // pieces) * pieces
         self._dataset = dataclasses.replace(dataset, batch_size=rounded)
-        self._factory = factory
-        self._generate: Callable = make_generate(
-            factory.model,
-            decoding,
-            partitioner=factory.partitioner,
-            shardings=factory.shardings.parameters,
+        self._decoding = decoding
+        self._engine = Engine(
+            Ensemble((factory.model,)),
+            # Only where they live counts here; what they hold is given with every answer.
+            [factory.abstract.parameters],
+            factory.partitioner,
+            first_sentinel=first_sentinel(dataset.mixture_or_task_name),
         )
 
     def answer(
         self, parameters: Any, step: int, task: EvaluationTask, examples: Sequence[Example]
     ) -> Rows:
         """Ids for each example."""
-        layout, partitioner = layout_of(self._factory.model), self._factory.partitioner
-        predictor = Predictor(parameters, step, layout, partitioner, self._generate)
+        predictor = Predictor(self._engine.with_parameters([parameters]), step, self._decoding)
         return _decode(predictor, examples, self._dataset, label=f"step {step}  {task.name}")
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from t5x_lite.data.config import DatasetConfig
 from t5x_lite.inference.config import PredictionConfig
 
 
@@ -35,5 +36,6 @@ class EvalConfig(PredictionConfig):
     same examples under the same decoding settings.
     """
 
+    dataset: DatasetConfig
     statistics: StatisticsConfig = dataclasses.field(default_factory=StatisticsConfig)
     reuse_decodes: bool = True

@@ -28,6 +28,7 @@ Rows = Int32[np.ndarray, "examples _length"]
 _WITHOUT_INFLUENCE = (
     "checkpoint_path",  # its files count, not its name
     "compilation_cache",
+    "ensemble_paths",  # as above
     "dataset",  # the ids of the prompts count
     "num_examples",
     "output_dir",
@@ -79,7 +80,9 @@ def file_name(
         "version": __version__,
         # Activations are bfloat16 on some of them.
         "platform": jax.default_backend(),
-        "checkpoint": _identity(config.checkpoint_path),
+        "checkpoints": [
+            _identity(path) for path in (config.checkpoint_path, *config.ensemble_paths)
+        ],
         "prompts": _prompts(examples, length),
         "settings": sorted(settings.items()),
     }

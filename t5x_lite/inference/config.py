@@ -1,6 +1,7 @@
 """An inference job as one frozen value (no JAX)."""
 
 import dataclasses
+import enum
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
@@ -8,24 +9,90 @@ from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 
 
+class Average(enum.Enum):
+    """What the members of an ensemble average at every token: logits as in Raffel et al. (2020),
+    which is the geometric mean of their probabilities, or the probabilities themselves.
+    """
+
+    LOGITS = "logits"
+    PROBABILITIES = "probabilities"
+
+
+class Mode(enum.Enum):
+    """What `t5x_lite infer` writes of an example: a text, a text and its scores, the log-likelihood
+    of the target, or the encoder's output averaged over the input.
+    """
+
+    PREDICT = "predict"
+    PREDICT_WITH_AUX = "predict_with_aux"
+    SCORE = "score"
+    ENCODE = "encode"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictionConfig:
-    """What it takes to decode a task's examples: evaluation and inference have it in common.
+    """What it takes to run a restored model: evaluation and inference have it in common.
 
     `checkpoint_path` is a checkpoint, a model directory (then its newest) or a Hugging Face
-    directory; `num_examples` None means all of the split.
+    directory; `ensemble_paths` are more of them, which answer together with it. `model` None is the
+    checkpoint's own; one that is given must be the same. `num_examples` None means all.
     """
 
     checkpoint_path: str
     output_dir: str
-    model: ModelConfig
-    dataset: DatasetConfig
+    model: ModelConfig | None = dataclasses.field(default=None, metadata={"built_if_bound": True})
     decoding: DecodingConfig
     partitioning: PartitioningConfig
+    ensemble_paths: tuple[str, ...] = ()
+    ensemble: Average = Average.LOGITS
     num_examples: int | None = None
     compilation_cache: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class InputFileConfig:
+    """Inputs that are no task: a text file with one a line, or a .jsonl file whose lines have the
+    field `inputs` and perhaps `targets`.
+
+    `inputs_length` None leaves inputs as long as they are. `vocabulary` None is the checkpoint's
+    own; else a SentencePiece model, a folder with one, or "bytes".
+    """
+
+    path: str
+    batch_size: int = 32
+    inputs_length: int | None = None
+    vocabulary: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InferConfig(PredictionConfig):
-    """Everything `t5x_lite infer` needs."""
+    """Everything `t5x_lite infer` needs: a task's `dataset` or an `input_file`.
+
+    Shard `shard_id` of `num_shards` answers every num_shards-th example. After every
+    `checkpoint_period` batches the answers are on disk, and a job that is started again goes on
+    behind them. `output_ids` adds `prediction_tokens`.
+    """
+
+    dataset: DatasetConfig | None = None
+    input_file: InputFileConfig | None = None
+    mode: Mode = Mode.PREDICT
+    shard_id: int = 0
+    num_shards: int = 1
+    checkpoint_period: int = 100
+    output_ids: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.dataset is None) == (self.input_file is None):
+            raise ValueError(
+                "needed is either dataset or input_file: recipes/infer.gin reads a task, "
+                "recipes/infer_file.gin a file."
+            )
+        if not 0 <= self.shard_id < self.num_shards:
+            raise ValueError(
+                f"shard_id={self.shard_id} of num_shards={self.num_shards}: needed is "
+                "0 <= shard_id < num_shards: --shard_id=... --gin.NUM_SHARDS=..."
+            )
+        if self.checkpoint_period < 1:
+            raise ValueError(
+                f"checkpoint_period={self.checkpoint_period}: needed is at least 1 batch."
+            )

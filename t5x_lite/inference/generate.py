@@ -1,42 +1,65 @@
-"""A model and a decoder as one compiled function from prompts to token ids."""
+"""Models and a decoder as one compiled function from prompts to token ids."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
-from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.beam import beam_search
+from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.decoding.greedy import greedy
-from t5x_lite.model import transformer
-from t5x_lite.model.config import ModelConfig
+from t5x_lite.decoding.language_model import Decoded
+from t5x_lite.decoding.sampling import sample
+from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.partitioning.partitioner import Partitioner
 
-# Parameters and prompts (encoder_input_tokens, or decoder_prefix_tokens without an encoder) to ids.
-Generate = Callable[[Any, Mapping[str, Array]], Int[Array, "batch max_decode_length"]]
+# The number of each row's example among all examples, -1 for filler: sampling is a function of it.
+EXAMPLE_INDEX = "example_index"
+
+# Parameters of each member and prompts (encoder_input_tokens, or decoder_prefix_tokens without an
+# encoder, and example_index) to ids.
+Generate = Callable[[Any, Mapping[str, Array]], Decoded]
 
 
 def make_generate(
-    model: ModelConfig,
+    models: Ensemble,
     decoding: DecodingConfig,
     *,
     partitioner: Partitioner,
     shardings: Any,
+    first_sentinel: int | None = None,
 ) -> Generate:
-    """Compiles greedy decoding for a mesh; `shardings` are those of the parameters."""
+    """Compiles decoding for a mesh.
 
-    def generate(
-        parameters: Any, prompts: Mapping[str, Array]
-    ) -> Int[Array, "batch max_decode_length"]:
-        length = decoding.max_decode_length
+    Args:
+        shardings: those of the parameters.
+        first_sentinel: ids from this one on are those that `decoding` may forbid.
+
+    Raises:
+        ValueError: sentinels are to be forbidden, and which they are is not known.
+    """
+    if decoding.forbid_sentinels and first_sentinel is None:
+        raise ValueError(
+            "forbid_sentinels=True, but the vocabulary does not say which ids are sentinels: "
+            "use a SentencePiece or byte vocabulary, or --gin.FORBID_SENTINELS=False."
+        )
+    first_forbidden = first_sentinel if decoding.forbid_sentinels else None
+
+    def generate(parameters: Any, prompts: Mapping[str, Array]) -> Decoded:
+        indices = prompts[EXAMPLE_INDEX]
         with partitioner.activations():
-            logits, cache = transformer.start(model, parameters, prompts, max_decode_length=length)
-            return greedy(
-                logits,
-                cache,
-                lambda tokens, cache: transformer.advance(model, parameters, tokens, cache),
-                max_decode_length=length,
+            logits, caches = models.start(
+                parameters, prompts, max_decode_length=decoding.max_decode_length
             )
+            run = functools.partial(
+                _DECODERS[decoding.strategy](decoding, indices),
+                max_decode_length=decoding.max_decode_length,
+                first_forbidden=first_forbidden,
+                active=indices >= 0,
+            )
+            return run(logits, caches, models.language_model(parameters))
 
     # Every process gets all the ids: they are small, and each then knows the whole result.
     return jax.jit(
@@ -44,3 +67,32 @@ def make_generate(
         in_shardings=(shardings, partitioner.batch_sharding),
         out_shardings=partitioner.sharding(()),
     )
+
+
+def _sampler(decoding: DecodingConfig, indices: Array) -> Callable[..., Decoded]:
+    key = jax.random.key(decoding.seed)
+    return functools.partial(
+        sample,
+        keys=jax.vmap(lambda index: jax.random.fold_in(key, index))(indices),
+        num_decodes=decoding.num_decodes,
+        temperature=decoding.temperature,
+        top_k=decoding.top_k,
+        top_p=decoding.top_p,
+    )
+
+
+def _beam_searcher(decoding: DecodingConfig, indices: Array) -> Callable[..., Decoded]:
+    del indices
+    return functools.partial(
+        beam_search,
+        beam_size=decoding.beam_size,
+        alpha=decoding.alpha,
+        num_decodes=decoding.num_decodes,
+    )
+
+
+_DECODERS: Mapping[Strategy, Callable[[DecodingConfig, Array], Callable[..., Decoded]]] = {
+    Strategy.GREEDY: lambda decoding, indices: greedy,
+    Strategy.SAMPLE: _sampler,
+    Strategy.BEAM: _beam_searcher,
+}

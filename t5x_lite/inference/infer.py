@@ -1,38 +1,161 @@
-"""The inference job: predictions of a task as jsonl, in T5X's format."""
+"""The inference job: answers to the examples of a task or a file as jsonl, in T5X's format."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
+import numpy as np
 
 from t5x_lite.checkpoints.manager import absolute
-from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks
-from t5x_lite.inference.config import InferConfig
-from t5x_lite.inference.predictor import make_predictor
-from t5x_lite.json_lines import write_lines
+from t5x_lite.inference import restored
+from t5x_lite.inference.config import InferConfig, Mode
+from t5x_lite.inference.engine import Engine, Generated
+from t5x_lite.inference.reports import longest, progress_of, warn_of_sentinels
+from t5x_lite.inference.restored import Restored
+from t5x_lite.inference.shards import write_shard
+from t5x_lite.inference.sources import Source, file_source, task_sources
+from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.training import compilation_cache
+from t5x_lite.training.layout import layout_of
 from t5x_lite.training.progress import say
 
 
 def infer(config: InferConfig, operative_config: str) -> None:
-    """Writes INFER_OUTPUT_DIR/<task>-predict.jsonl-00000-of-00001 for each task of a mixture; the
-    empty file <the same>.COMPLETED says that it is whole.
+    """Writes INFER_OUTPUT_DIR/<name>-<mode>.jsonl-<shard>-of-<shards> for a file or for each task
+    of a mixture. One line per example, in the order of the examples:
+
+        predict          {"inputs": {...}, "prediction": "text"}
+        predict_with_aux the same with "aux": {"scores": s, "log_probs": l}
+        score            {"inputs": {...}, "score": s, "aux": {"token_log_probs": [...]}}
+        encode           {"inputs": {...}, "embedding": [...]}: the mean over the input's tokens
+
+    With several outputs per example, prediction, scores and log_probs are lists, best first.
     """
-    dataset, output = config.dataset, absolute(config.output_dir)
-    predictor = make_predictor(config)
-    for task in evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split):
-        examples, texts = predictor.answer(task, config, label="infer")
-        lines = [
-            {"inputs": _texts(task, example), "prediction": text}
-            for example, text in zip(examples, texts, strict=True)
+    output = absolute(config.output_dir)
+    partitioner = make_partitioner(config.partitioning)
+    found = restored.describe(
+        (config.checkpoint_path, *config.ensemble_paths), config.model, config.ensemble
+    )
+    first_sentinel, sources = _sources(config, found)
+    compilation_cache.enable(output, enabled=config.compilation_cache)
+    if config.mode in (Mode.PREDICT, Mode.PREDICT_WITH_AUX):
+        say(f"decoding: {config.decoding.describe()}")
+    engine = found.engine(partitioner, first_sentinel=first_sentinel)
+    if jax.process_index() == 0:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "infer_config.gin").write_text(operative_config)
+    for source in sources:
+        shard = source.shard(config.shard_id, config.num_shards)
+        job = _Job(config, engine, shard, source.width or longest(source.inputs))
+        path = write_shard(
+            output,
+            f"{source.name}-{config.mode.value}",
+            shard_id=config.shard_id,
+            num_shards=config.num_shards,
+            num_examples=len(shard.inputs),
+            part_size=config.checkpoint_period * source.batch_size,
+            settings=_settings(config, found, shard),
+            answer=job.answer,
+        )
+        say(f"{len(shard.inputs)} lines in {path}")
+
+
+def _sources(config: InferConfig, found: Restored) -> tuple[int | None, Iterator[Source]]:
+    """The ids from which on sentinels stand, and what is read; TensorFlow only for tasks."""
+    if config.input_file is not None:
+        tokenizer = found.tokenizer(config.input_file.vocabulary)
+        source = file_source(config.input_file, tokenizer, config.num_examples)
+        return tokenizer.first_sentinel, iter([source])
+    from t5x_lite.data import checks
+    from t5x_lite.data.vocabulary_files import first_sentinel
+
+    dataset = config.dataset
+    assert dataset is not None, "InferConfig asks for one of the two"
+    layout, vocab_size = layout_of(found.model), found.model.vocab_size
+    checks.check_dataset(dataset, layout, vocab_size=vocab_size, lengths_required=False)
+    sources = task_sources(dataset, config.num_examples)
+    return first_sentinel(dataset.mixture_or_task_name), sources
+
+
+def _settings(config: InferConfig, found: Restored, shard: Source) -> dict[str, Any]:
+    """All that decides what a line says: parts of other settings are not joined with these."""
+    digest = hashlib.sha256()
+    for ids in (*shard.inputs, *(shard.targets or ())):
+        digest.update(np.asarray(ids, np.int32).tobytes() + b"|")
+    return {
+        "checkpoints": [str(each.path) for each in found.found],
+        "ensemble": config.ensemble.value,
+        "mode": config.mode.value,
+        "decoding": repr(config.decoding),
+        "width": shard.width,
+        "output_ids": config.output_ids,
+        "examples": digest.hexdigest(),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """A shard of a source and what is done with it; all batches are `width` wide."""
+
+    config: InferConfig
+    engine: Engine
+    shard: Source
+    width: int
+
+    def answer(self, start: int, end: int) -> list[dict[str, Any]]:
+        """The lines of some examples."""
+        part, mode = self.shard.part(start, end), self.config.mode
+        label = f"{mode.value} {part.name}"
+        settings: dict[str, Any] = {
+            "batch_size": part.batch_size,
+            "report": progress_of(label, len(self.shard.inputs), done_before=start),
+        }
+        if mode is Mode.SCORE:
+            answers = self._scores(part, settings)
+        elif mode is Mode.ENCODE:
+            means = self.engine.encode(part.inputs, mean=True, width=self.width, **settings)
+            answers = [{"embedding": mean.tolist()} for mean in means]
+        else:
+            shard_id, num_shards = self.config.shard_id, self.config.num_shards
+            outputs = self.engine.generate(
+                part.inputs,
+                self.config.decoding,
+                width=self.width,
+                first_index=shard_id + num_shards * start,
+                index_step=num_shards,
+                **settings,
+            )
+            warn_of_sentinels(outputs, self.engine.first_sentinel, label)
+            answers = [self._prediction(output) for output in outputs]
+        return [
+            {"inputs": texts, **answer} for texts, answer in zip(part.texts, answers, strict=True)
         ]
-        if jax.process_index() == 0:
-            output.mkdir(parents=True, exist_ok=True)
-            path = output / f"{task.name}-predict.jsonl-00000-of-00001"
-            write_lines(path, lines)
-            (output / f"{path.name}.COMPLETED").write_text("")
-            (output / "infer_config.gin").write_text(operative_config)
-            say(f"{len(lines)} predictions in {path}")
 
+    def _scores(self, part: Source, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if part.targets is None:
+            raise ValueError(
+                f"mode=score needs targets, and {part.name} has an example without: add the field "
+                '"targets" to each line of a .jsonl file, or use a task with targets.'
+            )
+        every = self.engine.score(part.inputs, part.targets, **settings)
+        return [
+            {"score": float(log_probs.sum()), "aux": {"token_log_probs": log_probs.tolist()}}
+            for log_probs in every
+        ]
 
-def _texts(task: EvaluationTask, example: Example) -> dict[str, str]:
-    """The example's strings; those of inputs and targets are decoded where the task kept none."""
-    texts = {name: value for name, value in example.items() if isinstance(value, str)}
-    known = (name for name in ("inputs", "targets") if name in example)
-    return texts | {f"{name}_pretokenized": task.text(example, name) for name in known}
+    def _prediction(self, output: Generated) -> dict[str, Any]:
+        decodes = range(len(output.tokens))
+        ids = [output.ids(decode) for decode in decodes]
+        answer: dict[str, Any] = {"prediction": self._each([self.shard.decode(row) for row in ids])}
+        if self.config.output_ids:
+            answer["prediction_tokens"] = self._each(ids)
+        if self.config.mode is Mode.PREDICT_WITH_AUX:
+            scores, log_probs = output.scores.tolist(), output.log_probs.tolist()
+            answer["aux"] = {"scores": self._each(scores), "log_probs": self._each(log_probs)}
+        return answer
+
+    def _each(self, values: Sequence[Any]) -> Any:
+        """A value for each output, or the value of the only one."""
+        return list(values) if self.config.decoding.num_decodes > 1 else values[0]

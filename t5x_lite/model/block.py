@@ -92,14 +92,16 @@ class Block(nnx.Module):
         if around.cross_mask is not None:
             h = self.pre_cross_attention_layer_norm(x)
             crossed = self._crossed(around, cache)
+            # Rows that decode one example read its keys and values as several queries of one row.
+            examples = crossed.keys.shape[0]
             with maxima.within("cross_attention"):
                 h = self.encoder_decoder_attention(
-                    h,
+                    h.reshape(examples, -1, h.shape[-1]),
                     crossed,
                     around.cross_mask,
                     position_bias=None,
                     dropout=dropout.fold("cross_attention"),
-                )
+                ).reshape(h.shape)
             x = x + dropout(h, "cross_attention_output")
         with maxima.within("mlp"):
             h = self.mlp(self.pre_mlp_layer_norm(x), dropout.fold("mlp"))

@@ -3,10 +3,14 @@
 `start` reads what is given (the encoder's input, or a language model's prefix, in parallel) and
 scores the first new token; `advance` feeds one token per row and scores the next. Rows may have
 prefixes of different lengths: each row writes at its own position, over the padding of its prefix.
+
+Several rows may continue one example: `repeat` makes them, `select` replaces them by the best of
+them. They share the keys and values of the encoder's output, which is neither copied nor moved.
 """
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -23,7 +27,8 @@ class Cache(NamedTuple):
 
     `layers` holds self-attention keys and values [layers, batch, kv_len, heads, head_dim], and
     cross-attention ones over enc_len, computed once. `positions` is where each row's next token
-    goes. `encoder_is_real` is None in decoder-only models.
+    goes. `encoder_is_real` is None in decoder-only models. After `repeat` it and cross-attention
+    have fewer rows than the rest: neighbouring rows read the same one.
     """
 
     layers: LayerCache
@@ -89,3 +94,27 @@ def advance(
     )
     assert layers is not None, "keep_cache=True keeps it"
     return network.logits(hidden)[:, 0], Cache(layers, cache.positions + 1, is_real)
+
+
+def repeat(cache: Cache, n: int) -> Cache:
+    """The cache of n rows per example, neighbours, all with its memory."""
+    own = jax.tree.map(lambda part: jnp.repeat(part, n, axis=1), cache.layers.self_attention)
+    layers = cache.layers._replace(self_attention=own)
+    return cache._replace(layers=layers, positions=jnp.repeat(cache.positions, n))
+
+
+def select(cache: Cache, chosen: Int[Array, "batch n"]) -> Cache:
+    """The cache in which row i of an example goes on from what was its row `chosen[example, i]`.
+
+    An example's rows never leave its device: the index runs inside an example only.
+    """
+    batch, n = chosen.shape
+
+    def move(part: Array) -> Array:
+        grouped = part.reshape(part.shape[0], batch, n, *part.shape[2:])
+        index = chosen.reshape(1, batch, n, *(1,) * (part.ndim - 2))
+        return jnp.take_along_axis(grouped, index, axis=2).reshape(part.shape)
+
+    own = jax.tree.map(move, cache.layers.self_attention)
+    # Rows of one example are equally long, so positions stay.
+    return cache._replace(layers=cache.layers._replace(self_attention=own))

@@ -104,7 +104,8 @@ class Transformer(nnx.Module):
         if encoded is not None:
             cross_mask = AttentionMask(
                 visibility=Visibility.FULL,
-                q_positions=mask.q_positions,
+                # All queries of an example see the same keys, wherever they stand.
+                q_positions=masks.row_positions(1),
                 kv_positions=masks.row_positions(encoded.is_real.shape[1]),
                 kv_is_real=encoded.is_real,
                 q_segments=mask.q_segments,

@@ -22,6 +22,8 @@ Parameters = dict
 Cache = decoding_cache.Cache
 start = decoding_cache.start
 advance = decoding_cache.advance
+repeat = decoding_cache.repeat
+select = decoding_cache.select
 
 
 def init_parameters(config: ModelConfig, key: PRNGKeyArray) -> Parameters:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import seqio
 
-from t5x_lite.data.examples import evaluation_tasks, prompt_batches
-from t5x_lite.data.layout import Layout
+from t5x_lite.data.examples import evaluation_tasks, inputs_of
 
 BYTES = seqio.ByteVocabulary()
 TEXTS = [("first", "eins"), ("second one", "zwei"), ("third", "drei")]
@@ -82,23 +81,12 @@ def test_scores_go_through_the_postprocessor(task):
     assert task.score(targets, predictions) == pytest.approx({"right": 2 / 3, "scalar": 7.0})
 
 
-@pytest.mark.parametrize(
-    "layout, name",
-    [
-        (Layout.ENCODER_DECODER, "encoder_input_tokens"),
-        (Layout.LM, "decoder_prefix_tokens"),
-        (Layout.PREFIX_LM, "decoder_prefix_tokens"),
-    ],
-)
-def test_prompts_are_the_inputs_in_order(layout, name, task):
-    """The last batch is filled up with rows that hold an end token only."""
+def test_prompts_are_the_inputs_in_order(task):
+    """Ids with their end token."""
     examples = task.examples(split="test", task_feature_lengths=None)
-    batches = list(prompt_batches(examples, layout, batch_size=2))
-    assert [batch.num_examples for batch in batches] == [2, 1]
-    rows = np.concatenate([batch.features[name] for batch in batches])
-    assert rows.shape == (4, 11)
-    assert [task.decode(row) for row in rows] == ["first", "second one", "third", ""]
-    assert rows[3].tolist() == [1] + [0] * 10
+    prompts = inputs_of(examples)
+    assert [task.decode(ids) for ids in prompts] == ["first", "second one", "third"]
+    assert all(ids[-1] == 1 and ids.dtype == np.int32 for ids in prompts)
 
 
 def test_a_mixture_is_evaluated_task_by_task():
@@ -112,4 +100,4 @@ def test_a_task_without_inputs_has_no_prompts():
     (lines,) = evaluation_tasks("lines", split="train")
     examples = lines.examples(split="train", task_feature_lengths=None, num_examples=1)
     with pytest.raises(ValueError, match="has only targets"):
-        next(prompt_batches(examples, Layout.LM, batch_size=1))
+        inputs_of(examples)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from t5x_lite.decoding.greedy import greedy
+from t5x_lite.decoding.language_model import LanguageModel
 
 EOS = 1
 
@@ -20,45 +21,85 @@ def counter(vocab: int):
     def advance(tokens, calls):
         return logits_after(tokens), calls + 1
 
-    return logits_after, advance
+    return logits_after, LanguageModel(advance)
 
 
 @pytest.mark.parametrize("jit", [False, True])
 def test_rows_end_on_their_own_and_padding_follows(jit):
     """A row that has ended writes padding while the others go on."""
-    logits_after, advance = counter(vocab=6)
+    logits_after, model = counter(vocab=6)
 
     def decode(first):
-        return greedy(logits_after(first), jnp.int32(0), advance, max_decode_length=6)
+        return greedy(logits_after(first), jnp.int32(0), model, max_decode_length=6)
 
-    tokens = (jax.jit(decode) if jit else decode)(jnp.array([2, 4, 5]))
+    tokens = (jax.jit(decode) if jit else decode)(jnp.array([2, 4, 5])).tokens[:, 0]
     expected = [[3, 4, 5, 1, 0, 0], [5, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]]
     np.testing.assert_array_equal(tokens, expected)
 
 
 def test_the_model_is_called_no_more_once_all_rows_have_ended():
     """Counting calls: the longest row takes two tokens after the first, so two calls."""
-    logits_after, advance = counter(vocab=6)
+    logits_after, model = counter(vocab=6)
     calls = []
 
     def counted(tokens, cache):
         jax.debug.callback(lambda: calls.append(1))
-        return advance(tokens, cache)
+        return model.advance(tokens, cache)
 
-    greedy(logits_after(jnp.array([3, 4])), jnp.int32(0), counted, max_decode_length=50)
+    greedy(
+        logits_after(jnp.array([3, 4])), jnp.int32(0), LanguageModel(counted), max_decode_length=50
+    )
     jax.effects_barrier()
     assert len(calls) == 2, "4, 5, EOS: the first token needs no call, the others one each"
 
 
 def test_a_row_that_never_ends_is_cut_at_the_length():
     """No token beyond max_decode_length is computed or written, so a cache may be that long."""
-    logits_after, advance = counter(vocab=1000)
-    tokens = greedy(logits_after(jnp.array([10])), jnp.int32(0), advance, max_decode_length=4)
-    np.testing.assert_array_equal(tokens, [[11, 12, 13, 14]])
+    logits_after, model = counter(vocab=1000)
+    decoded = greedy(logits_after(jnp.array([10])), jnp.int32(0), model, max_decode_length=4)
+    np.testing.assert_array_equal(decoded.tokens[:, 0], [[11, 12, 13, 14]])
 
 
 def test_a_length_of_one_gives_the_first_token():
     """The shortest decode."""
-    logits_after, advance = counter(vocab=9)
-    tokens = greedy(logits_after(jnp.array([3])), jnp.int32(0), advance, max_decode_length=1)
-    np.testing.assert_array_equal(tokens, [[4]])
+    logits_after, model = counter(vocab=9)
+    decoded = greedy(logits_after(jnp.array([3])), jnp.int32(0), model, max_decode_length=1)
+    np.testing.assert_array_equal(decoded.tokens[:, 0], [[4]])
+
+
+def test_filler_rows_write_nothing_and_ask_for_no_step():
+    """A row that never ends would otherwise keep a batch going."""
+    logits_after, model = counter(vocab=1000)
+    calls = []
+
+    def counted(tokens, cache):
+        jax.debug.callback(lambda: calls.append(1))
+        return model.advance(tokens, cache)
+
+    decoded = greedy(
+        logits_after(jnp.array([998, 5])),
+        jnp.int32(0),
+        LanguageModel(counted),
+        max_decode_length=50,
+        active=jnp.array([True, False]),
+    )
+    jax.effects_barrier()
+    assert len(calls) == 1, "999, EOS"
+    assert not np.asarray(decoded.tokens[1]).any() and decoded.log_probs[1, 0] == 0
+
+
+def test_log_probabilities_are_those_of_the_tokens(toy, cut):
+    """Also where a ban took the likeliest token away: the model's distribution is not changed."""
+    model = toy(seed=9)
+    for first_forbidden in (None, 3):
+        found = greedy(
+            model.first_logits,
+            model.cache,
+            model.model,
+            max_decode_length=model.length,
+            first_forbidden=first_forbidden,
+        )
+        for example, row in enumerate(np.asarray(found.tokens)[:, 0]):
+            expected = model.log_prob(example, cut(row))
+            assert float(found.log_probs[example, 0]) == pytest.approx(expected, rel=1e-5)
+            assert first_forbidden is None or (row < first_forbidden).all()

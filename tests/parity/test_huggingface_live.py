@@ -15,6 +15,7 @@ import pytest
 
 from t5x_lite.checkpoints import huggingface
 from t5x_lite.decoding.greedy import greedy
+from t5x_lite.decoding.language_model import LanguageModel
 from t5x_lite.model import transformer
 
 pytestmark = [
@@ -113,9 +114,9 @@ def decode(config, parameters, inputs, length):
     return greedy(
         logits,
         cache,
-        functools.partial(transformer.advance, config, parameters),
+        LanguageModel(functools.partial(transformer.advance, config, parameters)),
         max_decode_length=length,
-    )
+    ).tokens[:, 0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,0 +1,67 @@
+"""What every decoder needs of a model, and what every decoder gives."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+EOS_ID = 1
+PAD_ID = 0
+
+# Feeds one token per row and gives the logits of the next ones; the second value is the model's own
+# memory (its key-value cache), which a decoder only passes on.
+Advance = Callable[[Int[Array, "rows"], Any], tuple[Float[Array, "rows vocab"], Any]]
+# The memory with every row repeated n times, neighbours in the new order.
+Repeat = Callable[[Any, int], Any]
+# The memory with the n rows of each example replaced by the n of them that are named.
+Select = Callable[[Any, Int[Array, "batch n"]], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModel:
+    """A model that scores next tokens; `repeat` and `select` serve several outputs per input."""
+
+    advance: Advance
+    repeat: Repeat | None = None
+    select: Select | None = None
+
+
+class Decoded(NamedTuple):
+    """Sequences, best first, and how likely the model holds them to be.
+
+    Behind a row's end token stands padding. `log_probs` is the sum over the row's tokens, the end
+    token included, of their log-probabilities under the model, whatever temperature, filter or ban
+    the choice went through. `scores` is what the sequences are ordered by: beam search divides
+    `log_probs` by its length penalty, the other strategies take them as they are.
+    """
+
+    tokens: Int[Array, "batch decodes length"]
+    log_probs: Float[Array, "batch decodes"]
+    scores: Float[Array, "batch decodes"]
+
+
+def without(
+    values: Float[Array, "*rows vocab"], first_forbidden: int | None
+) -> Float[Array, "*rows vocab"]:
+    """Logits or log-probabilities in which the ids from `first_forbidden` on cannot win."""
+    if first_forbidden is None:
+        return values
+    ids = jnp.arange(values.shape[-1]).reshape((1,) * (values.ndim - 1) + (-1,))
+    return jnp.where(ids < first_forbidden, values, -jnp.inf)
+
+
+def log_prob_of(
+    logits: Float[Array, "rows vocab"], tokens: Int[Array, "rows"]
+) -> Float[Array, "rows"]:
+    """The log-probability of one token per row."""
+    chosen = jnp.take_along_axis(logits, tokens[:, None], axis=-1)[:, 0]
+    return chosen - jax.nn.logsumexp(logits, axis=-1)
+
+
+def rows_of(active: Bool[Array, "batch"] | None, batch: int, n: int = 1) -> Bool[Array, "rows"]:
+    """Which of `n` rows per example are decoded at all; None means every one."""
+    active = jnp.ones((batch,), bool) if active is None else active
+    return jnp.repeat(active, n)

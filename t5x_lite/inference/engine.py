@@ -1,0 +1,247 @@
+"""Restored models on a mesh that generate, score and encode lists of token ids.
+
+Every example is answered exactly once and in the order given, whatever the batch, the mesh and the
+number of processes. Knows no text and no task, and loads no TensorFlow.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int32
+
+from t5x_lite.data.layout import Layout
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.language_model import EOS_ID
+from t5x_lite.inference.batching import Group, Ids, groups, padded
+from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.inference.generate import EXAMPLE_INDEX, make_generate
+from t5x_lite.partitioning.partitioner import Partitioner
+from t5x_lite.training.layout import layout_of
+
+# Told how many examples are done.
+Report = Callable[[int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated:
+    """The outputs for one example, best first, as `decoding.language_model.Decoded` says."""
+
+    tokens: Int32[np.ndarray, "decodes length"]
+    log_probs: Float32[np.ndarray, "decodes"]
+    scores: Float32[np.ndarray, "decodes"]
+
+    def ids(self, decode: int = 0) -> list[int]:
+        """One output, its end token included, without the padding behind it."""
+        row = self.tokens[decode].tolist()
+        return row[: row.index(EOS_ID) + 1] if EOS_ID in row else row
+
+    def ended(self, decode: int = 0) -> bool:
+        """Whether the output has an end token, so was not cut at max_decode_length."""
+        return bool((self.tokens[decode] == EOS_ID).any())
+
+
+class Engine:
+    """Parameters of the members of an ensemble (often of one) and the compiled functions."""
+
+    def __init__(
+        self,
+        models: Ensemble,
+        parameters: Sequence[Any],
+        partitioner: Partitioner,
+        *,
+        first_sentinel: int | None = None,
+    ):
+        self.models, self.partitioner = models, partitioner
+        self.parameters = tuple(parameters)
+        self.first_sentinel = first_sentinel
+        self.layout = _common_layout(models)
+        self._shardings = jax.tree.map(lambda leaf: leaf.sharding, self.parameters)
+        self._compiled: dict[Any, Callable] = {}
+
+    def with_parameters(self, parameters: Sequence[Any]) -> "Engine":
+        """The same compiled functions for other parameters, such as those of a run that goes on."""
+        other = copy.copy(self)
+        other.parameters = tuple(parameters)
+        return other
+
+    def generate(
+        self,
+        prompts: Sequence[Ids],
+        decoding: DecodingConfig,
+        *,
+        batch_size: int,
+        width: int | None = None,
+        first_index: int = 0,
+        index_step: int = 1,
+        report: Report | None = None,
+    ) -> list[Generated]:
+        """Answers `prompts`, which end in their end token.
+
+        Args:
+            width: every batch is as wide, longer prompts are cut; None sorts by length.
+            first_index, index_step: the numbers of the prompts among all examples, which decide
+                what sampling draws.
+        """
+        results: list[Generated | None] = [None] * len(prompts)
+        run = self._once(("generate", decoding), lambda: self._make_generate(decoding))
+        for group in self._groups([len(prompt) for prompt in prompts], batch_size, width, report):
+            features = self._prompts([prompts[place] for place in group.places], group)
+            index = np.full(group.rows, -1, np.int32)
+            index[: len(group.places)] = first_index + index_step * np.array(group.places)
+            decoded = self._run(run, features | {EXAMPLE_INDEX: index})
+            for row, place in enumerate(group.places):
+                results[place] = Generated(*(part[row] for part in decoded))
+        return [result for result in results if result is not None]
+
+    def score(
+        self,
+        inputs: Sequence[Ids],
+        targets: Sequence[Ids],
+        *,
+        batch_size: int,
+        report: Report | None = None,
+    ) -> list[Float32[np.ndarray, " _length"]]:
+        """The log-probability of each token of each target, given its input."""
+        results: list[np.ndarray | None] = [None] * len(inputs)
+        run = self._once("score", lambda: self._jit(self._log_probs))
+        lengths = [max(len(i), len(t)) for i, t in zip(inputs, targets, strict=True)]
+        for group in self._groups(lengths, batch_size, None, report):
+            starts, features = self._examples(
+                [inputs[place] for place in group.places],
+                [targets[place] for place in group.places],
+                group,
+            )
+            log_probs = self._run(run, features)
+            for row, place in enumerate(group.places):
+                results[place] = log_probs[row, starts[row] :][: len(targets[place])]
+        return [result for result in results if result is not None]
+
+    def encode(
+        self,
+        inputs: Sequence[Ids],
+        *,
+        batch_size: int,
+        mean: bool,
+        width: int | None = None,
+        report: Report | None = None,
+    ) -> list[Float32[np.ndarray, "..."]]:
+        """The encoder's output for each input: [length, embed], or its mean over the tokens."""
+        if self.layout is not Layout.ENCODER_DECODER:
+            raise ValueError(
+                "this model has no encoder (encoder=None), so there is nothing to encode."
+            )
+        results: list[np.ndarray | None] = [None] * len(inputs)
+        run = self._once(
+            ("encode", mean), lambda: self._jit(self._pooled if mean else self._encoded)
+        )
+        for group in self._groups([len(ids) for ids in inputs], batch_size, width, report):
+            hidden = self._run(run, self._prompts([inputs[place] for place in group.places], group))
+            for row, place in enumerate(group.places):
+                results[place] = hidden[row] if mean else hidden[row, : len(inputs[place])]
+        return [result for result in results if result is not None]
+
+    # Compiled functions.
+
+    def _make_generate(self, decoding: DecodingConfig) -> Callable:
+        return make_generate(
+            self.models,
+            decoding,
+            partitioner=self.partitioner,
+            shardings=self._shardings,
+            first_sentinel=self.first_sentinel,
+        )
+
+    def _log_probs(
+        self, parameters: Any, batch: Mapping[str, Array]
+    ) -> Float[Array, "batch length"]:
+        log_probs = jax.nn.log_softmax(self.models.logits(parameters, batch), axis=-1)
+        targets = batch["decoder_target_tokens"]
+        return jnp.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
+
+    def _encoded(
+        self, parameters: Any, batch: Mapping[str, Array]
+    ) -> Float[Array, "batch length embed"]:
+        return self.models.encode(parameters, batch)
+
+    def _pooled(self, parameters: Any, batch: Mapping[str, Array]) -> Float[Array, "batch embed"]:
+        is_real = (batch["encoder_input_tokens"] > 0)[..., None]
+        total = jnp.sum(jnp.where(is_real, self._encoded(parameters, batch), 0.0), axis=1)
+        return total / jnp.sum(is_real, axis=1)
+
+    def _jit(self, function: Callable) -> Callable:
+        def placed(parameters: Any, batch: Mapping[str, Array]) -> Array:
+            with self.partitioner.activations():
+                return function(parameters, batch)
+
+        return jax.jit(
+            placed,
+            in_shardings=(self._shardings, self.partitioner.batch_sharding),
+            out_shardings=self.partitioner.sharding(()),
+        )
+
+    def _once(self, key: Any, make: Callable[[], Callable]) -> Callable:
+        if key not in self._compiled:
+            self._compiled[key] = make()
+        return self._compiled[key]
+
+    def _run(self, function: Callable, features: Mapping[str, np.ndarray]) -> Any:
+        placed = self.partitioner.place_batch(features)
+        return jax.tree.map(np.asarray, function(self.parameters, placed))
+
+    # Batches.
+
+    def _groups(
+        self, lengths: Sequence[int], batch_size: int, width: int | None, report: Report | None
+    ) -> Iterator[Group]:
+        self.partitioner.check_batch_size(batch_size)
+        pieces, done = self.partitioner.data_axis_size, 0
+        for group in groups(lengths, batch_size=batch_size, rows_divide_by=pieces, width=width):
+            yield group
+            done += len(group.places)
+            if report is not None:
+                report(done)
+
+    def _prompts(self, rows: Sequence[Ids], group: Group) -> dict[str, np.ndarray]:
+        # Filler is an end token alone: a row without any token would be attended by nothing.
+        tokens = padded(rows, rows=group.rows, width=group.width, filler=EOS_ID)
+        if self.layout is Layout.ENCODER_DECODER:
+            return {"encoder_input_tokens": tokens}
+        return {"decoder_prefix_tokens": tokens}
+
+    def _examples(
+        self, inputs: Sequence[Ids], targets: Sequence[Ids], group: Group
+    ) -> tuple[list[int], dict[str, np.ndarray]]:
+        """Where in each decoder row its targets begin, and the batch of given targets."""
+        if self.layout is Layout.ENCODER_DECODER:
+            rows, starts = list(targets), [0] * len(targets)
+            features, width = self._prompts(inputs, group), group.width
+        else:
+            rows = [[*i, *t] for i, t in zip(inputs, targets, strict=True)]
+            starts = [len(i) for i in inputs]
+            features, width = {}, 2 * group.width
+        tokens = padded(rows, rows=group.rows, width=width, filler=EOS_ID)
+        features["decoder_target_tokens"] = tokens
+        features["decoder_input_tokens"] = np.pad(tokens, ((0, 0), (1, 0)))[:, :-1]
+        if self.layout is Layout.PREFIX_LM:
+            # The start token takes a position, so a prefix of n tokens is n + 1 positions.
+            ends = np.zeros((group.rows, 1), np.int32)
+            ends[: len(starts), 0] = starts
+            positions = np.arange(width, dtype=np.int32)[None, :]
+            features["decoder_causal_attention"] = (positions <= ends).astype(np.int32)
+        return starts, features
+
+
+def _common_layout(models: Ensemble) -> Layout:
+    layouts = {layout_of(member) for member in models.members}
+    sizes = {member.vocab_size for member in models.members}
+    if len(layouts) > 1 or len(sizes) > 1:
+        raise ValueError(
+            "the members of an ensemble must read and write alike; given are the layouts "
+            f"{sorted(layout.value for layout in layouts)} and vocab_size {sorted(sizes)}."
+        )
+    return layouts.pop()

@@ -1,0 +1,90 @@
+"""One or several models that answer as one.
+
+Raffel et al. (2020), section 3.6, average the logits of the members before the softmax, at every
+token; averaging probabilities is the other choice. The members may differ in everything but their
+vocabulary and in what they read.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from t5x_lite.decoding.language_model import LanguageModel
+from t5x_lite.inference.config import Average
+from t5x_lite.model import transformer
+from t5x_lite.model.config import ModelConfig
+
+# One tree per member, and one cache per member.
+Parameters = Sequence[Any]
+Caches = tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ensemble:
+    """The functions of `model.transformer`, for all members at once; an ensemble of one is that
+    model, to the last bit.
+    """
+
+    members: tuple[ModelConfig, ...]
+    average: Average = Average.LOGITS
+
+    def start(
+        self, parameters: Parameters, prompts: Mapping[str, Array], *, max_decode_length: int
+    ) -> tuple[Float[Array, "batch vocab"], Caches]:
+        """Logits of the first new token, and what each member remembers."""
+        return self._together(
+            lambda member, own: transformer.start(
+                member, own, prompts, max_decode_length=max_decode_length
+            ),
+            parameters,
+        )
+
+    def language_model(self, parameters: Parameters) -> LanguageModel:
+        """What a decoder needs."""
+
+        def advance(
+            tokens: Int[Array, "rows"], caches: Caches
+        ) -> tuple[Float[Array, "rows vocab"], Caches]:
+            return self._together(
+                lambda member, own: transformer.advance(member, own[0], tokens, own[1]),
+                list(zip(parameters, caches, strict=True)),
+            )
+
+        return LanguageModel(
+            advance,
+            lambda caches, n: tuple(transformer.repeat(cache, n) for cache in caches),
+            lambda caches, chosen: tuple(transformer.select(cache, chosen) for cache in caches),
+        )
+
+    def logits(
+        self, parameters: Parameters, batch: Mapping[str, Array]
+    ) -> Float[Array, "batch length vocab"]:
+        """Of every decoder position of given targets."""
+        pairs = zip(self.members, parameters, strict=True)
+        return self._average([transformer.apply(member, own, batch) for member, own in pairs])
+
+    def encode(
+        self, parameters: Parameters, batch: Mapping[str, Array]
+    ) -> Float[Array, "batch length embed"]:
+        """The mean of the encoders' outputs, in float32."""
+        pairs = zip(self.members, parameters, strict=True)
+        every = [transformer.encode(member, own, batch) for member, own in pairs]
+        return jnp.mean(jnp.stack([hidden.astype(jnp.float32) for hidden in every]), axis=0)
+
+    def _together(
+        self, run: Callable[[ModelConfig, Any], tuple[Array, Any]], arguments: Sequence[Any]
+    ) -> tuple[Array, Caches]:
+        every = [run(member, own) for member, own in zip(self.members, arguments, strict=True)]
+        return self._average([logits for logits, _ in every]), tuple(cache for _, cache in every)
+
+    def _average(self, every: Sequence[Float[Array, "*rows vocab"]]) -> Float[Array, "*rows vocab"]:
+        if len(every) == 1:
+            return every[0]
+        if self.average is Average.LOGITS:
+            return sum(every[1:], every[0]) / len(every)
+        log_probs = jnp.stack([jax.nn.log_softmax(logits, axis=-1) for logits in every])
+        return jax.nn.logsumexp(log_probs, axis=0) - jnp.log(float(len(every)))

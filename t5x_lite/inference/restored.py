@@ -1,0 +1,81 @@
+"""From paths to an engine: whatever the paths hold, they are described and read here alone."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from etils import epath
+
+from t5x_lite.checkpoints import pretrained
+from t5x_lite.inference.config import Average
+from t5x_lite.inference.engine import Engine
+from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.model import transformer
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.partitioning.partitioner import Partitioner
+from t5x_lite.text.tokenizer import Tokenizer, load_tokenizer, named_tokenizer
+from t5x_lite.training.progress import say
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """Described checkpoints of models that answer together; no parameter has been read."""
+
+    found: tuple[pretrained.Pretrained, ...]
+    models: Ensemble
+
+    @property
+    def model(self) -> ModelConfig:
+        """The first member: what a single checkpoint is."""
+        return self.models.members[0]
+
+    @property
+    def step(self) -> int:
+        """Of the first member, which names the files that evaluation writes."""
+        return self.found[0].step
+
+    def tokenizer(self, vocabulary: epath.PathLike | None) -> Tokenizer:
+        """The one given, else the first member's own.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it has more ids than the model.
+        """
+        folder = self.found[0].vocabulary
+        if vocabulary is not None:
+            tokenizer = named_tokenizer(vocabulary)
+        else:
+            tokenizer = load_tokenizer(self.found[0].path if folder is None else folder)
+        if tokenizer.num_ids > self.model.vocab_size:
+            raise ValueError(
+                f"the vocabulary ({vocabulary or folder}) has {tokenizer.num_ids} ids, the model's "
+                f"vocab_size is {self.model.vocab_size}: it is not the one the model was made for."
+            )
+        return tokenizer
+
+    def engine(
+        self, partitioner: Partitioner, *, first_sentinel: int | None, dtype: str | None = None
+    ) -> Engine:
+        """Reads the parameters onto the mesh."""
+        parameters = []
+        for found, model in zip(self.found, self.models.members, strict=True):
+            own, step = pretrained.load_parameters(found.path, model, partitioner, dtype)
+            parameters.append(own)
+            say(f"{found.path}: step {step}, {transformer.num_parameters(model):,} parameters")
+        if len(parameters) > 1:
+            say(f"ensemble of {len(parameters)}, mean of {self.models.average.value}")
+        return Engine(self.models, parameters, partitioner, first_sentinel=first_sentinel)
+
+
+def describe(
+    paths: Sequence[epath.PathLike], model: ModelConfig | None, average: Average = Average.LOGITS
+) -> Restored:
+    """Finds checkpoints and their models, `model` where it is given.
+
+    Raises:
+        FileNotFoundError, ValueError: a path is no checkpoint, or does not say its model.
+    """
+    found = tuple(pretrained.describe(path) for path in paths)
+    members = []
+    for each in found:
+        members.append(model or each.model)
+    return Restored(found, Ensemble(tuple(members), average))

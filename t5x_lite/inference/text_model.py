@@ -1,0 +1,210 @@
+"""A trained model in three lines of Python, in a program or a notebook; TensorFlow is not loaded.
+
+import t5x_lite
+
+model = t5x_lite.load("/runs/one")  # or a Hugging Face directory
+model.generate(["translate English to German: That is good."])
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.inference import restored
+from t5x_lite.inference.config import Average
+from t5x_lite.inference.engine import Engine, Generated
+from t5x_lite.inference.reports import warn_of_sentinels
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.text.tokenizer import Tokenizer, with_end
+
+Path = str | os.PathLike[str]
+Texts = Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """A text that the model wrote. `log_prob` is the log-probability of its tokens under the model,
+    `score` what outputs of one input are ordered by; `ended` is False where it was cut at
+    max_decode_length.
+    """
+
+    text: str
+    log_prob: float
+    score: float
+    ended: bool
+    ids: tuple[int, ...]
+
+
+def load(
+    path: Path,
+    *,
+    model: ModelConfig | None = None,
+    vocabulary: Path | None = None,
+    num_partitions: int = 1,
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    batch_size: int = 32,
+    ensemble_paths: Sequence[Path] = (),
+    ensemble: Literal["logits", "probabilities"] = "logits",
+) -> "TextModel":
+    """Reads a trained model onto all devices there are.
+
+    Args:
+        path: a checkpoint, a model directory (its newest checkpoint) or a Hugging Face directory.
+        model: the checkpoint's own if not given; another one is refused.
+        vocabulary: a SentencePiece model, a folder with one or "bytes"; the checkpoint's own if not
+            given.
+        num_partitions: devices that share each parameter; the others share the batch.
+        dtype: of the parameters; None is what was stored.
+        batch_size: rows that are run together, rounded up to what the devices divide.
+        ensemble_paths: more checkpoints, which answer together with the first.
+        ensemble: what they average at every token.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint or no vocabulary.
+        ValueError: something does not fit; the message says what and how to fix it.
+    """
+    partitioner = make_partitioner(PartitioningConfig(num_partitions=num_partitions))
+    found = restored.describe((path, *ensemble_paths), model, Average(ensemble))
+    tokenizer = found.tokenizer(vocabulary)
+    engine = found.engine(partitioner, first_sentinel=tokenizer.first_sentinel, dtype=dtype)
+    pieces = partitioner.data_axis_size
+    return TextModel(engine, tokenizer, batch_size=-(-max(batch_size, 1) // pieces) * pieces)
+
+
+class TextModel:
+    """Texts in, texts, scores or vectors out, in the order given, however many and long.
+
+    Texts are sorted by length and run in few shapes, so that calls do not compile again and again.
+    """
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, *, batch_size: int):
+        self.engine, self.tokenizer = engine, tokenizer
+        self._batch_size = batch_size
+
+    def generate(
+        self,
+        inputs: Texts,
+        *,
+        strategy: Literal["greedy", "sample", "beam"] = "greedy",
+        max_decode_length: int = 128,
+        num_decodes: int = 1,
+        temperature: float | int = 1.0,
+        top_k: int = 0,
+        top_p: float | int = 1.0,
+        seed: int = 0,
+        beam_size: int = 4,
+        alpha: float | int = 0.6,
+        forbid_sentinels: bool = False,
+    ) -> list[str] | list[list[str]]:
+        """The text that the model writes for each input; with `num_decodes` > 1 a list,
+        best first. The arguments are those of `DecodingConfig`.
+        """
+        decoding = DecodingConfig(
+            strategy=Strategy(strategy),
+            max_decode_length=max_decode_length,
+            num_decodes=num_decodes,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            beam_size=beam_size,
+            alpha=alpha,
+            forbid_sentinels=forbid_sentinels,
+        )
+        every = [[output.text for output in outputs] for outputs in self.outputs(inputs, decoding)]
+        return every if num_decodes > 1 else [texts[0] for texts in every]
+
+    def outputs(self, inputs: Texts, decoding: DecodingConfig | None = None) -> list[list[Output]]:
+        """What `generate` gives, with scores, log-probabilities and ids; greedy if not told."""
+        generated = self.engine.generate(
+            with_end(self.tokenizer, _texts(inputs, "inputs")),
+            decoding or DecodingConfig(),
+            batch_size=self._batch_size,
+        )
+        warn_of_sentinels(generated, self.engine.first_sentinel, "generate")
+        return [self._outputs(each) for each in generated]
+
+    def score(self, inputs: Texts, targets: Texts) -> list[float]:
+        """The log-likelihood of each target (end token included), given its input."""
+        return [float(log_probs.sum()) for log_probs in self.score_tokens(inputs, targets)]
+
+    def score_tokens(self, inputs: Texts, targets: Texts) -> list[Float32[np.ndarray, " _length"]]:
+        """The log-probability of each token of each target, the end token last."""
+        if len(_texts(inputs, "inputs")) != len(_texts(targets, "targets")):
+            raise ValueError(
+                f"{len(inputs)} inputs and {len(targets)} targets: needed is a target for each."
+            )
+        return self.engine.score(
+            with_end(self.tokenizer, inputs),
+            with_end(self.tokenizer, targets),
+            batch_size=self._batch_size,
+        )
+
+    def rank(
+        self, inputs: Texts, options: Texts | Sequence[Texts], *, per_token: bool = False
+    ) -> list[int]:
+        """The place of the likeliest option for each input: rank classification.
+
+        Args:
+            options: the same for all inputs, or a list for each input.
+            per_token: compares means over tokens, so that long options are not held back.
+        """
+        _texts(inputs, "inputs")
+        if isinstance(options, str) or not options:
+            raise ValueError(f"options={options!r}: needed is a list of texts to choose from.")
+        shared = all(isinstance(option, str) for option in options)
+        lists: list[Texts] = [options] * len(inputs) if shared else list(options)  # type: ignore[list-item]
+        if len(lists) != len(inputs) or not all(lists):
+            raise ValueError(
+                f"{len(lists)} lists of options for {len(inputs)} inputs: needed is one that is "
+                "not empty for each input, or one list of texts for all."
+            )
+        pairs = [(text, option) for text, own in zip(inputs, lists) for option in own]
+        scores = self.score_tokens([text for text, _ in pairs], [option for _, option in pairs])
+        values = iter(np.mean(each) if per_token else np.sum(each) for each in scores)
+        return [int(np.argmax([next(values) for _ in own])) for own in lists]
+
+    def encode(
+        self, inputs: Texts, *, pooling: Literal["mean"] | None = "mean"
+    ) -> Float32[np.ndarray, "inputs embed"] | list[Float32[np.ndarray, "_length embed"]]:
+        """The encoder's output: its mean over the tokens of each input as a row of one array;
+        without pooling one array per input, a row per token, the end token last.
+        """
+        if pooling not in ("mean", None):
+            raise ValueError(f"pooling={pooling!r}: needed is 'mean' or None.")
+        ids = with_end(self.tokenizer, _texts(inputs, "inputs"))
+        mean = pooling == "mean"
+        vectors = self.engine.encode(ids, batch_size=self._batch_size, mean=mean)
+        if not mean:
+            return vectors
+        width = self.engine.models.members[0].embed_dim
+        return np.stack(vectors) if vectors else np.zeros((0, width), np.float32)
+
+    def _outputs(self, generated: Generated) -> list[Output]:
+        outputs = []
+        for decode in range(len(generated.tokens)):
+            ids = generated.ids(decode)
+            outputs.append(
+                Output(
+                    text=self.tokenizer.decode(ids),
+                    log_prob=float(generated.log_probs[decode]),
+                    score=float(generated.scores[decode]),
+                    ended=generated.ended(decode),
+                    ids=tuple(ids),
+                )
+            )
+        return outputs
+
+
+def _texts(texts: Texts, name: str) -> Texts:
+    """A single string is a sequence of strings to Python: of its letters."""
+    if isinstance(texts, str):
+        raise ValueError(f"{name}={texts!r}: needed is a list of texts: [{texts!r}].")
+    return texts

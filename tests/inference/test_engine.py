@@ -1,0 +1,196 @@
+"""Every example once and answered alike, whatever the batch and the mesh; what scores mean."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from t5x_lite.data.layout import Layout
+from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.inference.config import Average
+from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.model import transformer
+
+LENGTH = 6
+GREEDY = DecodingConfig(max_decode_length=LENGTH)
+BEAM = dataclasses.replace(GREEDY, strategy=Strategy.BEAM, beam_size=3, num_decodes=2)
+SAMPLE = dataclasses.replace(GREEDY, strategy=Strategy.SAMPLE, num_decodes=2, top_k=10, seed=4)
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+        np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=1e-4)
+        np.testing.assert_allclose(one.scores, other.scores, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def answers(engine_of, prompts):
+    """decoding -> what the engine on 4 x 2 devices answers in batches of 4."""
+    return functools.cache(
+        lambda decoding: engine_of().generate(prompts, decoding, batch_size=4, width=12)
+    )
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
+def test_answers_do_not_depend_on_batch_and_mesh(decoding, engine_of, prompts, answers):
+    """Eleven prompts: one batch on one device, small batches with a filled one on 4 x 2."""
+    alone = engine_of(num_partitions=1, devices=1).generate(
+        prompts, decoding, batch_size=11, width=12
+    )
+    assert len({tuple(output.ids()) for output in alone}) > 5
+    assert_same(answers(decoding), alone)
+
+
+def test_sorting_by_length_gives_each_answer_to_its_prompt(engine_of, prompts, answers):
+    """Other batches in another order and other widths; the result is in the order given."""
+    assert_same(engine_of().generate(prompts, GREEDY, batch_size=8), answers(GREEDY))
+
+
+def test_a_shard_draws_what_the_whole_draws(engine_of, prompts, answers):
+    """Sampling is a function of an example's number among all, not of its place in a job."""
+    settings = {"batch_size": 4, "width": 12, "first_index": 1, "index_step": 3}
+    found = engine_of().generate(prompts[1::3], SAMPLE, **settings)
+    assert_same(found, answers(SAMPLE)[1::3])
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
+def test_log_probabilities_of_decoding_are_those_of_scoring(decoding, engine_of, prompts, answers):
+    """Token by token with a cache and beams, and in one pass over the given tokens."""
+    engine, outputs = engine_of(), answers(decoding)
+    for decode in range(decoding.num_decodes):
+        targets = [output.ids(decode) for output in outputs]
+        scored = engine.score(prompts, targets, batch_size=4)
+        assert [len(each) for each in scored] == [len(target) for target in targets]
+        # Given tokens hold no padding, which an untrained model does write now and then.
+        plain = [place for place, target in enumerate(targets) if 0 not in target]
+        assert len(plain) >= 8
+        found = [outputs[place].log_probs[decode] for place in plain]
+        expected = [scored[place].sum() for place in plain]
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("architecture", [Layout.LM, Layout.PREFIX_LM])
+def test_decoder_only_models_are_scored_behind_their_inputs(architecture, engine_of, prompts):
+    """The prefix's visibility and the start token are where decoding has them; beams move the
+    prefix along.
+    """
+    engine = engine_of(architecture=architecture)
+    outputs = engine.generate(prompts, BEAM, batch_size=4, width=12)
+    scored = engine.score(prompts, [output.ids() for output in outputs], batch_size=8)
+    found = [output.log_probs[0] for output in outputs]
+    np.testing.assert_allclose(found, [each.sum() for each in scored], rtol=2e-5, atol=2e-5)
+
+
+def test_scores_do_not_depend_on_batch_and_mesh(engine_of, prompts):
+    """Targets of other lengths than the inputs; every example once, in order."""
+    targets = [prompt[:3][::-1] + [1] for prompt in prompts]
+    alone = engine_of(num_partitions=1, devices=1).score(prompts, targets, batch_size=11)
+    other = engine_of().score(prompts, targets, batch_size=4)
+    for one, two in zip(alone, other, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
+        assert (one < 0).all()
+
+
+def test_a_score_is_the_sum_over_the_model_s_own_softmax(engine_of):
+    """By definition, from the logits of one full pass."""
+    engine = engine_of(num_partitions=1, devices=1)
+    inputs, target = [7, 8, 1], [9, 5, 1]
+    batch = {
+        "encoder_input_tokens": jnp.array([inputs]),
+        "decoder_input_tokens": jnp.array([[0, *target[:-1]]]),
+    }
+    (model,) = engine.models.members
+    logits = jax.jit(lambda p: transformer.apply(model, p, batch))(engine.parameters[0])
+    expected = jax.nn.log_softmax(logits)[0][np.arange(3), target]
+    (found,) = engine.score([inputs], [target], batch_size=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_pooling_is_the_mean_over_real_tokens(engine_of, prompts):
+    """Padding and filler rows take no part, whatever the batch."""
+    engine = engine_of()
+    every = engine.encode(prompts, batch_size=4, mean=False)
+    assert [len(each) for each in every] == [len(prompt) for prompt in prompts]
+    means = engine.encode(prompts, batch_size=8, mean=True)
+    for mean, each in zip(means, every, strict=True):
+        np.testing.assert_allclose(mean, each.mean(axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_sentinels_can_be_forbidden(engine_of, prompts, answers):
+    """They do appear otherwise; the log-probabilities stay those of the model."""
+    engine = engine_of()
+    assert max(max(output.ids()) for output in answers(GREEDY)) >= engine.first_sentinel
+    decoding = dataclasses.replace(GREEDY, forbid_sentinels=True)
+    banned = engine.generate(prompts, decoding, batch_size=4, width=12)
+    assert max(max(output.ids()) for output in banned) < engine.first_sentinel
+    scored = engine.score(prompts, [output.ids() for output in banned], batch_size=4)
+    found = [output.log_probs[0] for output in banned]
+    np.testing.assert_allclose(found, [each.sum() for each in scored], rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("average", Average)
+def test_an_ensemble_of_identical_members_is_the_model(average, engine_of, prompts, answers):
+    """INV-21: of one (which `answers` is) and of two; to the last bit where logits are averaged."""
+    targets = [prompt[::-1] for prompt in prompts]
+    alone, expected = engine_of(), answers(GREEDY)
+    engine = engine_of((0, 0), average=average)
+    assert_same(engine.generate(prompts, GREEDY, batch_size=4, width=12), expected)
+    pairs = zip(
+        engine.score(prompts, targets, batch_size=4),
+        alone.score(prompts, targets, batch_size=4),
+        strict=True,
+    )
+    for one, other in pairs:
+        if average is Average.LOGITS:
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("average", Average)
+def test_an_ensemble_averages_what_it_says(average, engine_of, prompts):
+    """Against the definition, from the log-probabilities that the members give alone; and beams of
+    an ensemble score what the ensemble scores.
+    """
+    engine = engine_of((0, 1), average=average)
+    outputs = engine.generate(prompts, BEAM, batch_size=4, width=12)
+    targets = [output.ids() for output in outputs]
+    together = engine.score(prompts, targets, batch_size=4)
+    np.testing.assert_allclose(
+        [output.log_probs[0] for output in outputs],
+        [each.sum() for each in together],
+        rtol=2e-5,
+        atol=2e-5,
+    )
+    if average is Average.PROBABILITIES:
+        one = engine_of((0,)).score(prompts, targets, batch_size=4)
+        two = engine_of((1,)).score(prompts, targets, batch_size=4)
+        for a, b, both in zip(one, two, together, strict=True):
+            np.testing.assert_allclose(np.exp(both), (np.exp(a) + np.exp(b)) / 2, rtol=1e-4)
+
+
+def test_the_mean_of_logits_is_the_mean_of_logits():
+    """The geometric mean of probabilities, normalized."""
+    one, two = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 5)), jnp.float32)
+    models = Ensemble((), Average.LOGITS)
+    np.testing.assert_allclose(models._average([one, two]), (one + two) / 2, rtol=1e-6)
+
+
+def test_members_must_have_one_vocabulary(engine_of):
+    """Otherwise their logits cannot be averaged."""
+    one, two = engine_of(), engine_of(vocab=48)
+    models = Ensemble(one.models.members + two.models.members)
+    with pytest.raises(ValueError, match=r"vocab_size \[40, 48\]"):
+        type(one)(models, one.parameters + two.parameters, one.partitioner)
+
+
+def test_few_shapes_are_compiled_for_many_calls(engine_of, prompts):
+    """Calls with other numbers of texts and other lengths use the programs that there are."""
+    engine = engine_of(num_partitions=1, devices=1)
+    for count in (1, 2, 3, 4, 3, 2):
+        engine.generate(prompts[:count], GREEDY, batch_size=4)
+    run = engine._compiled["generate", GREEDY]
+    assert run._cache_size() == 3, "1, 2 and 4 rows, all 16 wide"

@@ -1,0 +1,111 @@
+"""Three lines of Python: texts in the order given, no TensorFlow, mistakes told."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import t5x_lite
+from t5x_lite.decoding.config import DecodingConfig, Strategy
+
+TEXTS = ["a", "bread and butter", "", "naïve ☃", "jam " * 9]
+
+
+@pytest.fixture(scope="module")
+def model(byt5):
+    return t5x_lite.load(byt5(), num_partitions=2, batch_size=3)
+
+
+def test_three_lines_give_a_text_for_each_input(model):
+    """In the order given; alone a text is answered as among others."""
+    found = model.generate(TEXTS, max_decode_length=5)
+    assert len(found) == len(TEXTS) and all(isinstance(text, str) for text in found)
+    assert model.generate(TEXTS[1:2], max_decode_length=5) == found[1:2]
+    assert model.generate([], max_decode_length=5) == []
+
+
+def test_several_outputs_are_a_list_for_each_input(model):
+    """N-best of a beam, with the scores that order them."""
+    settings = {"strategy": "beam", "beam_size": 3, "num_decodes": 3, "max_decode_length": 4}
+    found = model.generate(TEXTS[:2], **settings)
+    assert [len(texts) for texts in found] == [3, 3]
+    outputs = model.outputs(TEXTS[:2], DecodingConfig(**settings | {"strategy": Strategy.BEAM}))
+    assert [[output.text for output in own] for own in outputs] == found
+    for own in outputs:
+        assert [o.score for o in own] == sorted((o.score for o in own), reverse=True)
+        assert all(o.ended == (o.ids[-1] == 1) for o in own)
+
+
+def test_scores_ranks_and_vectors_agree(model):
+    """The likeliest option is the one whose score is highest; a score is the sum of its tokens."""
+    options = ["yes", "no", "perhaps"]
+    scores = [model.score([text] * 3, options) for text in TEXTS]
+    assert model.rank(TEXTS, options) == [int(np.argmax(each)) for each in scores]
+    tokens = model.score_tokens(["a"], ["no"])[0]
+    assert len(tokens) == 3, "two bytes and the end token"
+    assert model.score(["a"], ["no"]) == [pytest.approx(float(tokens.sum()), rel=1e-5)]
+    own = [["yes"], ["no", "yes"]]
+    assert model.rank(TEXTS[:2], own)[0] == 0
+    means = [np.mean(model.score_tokens(["a"], [option])[0]) for option in options]
+    assert model.rank(["a"], options, per_token=True) == [int(np.argmax(means))]
+
+
+def test_vectors(model):
+    """One row per text, or one per token."""
+    vectors = model.encode(TEXTS)
+    assert vectors.shape == (5, 32) and vectors.dtype == np.float32
+    every = model.encode(TEXTS, pooling=None)
+    assert [len(each) for each in every] == [len(text.encode()) + 1 for text in TEXTS]
+    np.testing.assert_allclose(vectors[3], every[3].mean(axis=0), rtol=1e-4, atol=1e-5)
+    assert model.encode([]).shape == (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.generate("a single text"), "needed is a list of texts: \\['a single text'\\]"),
+        (lambda m: m.generate(["a"], num_decodes=2), "num_decodes=2.*sample.*beam"),
+        (lambda m: m.generate(["a"], strategy="beam", num_decodes=9), "at most 4"),
+        (lambda m: m.score(["a"], []), "1 inputs and 0 targets"),
+        (lambda m: m.rank(["a"], []), "list of texts to choose from"),
+        (lambda m: m.rank(["a"], [["b"], ["c"]]), "2 lists of options for 1 inputs"),
+    ],
+)
+def test_mistakes_are_told(model, call, message):
+    """What was given and what is needed."""
+    with pytest.raises(ValueError, match=message):
+        call(model)
+
+
+def test_a_vocabulary_that_does_not_fit_is_refused(byt5, tmp_path):
+    """More ids than the model has rows."""
+    (tmp_path / "vocabulary.json").write_text('{"kind": "bytes", "extra_ids": 900}')
+    with pytest.raises(ValueError, match="1159 ids.*vocab_size is 384"):
+        t5x_lite.load(byt5(), vocabulary=tmp_path)
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        t5x_lite.load(tmp_path / "nothing")
+
+
+def test_an_ensemble_answers_as_one(byt5, model):
+    """Two identical members are the member."""
+    both = t5x_lite.load(byt5(), ensemble_paths=[byt5()], ensemble="probabilities")
+    found = both.score(TEXTS, TEXTS)
+    np.testing.assert_allclose(found, model.score(TEXTS, TEXTS), rtol=1e-5, atol=1e-5)
+
+
+def test_tensorflow_is_not_loaded_and_the_import_is_light(byt5):
+    """Neither to import, nor to load, generate, score and encode."""
+    program = f"""
+import sys
+import t5x_lite
+assert not {{"jax", "tensorflow", "numpy"}} & sys.modules.keys()
+assert "load" in dir(t5x_lite)
+model = t5x_lite.load({str(byt5())!r})
+assert model.generate(["a"], max_decode_length=2) and model.score(["a"], ["b"])
+assert model.encode(["a"]).shape == (1, 32)
+heavy = {{"tensorflow", "seqio", "tensorflow_datasets", "tensorflow_text"}} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

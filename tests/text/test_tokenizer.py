@@ -1,0 +1,139 @@
+"""Tokenizers without TensorFlow against SeqIO's, id for id."""
+
+import json
+
+import pytest
+import seqio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from t5x_lite.text.tokenizer import (
+    ByteTokenizer,
+    SentencePieceTokenizer,
+    Tokenizer,
+    load_tokenizer,
+    named_tokenizer,
+    with_end,
+)
+
+TEXTS = [
+    "",
+    " ",
+    "the cat sat on a mat",
+    "und <extra_id_0> lief <extra_id_99> weg",
+    "<extra_id_1> the <extra_id_100> cat",
+    "  two  spaces\tand a tab\n",
+    "naïve ☃ \u2028 字 <unk> </s> <pad>",
+    "jel<extra_id_3>ly",
+]
+
+
+def both(path, extra_ids):
+    ours = SentencePieceTokenizer(path.read_bytes(), extra_ids)
+    return ours, seqio.SentencePieceVocabulary(str(path), extra_ids=extra_ids)
+
+
+@pytest.mark.parametrize("extra_ids", [0, 5, 100])
+def test_sentencepiece_is_seqios(vocabulary_path, extra_ids):
+    """Texts with sentinels, unknown characters and odd spaces; there and back."""
+    ours, theirs = both(vocabulary_path, extra_ids)
+    assert ours.num_ids == theirs.vocab_size
+    for text in TEXTS:
+        ids = ours.encode(text)
+        assert ids == list(theirs.encode(text))
+        assert ours.decode(ids) == theirs.decode(ids)
+    every = [i for i in range(2, ours.num_ids + 4)]
+    assert ours.decode(every) == theirs.decode(every), "every id, and some that are no piece"
+
+
+@given(text=st.text(max_size=30), ids=st.lists(st.integers(2, 200), max_size=20))
+@settings(deadline=None, max_examples=200)
+def test_any_text_and_any_ids(vocabulary_path, text, ids):
+    """Whatever a user types and whatever a model writes."""
+    ours, theirs = both(vocabulary_path, 100)
+    assert ours.encode(text) == list(theirs.encode(text))
+    assert ours.decode(ids) == theirs.decode(ids)
+    ours, theirs = ByteTokenizer(), seqio.ByteVocabulary()
+    assert ours.encode(text) == list(theirs.encode(text))
+    assert ours.decode([*ids, 1, 7]) == theirs.decode(ids)
+
+
+def test_sentinels_are_the_last_ids(vocabulary_path):
+    """<extra_id_0> is the last one; a vocabulary without has none."""
+    ours, _ = both(vocabulary_path, 100)
+    assert ours.encode("<extra_id_0>") == [ours.num_ids - 1]
+    assert ours.first_sentinel == ours.num_ids - 100
+    assert both(vocabulary_path, 0)[0].first_sentinel == ours.first_sentinel
+    assert ByteTokenizer(5).num_ids == 264 and ByteTokenizer(5).first_sentinel == 259
+
+
+def test_decoding_stops_at_the_end_token(vocabulary_path):
+    """What stands behind it is padding, or was never meant."""
+    ours, _ = both(vocabulary_path, 100)
+    (ids,) = with_end(ours, ["the cat"])
+    assert ids[-1] == 1
+    assert ours.decode([*ids, *ids]) == ours.decode([0, *ids[:-1], 0]) == "the cat"
+
+
+def write(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_a_folder_gives_the_tokenizer_back(vocabulary_path, tmp_path):
+    """Both kinds."""
+    for number, tokenizer in enumerate(
+        (SentencePieceTokenizer(vocabulary_path.read_bytes(), 7), ByteTokenizer(3))
+    ):
+        folder = write(tmp_path / str(number), tokenizer.files())
+        again = load_tokenizer(folder)
+        assert isinstance(again, Tokenizer) and type(again) is type(tokenizer)
+        assert again.num_ids == tokenizer.num_ids
+        assert again.files() == tokenizer.files()
+        assert again.encode("the cat") == tokenizer.encode("the cat")
+
+
+def test_hugging_face_directories(vocabulary_path, tmp_path):
+    """T5's file gets its sentinels, ByT5 needs none, and one that is not there is asked for."""
+    plain = vocabulary_path.read_bytes()
+    folder = write(tmp_path / "t5", {"config.json": b"{}", "spiece.model": plain})
+    pieces = SentencePieceTokenizer(plain, 0).num_ids
+    assert load_tokenizer(folder).num_ids == pieces + 100
+    values = json.dumps({"tokenizer_class": "ByT5Tokenizer", "extra_ids": 125}).encode()
+    folder = write(tmp_path / "byt5", {"config.json": b"{}", "tokenizer_config.json": values})
+    assert load_tokenizer(folder).num_ids == 384
+    folder = write(tmp_path / "none", {"config.json": b"{}"})
+    with pytest.raises(FileNotFoundError, match="needed is vocabulary.json .* vocabulary=..."):
+        load_tokenizer(folder)
+
+
+def test_sentinels_that_the_file_holds_are_not_added_again(vocabulary_path, tmp_path):
+    """mT5's has them among its pieces."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto = sentencepiece_model_pb2.ModelProto.FromString(vocabulary_path.read_bytes())
+    num_pieces = len(proto.pieces)
+    for index in reversed(range(100)):
+        proto.pieces.add(piece=f"▁<extra_id_{index}>", score=0.0, type=4)
+    content = proto.SerializeToString()
+    tokenizer = load_tokenizer(write(tmp_path, {"spiece.model": content}))
+    assert tokenizer.num_ids == num_pieces + 100
+    assert tokenizer.first_sentinel == num_pieces
+    assert tokenizer.files()["sentencepiece.model"] == content
+
+
+def test_a_vocabulary_by_name(vocabulary_path, tmp_path):
+    """What --gin.VOCABULARY and load(vocabulary=) take."""
+    assert type(named_tokenizer("bytes")) is ByteTokenizer
+    ours = named_tokenizer(vocabulary_path)
+    assert ours.num_ids == ours.first_sentinel + 100
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        named_tokenizer(tmp_path / "nothing.model")
+    (tmp_path / "no.model").write_bytes(b"no model at all")
+    with pytest.raises(ValueError, match="not a SentencePiece model|pad_id"):
+        named_tokenizer(tmp_path / "no.model")
+    (tmp_path / "vocabulary.json").write_text('{"kind": "words"}')
+    with pytest.raises(ValueError, match="needed is"):
+        named_tokenizer(tmp_path)
