@@ -9,6 +9,7 @@ may be added or taken away without any stream changing. Two things need care bey
   corrupt the same positions. So the task's own randomness gets a seed of (seed, shard, task).
 """
 
+import functools
 import hashlib
 import inspect
 import logging
@@ -30,13 +31,22 @@ _logger = logging.getLogger(__name__)
 
 
 def shard_batches(
-    config: DatasetConfig, layout: Layout, shard: seqio.ShardInfo, *, num_epochs: int | None
+    config: DatasetConfig,
+    layout: Layout,
+    shard: seqio.ShardInfo,
+    *,
+    num_epochs: int | None,
+    has_examples: bool = False,
 ) -> tf.data.Dataset:
-    """Batches of this shard's rows; the last of a finite stream may be short."""
+    """Batches of this shard's rows; the last of a finite stream may be short.
+
+    Args:
+        has_examples: it is known that no task is empty; else the first example of each is read.
+    """
     lengths = config.task_feature_lengths
     assert lengths is not None, "checks.check_lengths comes first"
     dataset = converters.convert(
-        _examples(config, shard, num_epochs=num_epochs),
+        _examples(config, shard, num_epochs=num_epochs, has_examples=has_examples),
         layout,
         lengths=lengths,
         pack=config.pack,
@@ -52,13 +62,15 @@ def shard_batches(
 
 
 def _examples(
-    config: DatasetConfig, shard: seqio.ShardInfo, *, num_epochs: int | None
+    config: DatasetConfig, shard: seqio.ShardInfo, *, num_epochs: int | None, has_examples: bool
 ) -> tf.data.Dataset:
     """Tokenized examples of the task, or of the mixture's tasks at their rates."""
     provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
-    base_split = config.split.partition("[")[0]
-    tasks = [task for task in seqio.get_subtasks(provider) if base_split in task.splits]
-    streams = [_task_examples(task, config, shard, num_epochs=num_epochs) for task in tasks]
+    tasks = tasks_with_split(provider, config.split)
+    if num_epochs is None and not has_examples:
+        for task in tasks:
+            _require_examples(task, config, shard)
+    streams = [task_examples(task, config, shard, num_epochs=num_epochs) for task in tasks]
     if isinstance(provider, seqio.Task):
         return streams[0]
     rates = [provider.get_rate(task) for task in tasks]
@@ -70,36 +82,47 @@ def _examples(
     return tf.data.Dataset.sample_from_datasets(streams, rates, seed, stop_on_empty_dataset=False)
 
 
-def _task_examples(
-    task: seqio.Task, config: DatasetConfig, shard: seqio.ShardInfo, *, num_epochs: int | None
+def tasks_with_split(provider: seqio.Task | seqio.Mixture, split: str) -> list[seqio.Task]:
+    """A task by itself, or those of a mixture's tasks that have the split."""
+    base_split = split.partition("[")[0]
+    return [task for task in seqio.get_subtasks(provider) if base_split in task.splits]
+
+
+def task_examples(
+    task: seqio.Task,
+    config: DatasetConfig,
+    shard: seqio.ShardInfo,
+    *,
+    num_epochs: int | None,
+    shuffle: bool | None = None,
 ) -> tf.data.Dataset:
-    source, preprocessors = _source(task, config)
-    order = _seed(config.seed, task.name)
+    """This shard of one task, as the mixture draws from it; `shuffle` None is the config's."""
+    source, preprocessors = source_of(task, config)
+    features = tuple(task.output_features)
     shard_task = task.replace(
-        source=_ShardOfSource(source, shard, seed=order), preprocessors=preprocessors
+        source=_ShardOfSource(source, shard, seed=_seed(config.seed, task.name)),
+        # The shuffling buffer is most of a saved position: only what the model reads goes into it.
+        preprocessors=[*preprocessors, functools.partial(_keep_only, features=features)],
+    )
+    return shard_task.get_dataset(
+        sequence_length=config.task_feature_lengths,
+        split=config.split,
+        shuffle=config.shuffle if shuffle is None else shuffle,
+        seed=_seed(config.seed, shard.index, task.name),
+        num_epochs=num_epochs,
+        # Its contents would be part of a saved position.
+        try_in_mem_cache=False,
     )
 
-    def dataset(*, shuffle: bool, num_epochs: int | None) -> tf.data.Dataset:
-        return shard_task.get_dataset(
-            sequence_length=config.task_feature_lengths,
-            split=config.split,
-            shuffle=shuffle,
-            seed=_seed(config.seed, shard.index, task.name),
-            num_epochs=num_epochs,
-            # Its contents would be part of a saved position.
-            try_in_mem_cache=False,
-        )
 
-    if num_epochs is None:
-        _require_examples(dataset(shuffle=False, num_epochs=1), task, config, shard)
-    features = tuple(task.output_features)
-    return dataset(shuffle=config.shuffle, num_epochs=num_epochs).map(
-        lambda example: {name: example[name] for name in features},
+def _keep_only(dataset: tf.data.Dataset, *, features: Sequence[str]) -> tf.data.Dataset:
+    return dataset.map(
+        lambda example: {name: example[name] for name in features if name in example},
         num_parallel_calls=tf.data.AUTOTUNE,
     )
 
 
-def _source(task: seqio.Task, config: DatasetConfig) -> tuple[seqio.DataSource, Sequence[object]]:
+def source_of(task: seqio.Task, config: DatasetConfig) -> tuple[seqio.DataSource, Sequence[object]]:
     """What the task reads, its cache or its source, and the preprocessors that are still to run."""
     if not reads_cache(task, config.use_cached):
         return task.source, task.preprocessors
@@ -202,10 +225,9 @@ def _has_no_seed(source: seqio.DataSource) -> bool:
     return "seed" not in inspect.signature(source._dataset_fn).parameters
 
 
-def _require_examples(
-    one_epoch: tf.data.Dataset, task: seqio.Task, config: DatasetConfig, shard: seqio.ShardInfo
-) -> None:
+def _require_examples(task: seqio.Task, config: DatasetConfig, shard: seqio.ShardInfo) -> None:
     """An endless stream of nothing would wait forever."""
+    one_epoch = task_examples(task, config, shard, num_epochs=1, shuffle=False)
     if next(iter(one_epoch.take(1)), None) is not None:
         return
     where = f"split {config.split!r} of task {task.name}"
