@@ -2,7 +2,8 @@
 
 Neither torch nor transformers is needed. The model says which tensors there must be: a file in
 which one is missing, left over or misshapen is refused, with all their names at once, before any
-is read. Reading is lazy, so memory holds the parameters and not also the file.
+is read. Reading is lazy, so memory holds the parameters, or a process's part of them, and not also
+the file.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import logging
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -60,6 +61,17 @@ def read_config(directory: epath.PathLike) -> ModelConfig:
 
 def load(directory: epath.PathLike) -> tuple[ModelConfig, dict]:
     """The model and its parameters: NumPy float32, layers stacked."""
+    with opened(directory) as (config, parameters):
+        return config, jax.tree.map(np.asarray, parameters)
+
+
+@contextlib.contextmanager
+def opened(directory: epath.PathLike) -> Iterator[tuple[ModelConfig, dict]]:
+    """The model and, as long as the files are open, parameters of which nothing is read yet.
+
+    A leaf has a shape and gives the slices that it is asked for as NumPy float32, layers stacked;
+    so a process needs memory for its own part of a model only.
+    """
     directory = epath.Path(directory)
     with _open(directory) as stored:
         config = _config(directory, stored)
@@ -73,7 +85,7 @@ def load(directory: epath.PathLike) -> tuple[ModelConfig, dict]:
             ),
             wanted,
         )
-        return config, jax.tree.map(np.asarray, remap.stack_layers(parameters))
+        yield config, remap.stack_layers(parameters, _Stack)
 
 
 def save(directory: epath.PathLike, config: ModelConfig, parameters: Mapping) -> None:
@@ -108,20 +120,48 @@ class _Stored:
     def dtype(self) -> str:
         return self.file.get_slice(self.name).get_dtype()
 
-    def read(self) -> np.ndarray:
-        return self.file.get_tensor(self.name).astype(np.float32)
+    def read(self, index: tuple[slice, ...] = ()) -> np.ndarray:
+        """The tensor, or a part of it."""
+        if not index:
+            return self.file.get_tensor(self.name).astype(np.float32)
+        return self.file.get_slice(self.name)[index].astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Leaf:
-    """A parameter that is read, upcast and turned when NumPy first asks for it."""
+    """A parameter that is read, upcast and turned when it is asked for."""
 
     stored: _Stored
     transposed: bool
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.stored.read()
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape[::-1] if self.transposed else self.stored.shape
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        array = self.stored.read(index[::-1] if self.transposed else index)
         return np.ascontiguousarray(array.T) if self.transposed else array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[()]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stack:
+    """The same parameter of every layer, on a leading axis."""
+
+    layers: Sequence[_Leaf]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.layers), *self.layers[0].shape)
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        first, *rest = index or (slice(None),)
+        return np.stack([layer[tuple(rest)] for layer in self.layers[first]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[()]
 
 
 @contextlib.contextmanager

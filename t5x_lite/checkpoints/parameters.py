@@ -26,7 +26,10 @@ def abstract_parameters(
 
 
 def place_parameters(parameters: Any, abstract: Any) -> Any:
-    """Host arrays to the devices, as what `abstract` says; each is given only its own slice."""
+    """Host arrays, or what gives slices of them, to the devices and in the dtypes of `abstract`.
+
+    Each device is given only its own slice.
+    """
     return jax.tree.map(
         lambda value, leaf: jax.make_array_from_callback(
             value.shape, leaf.sharding, lambda index: value[index].astype(leaf.dtype, copy=False)

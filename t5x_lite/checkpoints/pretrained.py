@@ -7,7 +7,9 @@ A path is a checkpoint of ours, a model directory (its newest checkpoint) or a H
 directory.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
@@ -78,25 +80,28 @@ def load_parameters(
         FileNotFoundError, ValueError: there is no checkpoint, or it is damaged.
     """
     if huggingface.is_huggingface_directory(path):
-        stored, parameters = load_huggingface(path, model)
-        return place_parameters(parameters, abstract_parameters(stored, partitioner, dtype)), 0
+        with open_huggingface(path, model) as (stored, parameters):
+            abstract = abstract_parameters(stored, partitioner, dtype)
+            return place_parameters(parameters, abstract), 0
     checkpoint = whole.find(path, sums=True)
     model = model_for(checkpoint, model)
     parts = restore(checkpoint, {"parameters": abstract_parameters(model, partitioner, dtype)})
     return parts["parameters"], folders.step_of(checkpoint)
 
 
-def load_huggingface(
+@contextlib.contextmanager
+def open_huggingface(
     directory: epath.PathLike, model: ModelConfig | None
-) -> tuple[ModelConfig, Any]:
-    """The model and the parameters of a Hugging Face directory, on the host.
+) -> Iterator[tuple[ModelConfig, Any]]:
+    """The model of a Hugging Face directory, and parameters that are read when they are placed.
 
     Raises:
         ModelMismatchError: `model` is another one.
     """
     if model is not None:
         check_model(model, huggingface.read_config(directory), directory)
-    return huggingface.load(directory)
+    with huggingface.opened(directory) as opened:
+        yield opened
 
 
 def model_for(checkpoint: epath.Path, model: ModelConfig | None) -> ModelConfig:

@@ -7,7 +7,8 @@ Stacked is the only layout a model runs; T5X's and Hugging Face's files hold lay
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,10 +16,10 @@ import numpy as np
 _LAYER = re.compile(r"layers_(\d+)")
 
 
-def stack_layers(tree: Mapping) -> dict:
+def stack_layers(tree: Mapping, join: Callable[[Sequence], Any] = np.stack) -> dict:
     """Joins `layers_0`, `layers_1`, ... of every stack into `layers`, on a new leading axis.
 
-    Leaves may be anything NumPy can read, so tensors still in a file are read one stack at a time.
+    Leaves may be anything that `join` can join, such as tensors still in a file.
     """
     layers = {int(found[1]): key for key in tree if (found := _LAYER.fullmatch(key))}
     if sorted(layers) != list(range(len(layers))):
@@ -27,14 +28,14 @@ def stack_layers(tree: Mapping) -> dict:
             "a stack with a hole cannot be joined."
         )
     rest = {
-        key: stack_layers(value) if isinstance(value, Mapping) else value
+        key: stack_layers(value, join) if isinstance(value, Mapping) else value
         for key, value in tree.items()
         if key not in layers.values()
     }
     if not layers:
         return rest
     in_order = [dict(tree[layers[index]]) for index in range(len(layers))]
-    return rest | {"layers": jax.tree.map(lambda *leaves: np.stack(leaves), *in_order)}
+    return rest | {"layers": jax.tree.map(lambda *leaves: join(leaves), *in_order)}
 
 
 def unstack_layers(tree: Mapping) -> dict:

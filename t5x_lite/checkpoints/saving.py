@@ -8,6 +8,7 @@ fails anywhere fails everywhere, removes what it wrote, and says why in `problem
 import asyncio
 import concurrent.futures
 import contextlib
+import ctypes
 import functools
 import logging
 import re
@@ -100,6 +101,7 @@ class Save:
             self.problem = "another process could not write its part"
         if not self.problem and self._index == 0:
             self._attempt(self._after)
+        _give_memory_back()
 
     def _remove_what_was_written(self) -> None:
         # TensorStore may still be writing other files when the first of them has failed.
@@ -128,8 +130,10 @@ class Save:
                 written.append(self._temporary / item / name)
         if self._index == 0:
             written.append(descriptions.write(self._temporary, self._description))
-        for commit in self._commits:
+        commits, self._commits = self._commits, []  # they hold the copy of the state
+        for commit in commits:
             commit.result()
+        del commits
         own = self._temporary / folders.STATE / f"ocdbt.process_{self._index}"
         written += manifest.files_below(own) if own.is_dir() else []
         manifest.write_part(self._temporary, self._index, written)
@@ -163,6 +167,14 @@ def _save_args(state: Mapping[str, Any], dtype: SavedDtype) -> dict[str, Any]:
         part: jax.tree.map(lambda leaf, part=part: arguments(part, leaf), tree)
         for part, tree in state.items()
     }
+
+
+def _give_memory_back() -> None:
+    """What the writing threads freed glibc keeps for their like, and each save has new threads:
+    without this a process grows by a part of the state at every save.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # no glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_room(model_dir: epath.Path, needed: int) -> None:

@@ -59,8 +59,8 @@ def start(config: TrainConfig, factory: StateFactory) -> Start:
         return Start(state, 0, last_step, 0, f"starts from scratch, {source}", from_scratch=True)
     if huggingface.is_huggingface_directory(path):
         last_step = _last_step(config, 0, initial_step=0)
-        _, parameters = pretrained.load_huggingface(path, factory.model)
-        state = factory.from_parameters(parameters)
+        with pretrained.open_huggingface(path, factory.model) as (_, parameters):
+            state = factory.from_parameters(parameters)
         return Start(state, 0, last_step, 0, f"starts from the Hugging Face model {path}")
     return _start_from(config, factory, whole.find(path, sums=True))
 
