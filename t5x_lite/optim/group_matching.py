@@ -121,7 +121,9 @@ def _name(group: ParameterGroup | None) -> str:
         return "all others"
     if group.layers is None:
         return group.pattern
-    return f"{group.pattern}, layers {group.layers[0]} to {group.layers[1]}"
+    first, last = group.layers
+    layers = f"layer {first}" if first == last else f"layers {first} to {last}"
+    return f"{group.pattern}, {layers}"
 
 
 def _values(group: ParameterGroup | None, weight_decay: float | int) -> tuple[str, str]:

@@ -138,7 +138,10 @@ def _make_hooks(
     )
     # Saved before anything else can fail: an error in an evaluation costs no step.
     profile = Profile(
-        config.profile, absolute(config.model_dir) / "profile", first_step=run.first_step
+        config.profile,
+        absolute(config.model_dir) / "profile",
+        stopwatch,
+        first_step=run.first_step,
     )
     observers: list[hooks.Hook] = [log, save, profile]
     if run.from_scratch:

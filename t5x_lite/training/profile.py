@@ -9,6 +9,7 @@ from jaxtyping import Array
 from t5x_lite.training.config import ProfileConfig
 from t5x_lite.training.progress import say
 from t5x_lite.training.state import TrainState
+from t5x_lite.training.stopwatch import Stopwatch
 
 
 class Profile:
@@ -17,8 +18,10 @@ class Profile:
     The first step of a run compiles and is never traced: a window that begins there moves on.
     """
 
-    def __init__(self, config: ProfileConfig, folder: epath.Path, *, first_step: int):
-        self._folder = folder
+    def __init__(
+        self, config: ProfileConfig, folder: epath.Path, stopwatch: Stopwatch, *, first_step: int
+    ):
+        self._folder, self._stopwatch = folder, stopwatch
         self._before, self._last = -1, -1
         if config.start_step is not None and config.start_step + config.num_steps > first_step + 1:
             self._before = max(config.start_step - 1, first_step + 1)
@@ -29,7 +32,8 @@ class Profile:
         """Begins behind the step before the window, ends behind its last one."""
         if step == self._before:
             jax.block_until_ready(metrics)
-            jax.profiler.start_trace(str(self._folder))
+            with self._stopwatch.paused():
+                jax.profiler.start_trace(str(self._folder))
             self._is_tracing = True
         elif step == self._last:
             jax.block_until_ready(metrics)
@@ -39,5 +43,7 @@ class Profile:
         """Writes the trace, also if the run ends within the window."""
         if self._is_tracing:
             self._is_tracing = False
-            jax.profiler.stop_trace()
+            # It takes as long as many steps: the trace of a large program has millions of events.
+            with self._stopwatch.paused():
+                jax.profiler.stop_trace()
             say(f"profile: {self._folder} (tensorboard --logdir with tensorboard-plugin-profile)")

@@ -155,6 +155,7 @@ def test_the_table_says_what_each_group_holds():
     table = grouped(
         group("encoder/.*", frozen=True),
         group("decoder/.*", layers=(0, 1), learning_rate=0.5, weight_decay=0.1),
+        group("decoder/.*", layers=(2, 2)),
     ).table
     rows = [line.split("  ") for line in table.splitlines()]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
@@ -162,6 +163,7 @@ def test_the_table_says_what_each_group_holds():
         ["parameter group", "tensors", "parameters", "learning rate", "weight decay"],
         ["encoder/.*", "2", "64", "frozen", "-"],
         ["decoder/.*, layers 0 to 1", "1", "40", "x 0.5", "0.1"],
-        ["all others", "2", "44", "x 1", "0"],
+        ["decoder/.*, layer 2", "1", "20", "x 1", "0"],
+        ["all others", "1", "24", "x 1", "0"],
     ]
     assert grouped().table == ""

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.loss import compute_loss, loss_normalizer
+from t5x_lite.losses.loss import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.optim.config import AdafactorConfig
 from t5x_lite.optim.optimizer import make_optimizer, state_axes
@@ -138,30 +138,3 @@ def test_shards_have_the_shapes_of_the_contract(num_partitions):
     }
     for name, (array, shape) in kinds.items():
         assert {shard.data.shape for shard in array.addressable_shards} == {shape}, name
-
-
-def test_one_two_and_four_microbatches_give_one_gradient():
-    """Rows differ in length: a mean of the microbatches' means would be another gradient."""
-    parameters, _, _ = on_one_device()
-    batch = jax.tree.map(jnp.asarray, packed_batch())
-    normalizer = loss_normalizer(batch, LOSS)
-
-    @jax.jit
-    def gradient(parameters, batch):
-        def loss(parameters):
-            logits = transformer.apply(MODEL, parameters, batch)
-            return compute_loss(logits, batch, LOSS, training=True, normalizer=normalizer)[0]
-
-        return jax.grad(loss)(parameters)
-
-    def accumulated(count):
-        size = ROWS // count
-        parts = [
-            gradient(parameters, {name: x[i * size : (i + 1) * size] for name, x in batch.items()})
-            for i in range(count)
-        ]
-        return jax.tree.map(lambda *leaves: sum(leaves), *parts)
-
-    whole = accumulated(1)
-    for count in (2, 4):
-        assert_leaves_close(accumulated(count), whole, 1e-5)
