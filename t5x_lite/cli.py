@@ -18,7 +18,7 @@ from t5x_lite.config.errors import did_you_mean
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.errors import Unhealthy
+from t5x_lite.training.errors import Interrupted, Unhealthy
 
 Commands = Mapping[str, argparse.ArgumentParser]
 
@@ -27,7 +27,7 @@ _GIN = "--gin."
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; its exit status: 0, 2 for what the user can put right, 3 for training that
-    became unhealthy, 130 after Ctrl-C.
+    became unhealthy, 75 for training that was asked to stop and has saved, 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     show_traceback = "--traceback" in words
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"t5x_lite: error: {_text(error)}", file=sys.stderr)
         if isinstance(error, ModelMismatchError):
             print(jobs.fitting_gin_file(error.stored_model), file=sys.stderr)
-        return error.exit_status if isinstance(error, Unhealthy) else 2
+        return error.exit_status if isinstance(error, Unhealthy | Interrupted) else 2
     except KeyboardInterrupt:
         print("t5x_lite: interrupted", file=sys.stderr)
         return 130
@@ -253,9 +253,10 @@ def _lengths(text: str) -> dict[str, int]:
 def _train(arguments: argparse.Namespace) -> None:
     job = jobs.start(TrainConfig, arguments, "t5x_lite.training.loop.train")
     if job is not None:
+        from t5x_lite.evaluation import during_training
         from t5x_lite.training.loop import train
 
-        train(job.config, job.operative_config)
+        train(job.config, job.operative_config, hook_makers=[during_training.make_hook])
 
 
 def _eval(arguments: argparse.Namespace) -> None:

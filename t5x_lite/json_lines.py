@@ -1,5 +1,6 @@
 """Files of one JSON value a line, which outlive full disks and killed processes."""
 
+import enum
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,8 @@ def _plain(value: object) -> object:
     """Python's own types for what postprocessors return: NumPy's numbers and arrays, bytes."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
+    if isinstance(value, enum.Enum):
+        return value.value
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     raise TypeError(f"{type(value).__name__} {value!r} cannot be written as JSON")

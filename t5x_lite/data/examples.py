@@ -161,6 +161,18 @@ def evaluation_tasks(name: str, *, split: str) -> list[EvaluationTask]:
     return [EvaluationTask(task) for task in tasks if split.partition("[")[0] in task.splits]
 
 
+def decoder(name: str) -> Callable[[Sequence[int]], str]:
+    """Ids to text, sentinels and end tokens included, by the vocabulary of a task or mixture."""
+    checks.check_mixture_or_task(name)
+    features = seqio.get_mixture_or_task(name).output_features
+    vocabulary = features["targets"].vocabulary
+
+    def decode(ids: Sequence[int]) -> str:
+        return vocabulary.decode([int(i) for i in ids if i != vocabulary.pad_id])
+
+    return decode
+
+
 def find_task(name: str) -> EvaluationTask:
     """A task that is registered."""
     checks.check_mixture_or_task(name)

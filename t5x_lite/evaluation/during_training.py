@@ -54,9 +54,13 @@ class EvaluateDecoded:
         """The names "<task>/<metric>" that `on_scores` will be given."""
         return [f"{each.task.name}/{name}" for each in self._tasks for name in each.metric_names]
 
+    def due(self, step: int) -> bool:
+        """Every `period` steps and at the end."""
+        return step % self._period == 0 or step == self._last_step
+
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Scores every task."""
-        if step % self._period and step != self._last_step:
+        if not self.due(step):
             return
         jax.block_until_ready(metrics)
         with self._stopwatch.paused():

@@ -92,15 +92,27 @@ class Partitioner:
                 f"{' and '.join(map(str, options))}: --gin.{macro}={options[0]}."
             )
 
-    @functools.cached_property
+    @property
     def reader(self) -> tuple[int, int]:
         """(index, count): which of how many disjoint parts of every batch this process reads.
 
         Processes that share their rows, because `model` spans them, read the same part.
         """
+        return self._readers[0][jax.process_index()], self._readers[1]
+
+    @property
+    def is_first_reader(self) -> bool:
+        """Whether no process of a lower number reads the same part: one of them speaks for all."""
+        parts = self._readers[0]
+        own = jax.process_index()
+        return all(part != parts[own] for process, part in parts.items() if process < own)
+
+    @functools.cached_property
+    def _readers(self) -> tuple[dict[int, int], int]:
+        """The part that each process reads, and the number of parts."""
         batch_axis = self.batch_sharding.spec[0]
         if batch_axis is None:
-            return 0, 1
+            return dict.fromkeys(range(jax.process_count()), 0), 1
         devices = np.moveaxis(self.mesh.devices, self.mesh.axis_names.index(batch_axis), 0)
         rows: dict[int, set[int]] = {}
         for row, members in enumerate(devices.reshape(devices.shape[0], -1)):
@@ -113,7 +125,7 @@ class Partitioner:
                 f"batch ({parts}); choose --gin.NUM_PARTITIONS so that it divides the "
                 f"{jax.local_device_count()} devices of a process or is a multiple of them."
             )
-        return parts.index(tuple(sorted(rows[jax.process_index()]))), len(parts)
+        return {process: parts.index(tuple(sorted(rows[process]))) for process in rows}, len(parts)
 
     def global_batch(self, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """Global arrays of which this process holds the rows given.

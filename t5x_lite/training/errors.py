@@ -7,5 +7,12 @@ class Unhealthy(RuntimeError):
     exit_status = 3
 
 
+class Interrupted(RuntimeError):
+    """The job was asked to stop, and its newest state is on disk; the message says how to go on."""
+
+    # EX_TEMPFAIL of sysexits.h: try the same again.
+    exit_status = 75
+
+
 class RollBack(Exception):
     """The run goes on from its newest checkpoint; the message says why."""

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from t5x_lite.checkpoints.manager import Checkpoints, Description
 from t5x_lite.training import metrics as metrics_lib
+from t5x_lite.training import utilization
 from t5x_lite.training.progress import Progress, say
 from t5x_lite.training.state import TrainState
 from t5x_lite.training.stopwatch import Stopwatch
@@ -20,21 +21,32 @@ from t5x_lite.training.writers import ScalarWriter
 # A first loss that differs from ln(vocabulary) by more than this factor means broken weights: an
 # untied head initialized like an embedding starts at ten times the right loss.
 _FIRST_LOSS_FACTOR = 2.0
+# Of a task's held-out batches; metrics of decoded answers have names of their own.
+_HELD_OUT_SCORES = ("loss_per_token",)
 
 
 @runtime_checkable
 class Hook(Protocol):
-    """Asked after each step; `metrics` are sums that still live on the devices."""
+    """Called after each step; `metrics` are sums that still live on the devices."""
+
+    def due(self, step: int) -> bool:
+        """Whether this is a step for it; the loop then makes sure that the state is sound."""
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
-        """Does its work if this is a step for it."""
+        """Does its work if this is a step for it; what else it does must not wait for a device."""
 
     def close(self) -> None:
         """Finishes what is under way; called also when the run fails."""
 
 
 class Log:
-    """Scalars to the writer and the progress line every `period` steps."""
+    """Scalars to the writer and the progress line every `period` steps.
+
+    Args:
+        learning_rate: of the number of updates done.
+        waited: seconds that the loop has waited for data since the start.
+        step_flops: what a step costs, for timing/mfu; None leaves it out.
+    """
 
     def __init__(
         self,
@@ -45,24 +57,32 @@ class Log:
         first_step: int,
         last_step: int,
         learning_rate: Callable[[int], Array],
+        waited: Callable[[], float] = lambda: 0.0,
+        step_flops: float | None = None,
         restore_seconds: float = 0.0,
     ):
         self._writer, self._stopwatch, self._period = writer, stopwatch, period
         self._first_step, self._last_step = first_step, last_step
-        self._learning_rate = learning_rate
+        self._learning_rate, self._step_flops = learning_rate, step_flops
+        self._waited, self._data_wait = waited, utilization.DataWait()
         self._progress = Progress(first_step=first_step, last_step=last_step)
         self._pending: list[Mapping[str, Array]] = []
         self._once = {"timing/init_or_restore_seconds": restore_seconds}
         self._started = time.monotonic()
         stopwatch.lap()
 
+    def due(self, step: int) -> bool:
+        """Every `period` steps and at the end."""
+        return step % self._period == 0 or step == self._last_step
+
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Fetches the sums of the steps since the last report."""
-        self._pending.append(metrics)
+        if metrics:
+            self._pending.append(metrics)
         if step == self._first_step + 1:
             jax.block_until_ready(metrics)
             self._once["timing/compilation_seconds"] = self._stopwatch.seconds()
-        if step % self._period and step != self._last_step:
+        if not self.due(step):
             if step == self._first_step + 1:
                 # It was mostly compilation; speeds count the steps behind it.
                 self._stopwatch.lap()
@@ -72,13 +92,22 @@ class Log:
         self._stopwatch.lap()
 
     def _report(self, step: int) -> None:
-        sums = metrics_lib.add(self._pending)
+        sums = metrics_lib.add(self._pending) if self._pending else {"steps": 0.0}
+        if not sums["steps"]:
+            return  # none of them counted
         timed = self._pending
         if "timing/compilation_seconds" in self._once and len(timed) > 1:
             timed = timed[1:]
         seconds = self._stopwatch.seconds()
         scalars = metrics_lib.summarize(sums)
-        scalars |= metrics_lib.speed(metrics_lib.add(timed), seconds, jax.device_count())
+        scalars |= metrics_lib.speed(
+            metrics_lib.add(timed),
+            seconds,
+            jax.device_count(),
+            step_flops=self._step_flops,
+            peak_flops=utilization.peak_flops(jax.devices()[0].device_kind),
+        )
+        scalars |= self._data_wait.scalars(self._waited(), seconds)
         # The rate of the update just made: schedules count the steps done before it.
         rate = float(self._learning_rate(step - 1))
         scalars |= {"learning_rate": rate, "learning_rate/current": rate}
@@ -108,20 +137,32 @@ class Evaluate:
         writers: Mapping[str, ScalarWriter],
         period: int,
         last_step: int,
+        on_scores: Callable[[int, Mapping[str, float]], None] = lambda step, scores: None,
     ):
+        self._on_scores = on_scores
         self._batches, self._eval_step, self._place = batches, eval_step, place
         self._stopwatch = stopwatch
         self._writers, self._period, self._last_step = writers, period, last_step
 
+    def due(self, step: int) -> bool:
+        """Every `period` steps and at the end."""
+        return step % self._period == 0 or step == self._last_step
+
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Scores every task's batches."""
-        if step % self._period and step != self._last_step:
+        if not self.due(step):
             return
         jax.block_until_ready(metrics)
         with self._stopwatch.paused():
             self._evaluate(step, state)
 
+    @property
+    def score_names(self) -> list[str]:
+        """The names "<task>/<metric>" of what `on_scores` is given."""
+        return [f"{task}/{metric}" for task in self._batches for metric in _HELD_OUT_SCORES]
+
     def _evaluate(self, step: int, state: TrainState) -> None:
+        scores: dict[str, float] = {}
         for task, batches in self._batches.items():
             began = time.monotonic()
             sums = [self._eval_step(state.parameters, self._place(batch)) for batch in batches()]
@@ -133,6 +174,8 @@ class Evaluate:
                 f"step {step}  {task}: held-out loss {scalars['loss_per_token']:.4f}  "
                 f"accuracy {scalars['accuracy']:.4f}"
             )
+            scores |= {f"{task}/{name}": scalars[name] for name in _HELD_OUT_SCORES}
+        self._on_scores(step, scores)
 
     def close(self) -> None:
         """Writes what is buffered."""
@@ -141,7 +184,12 @@ class Evaluate:
 
 
 class Checkpoint:
-    """A checkpoint whenever one is due and at the end."""
+    """A checkpoint whenever one is due by steps or minutes, at the end, and when asked for.
+
+    Args:
+        files: the small files beside the state at a step: positions of the data, vocabulary.
+        describe_position: how much of them are positions, in words.
+    """
 
     def __init__(
         self,
@@ -150,16 +198,37 @@ class Checkpoint:
         *,
         last_step: int,
         contents: Description,
+        files: Callable[[int], Mapping[str, Mapping[str, bytes]]],
+        describe_position: Callable[[], str],
     ):
         self._checkpoints, self._stopwatch, self._last_step = checkpoints, stopwatch, last_step
-        self._contents = contents
+        self._contents, self._files = contents, files
+        self._describe_position: Callable[[], str] | None = describe_position
+        self._asked = False
+        self._known = (0, False)
+
+    def ask(self) -> None:
+        """Makes the step under way one to save after."""
+        self._asked = True
+
+    def due(self, step: int) -> bool:
+        """Whether to save after this step."""
+        if self._known[0] != step:
+            # Asked once a step: with several processes the answer is a collective.
+            self._known = step, self._checkpoints.due(step) or step == self._last_step
+        return self._asked or self._known[1]
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Starts to save; the devices go on as soon as the state is copied to the host."""
-        if self._checkpoints.due(step) or step == self._last_step:
-            jax.block_until_ready(metrics)
-            with self._stopwatch.paused():
-                self._checkpoints.save(step, state, self._contents)
+        if not self.due(step):
+            return
+        self._asked = False
+        jax.block_until_ready(metrics)
+        with self._stopwatch.paused():
+            self._checkpoints.save(step, state, self._contents, self._files(step))
+        if self._describe_position is not None:
+            say(f"step {step} is being saved; position of the data: {self._describe_position()}")
+            self._describe_position = None
 
     def close(self) -> None:
         """Waits for the last save."""
@@ -172,9 +241,13 @@ class FirstLoss:
     def __init__(self, vocab_size: int):
         self._expected = math.log(vocab_size)
 
+    def due(self, step: int) -> bool:
+        """Step 1, whose loss was taken at step 0."""
+        return step == 1
+
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
-        """Speaks at step 1, whose loss was taken at step 0."""
-        if step != 1:
+        """Says what was found."""
+        if not self.due(step):
             return
         sums = metrics_lib.add([metrics])
         loss = sums["cross_entropy_sum"] / max(sums["weight_sum"], 1.0)

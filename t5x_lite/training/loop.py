@@ -1,38 +1,73 @@
 """The training job: from a frozen config to a trained checkpoint."""
 
+import collections
 import contextlib
 import dataclasses
 import functools
-import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 from etils import epath
+from jaxtyping import Array
 
-from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.manager import Checkpoints, absolute
-from t5x_lite.data import checks, examples, pipeline
-from t5x_lite.data.config import DatasetConfig
-from t5x_lite.optim.schedules import make_schedule
+from t5x_lite.data import checks
+from t5x_lite.data.batches import Batches
+from t5x_lite.data.examples import decoder
+from t5x_lite.data.layout import Layout
+from t5x_lite.data.vocabulary_files import vocabulary_files
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
-from t5x_lite.training import compilation_cache, hooks, microbatches
+from t5x_lite.training import compilation_cache, health, microbatches
+from t5x_lite.training.autopsy import write_autopsy
 from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.errors import RollBack
+from t5x_lite.training.guard import Event, Guard
+from t5x_lite.training.interrupts import Interrupts
 from t5x_lite.training.layout import layout_of
-from t5x_lite.training.profile import Profile
+from t5x_lite.training.observers import HookMaker, Observed, Observers
 from t5x_lite.training.progress import say
+from t5x_lite.training.recovery import Recovery
 from t5x_lite.training.start import Start, start
 from t5x_lite.training.state import StateFactory, TrainState, make_factory
-from t5x_lite.training.step import make_eval_step, make_step_of
+from t5x_lite.training.step import make_step_of
 from t5x_lite.training.stopwatch import Stopwatch
 
+# The host runs ahead of the devices by as many steps. More would only hide who waits for whom.
+_STEPS_IN_FLIGHT = 2
 
-def train(config: TrainConfig, operative_config: str) -> TrainState:
+TrainStep = Callable[[TrainState, Mapping[str, Array]], tuple[TrainState, Mapping[str, Array]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What stays the same however often a run goes back to a checkpoint."""
+
+    config: TrainConfig
+    operative_config: str
+    model_dir: epath.Path
+    factory: StateFactory
+    train_step: TrainStep
+    recovery: Recovery
+    began: float
+
+
+def train(
+    config: TrainConfig, operative_config: str, *, hook_makers: Sequence[HookMaker] = ()
+) -> TrainState:
     """Runs a job to its last step and returns the final state.
 
     Everything that can be wrong with the data, the mesh or a checkpoint is found before the first
     compilation. MODEL_DIR receives config.gin, model-info.txt, train/, training_eval/<task>/ and
     checkpoint_<step>/.
+
+    Args:
+        hook_makers: make hooks of rooms above this one.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT came; the newest state is saved.
+        Unhealthy: a step was not sound, and going on was not asked for.
     """
     began = time.monotonic()
     model_dir = absolute(config.model_dir)
@@ -40,41 +75,123 @@ def train(config: TrainConfig, operative_config: str) -> TrainState:
     _check_data(config, partitioner)
     factory = make_factory(config, partitioner)
     table = factory.table()
+    job = Job(
+        config,
+        operative_config,
+        model_dir,
+        factory,
+        make_step_of(config, factory),
+        Recovery(model_dir, config.health),
+        began,
+    )
+    describe = functools.partial(_describe, model_dir, table, operative_config)
+    while True:
+        try:
+            return _run(job, hook_makers, describe)
+        except RollBack as event:
+            say(str(event))
 
+
+def _run(job: Job, hook_makers: Sequence[HookMaker], describe: Callable[[], None]) -> TrainState:
+    """From the newest checkpoint, or the start, to the end."""
+    config = job.config
     with contextlib.ExitStack() as stack:
-        run = start(config, factory)
-        checkpoints = Checkpoints(model_dir, config.checkpoints)
+        run = start(config, job.factory)
+        checkpoints = Checkpoints(job.model_dir, config.checkpoints)
         stack.callback(checkpoints.close)
-        compilation_cache.enable(model_dir, enabled=config.compilation_cache)
-        say(f"{model_dir}: {run.source}; steps {run.first_step} to {run.last_step}")
-        _describe(model_dir, table, operative_config)
-        train_step = make_step_of(config, factory)
-        stopwatch = Stopwatch()
-        save = hooks.Checkpoint(
-            checkpoints,
-            stopwatch,
-            last_step=run.last_step,
-            contents=describe_run(operative_config, config.model, initial_step=run.initial_step),
+        compilation_cache.enable(job.model_dir, enabled=config.compilation_cache)
+        say(f"{job.model_dir}: {run.source}; steps {run.first_step} to {run.last_step}")
+        describe()
+        batches = _make_batches(config, job.factory, run)
+        stack.callback(batches.close)
+        observed = Observed(
+            config=config,
+            operative_config=job.operative_config,
+            factory=job.factory,
+            run=run,
+            checkpoints=checkpoints,
+            batches=batches,
+            vocabulary=vocabulary_files(config.dataset.mixture_or_task_name),
+            stopwatch=Stopwatch(),
+            restore_seconds=time.monotonic() - job.began,
         )
-        observers = _make_hooks(
-            config, factory, run, stopwatch, save=save, restore_seconds=time.monotonic() - began
-        )
-        for hook in observers:
-            stack.callback(hook.close)
-        batches = _training_batches(config, factory, run.batches_done)
-        say(f"ready after {time.monotonic() - began:.1f} s; compiling the training step")
-        state = run.state
-        for step in range(run.first_step + 1, run.last_step + 1):
-            state, metrics = train_step(state, partitioner.global_batch(next(batches)))
-            for hook in observers:
-                hook.after_step(step, state, metrics)
-    say(f"done: {model_dir}/checkpoint_{run.last_step}, {time.monotonic() - began:.0f} s in all")
+        observers = Observers(observed, hook_makers)
+        stack.callback(observers.close)
+        say(f"ready after {time.monotonic() - job.began:.1f} s; compiling the training step")
+        state = _Steps(job, run, batches, observers).train()
+    say(f"done: {job.model_dir}, {time.monotonic() - job.began:.0f} s in all")
     return state
+
+
+class _Steps:
+    """The loop itself: batch by batch from one state to the last."""
+
+    def __init__(self, job: Job, run: Start, batches: Batches, observers: Observers):
+        self._job, self._run, self._batches, self._observers = job, run, batches, observers
+        self._guard = Guard()
+        self._in_flight: collections.deque[Any] = collections.deque()
+
+    def train(self) -> TrainState:
+        """Until the last step, an early stop, or an interruption that is saved first."""
+        interrupts = Interrupts(period=self._job.config.log_period)
+        state, step, last = self._run.state, self._run.first_step, self._run.last_step
+        with interrupts.listening():
+            while step < last and not self._observers.is_over:
+                step += 1
+                state, metrics = self._one(step, state)
+                stops = interrupts.wants_to_stop(step)
+                if stops:
+                    self._observers.save_now()
+                if self._guard.is_full or self._observers.due(step):
+                    event = self._guard.check(state)
+                    if event is not None:
+                        state, step = self._recover(event, state), event.step
+                        # The steps after it gave nothing, and are done again.
+                        self._observers.after_step(step, state, {})
+                        continue
+                self._observers.after_step(step, state, metrics)
+                if stops:
+                    self._observers.wait_for_save()
+                    raise interrupts.stopped(step, self._job.model_dir)
+        return state
+
+    def _one(self, step: int, state: TrainState) -> tuple[TrainState, Mapping[str, Array]]:
+        batch = self._guard.next(self._batches)
+        if step in self._job.recovery.left_out:
+            return health.pass_over(state), {}
+        placed = self._job.factory.partitioner.global_batch(batch)
+        state, metrics = self._job.train_step(state, placed)
+        self._guard.remember(step, batch)
+        self._in_flight.append(metrics)
+        if len(self._in_flight) > _STEPS_IN_FLIGHT:
+            jax.block_until_ready(self._in_flight.popleft())
+        return state, metrics
+
+    def _recover(self, event: Event, state: TrainState) -> TrainState:
+        job = self._job
+        newest = self._observers.newest_checkpoint()
+        autopsy = functools.partial(self._autopsy, event)
+        state = job.recovery.after(event, state, newest_checkpoint=newest, autopsy=autopsy)
+        self._guard.feed_again(event)
+        return state
+
+    def _autopsy(self, event: Event, state: TrainState) -> epath.Path:
+        job = self._job
+        return write_autopsy(
+            job.model_dir,
+            event,
+            state,
+            job.config,
+            operative_config=job.operative_config,
+            decode=decoder(job.config.dataset.mixture_or_task_name),
+            factory=job.factory,
+            save_state=self._observers.save_into,
+        )
 
 
 def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
     microbatches.check(config.dataset.batch_size, config.num_microbatches, partitioner)
-    for dataset in (config.dataset, config.eval_dataset):
+    for dataset in (config.dataset, config.eval_dataset, config.infer_eval_dataset):
         if dataset is not None:
             partitioner.check_batch_size(dataset.batch_size)
             checks.check_dataset(
@@ -82,6 +199,7 @@ def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
                 layout_of(config.model),
                 vocab_size=config.model.vocab_size,
                 process_count=partitioner.reader[1],
+                lengths_required=dataset is not config.infer_eval_dataset,
             )
 
 
@@ -93,89 +211,17 @@ def _describe(model_dir: epath.Path, table: str, operative_config: str) -> None:
         (model_dir / "config.gin").write_text(operative_config)
 
 
-def _batches(
-    dataset: DatasetConfig, factory: StateFactory, *, num_epochs: int | None = None
-) -> Iterator[pipeline.Batch]:
+def _make_batches(config: TrainConfig, factory: StateFactory, run: Start) -> Batches:
     index, count = factory.partitioner.reader
-    return pipeline.make_batches(
-        dataset,
-        layout_of(factory.model),
+    layout: Layout = layout_of(config.model)
+    return Batches(
+        config.dataset,
+        layout,
         process_index=index,
         process_count=count,
-        num_epochs=num_epochs,
-    )
-
-
-def _training_batches(
-    config: TrainConfig, factory: StateFactory, done: int
-) -> Iterator[pipeline.Batch]:
-    """The endless batches, behind those that this run has trained on before it was interrupted."""
-    batches = _batches(config.dataset, factory)
-    if done:
-        say(f"passing over the {done} batches that this run has trained on already")
-    for _ in range(done):
-        next(batches)
-    return batches
-
-
-def _make_hooks(
-    config: TrainConfig,
-    factory: StateFactory,
-    run: Start,
-    stopwatch: Stopwatch,
-    *,
-    save: hooks.Hook,
-    restore_seconds: float,
-) -> list[hooks.Hook]:
-    log = hooks.Log(
-        hooks.make_writer(absolute(config.model_dir) / "train", run.first_step),
-        stopwatch,
-        period=config.log_period,
-        first_step=run.first_step,
-        last_step=run.last_step,
-        learning_rate=make_schedule(config.learning_rate),
-        restore_seconds=restore_seconds,
-    )
-    # Saved before anything else can fail: an error in an evaluation costs no step.
-    profile = Profile(
-        config.profile,
-        absolute(config.model_dir) / "profile",
-        stopwatch,
-        first_step=run.first_step,
-    )
-    observers: list[hooks.Hook] = [log, save, profile]
-    if run.from_scratch:
-        observers.insert(0, hooks.FirstLoss(config.model.vocab_size))
-    if config.eval_dataset is not None and config.eval_steps:
-        observers.append(_evaluation_hook(config, config.eval_dataset, factory, run, stopwatch))
-    return observers
-
-
-def _evaluation_hook(
-    config: TrainConfig,
-    dataset: DatasetConfig,
-    factory: StateFactory,
-    run: Start,
-    stopwatch: Stopwatch,
-) -> hooks.Evaluate:
-    folder = absolute(config.model_dir) / "training_eval"
-    names = [
-        task.name
-        for task in examples.evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
-    ]
-    writers = {name: hooks.make_writer(folder / name, run.first_step) for name in names}
-
-    def batches_of(task: str) -> Iterator[pipeline.Batch]:
-        """The first `eval_steps` batches of one task, the same at every evaluation."""
-        only = dataclasses.replace(dataset, mixture_or_task_name=task, shuffle=False)
-        return itertools.islice(_batches(only, factory, num_epochs=1), config.eval_steps)
-
-    return hooks.Evaluate(
-        {name: functools.partial(batches_of, name) for name in names},
-        make_eval_step(factory, config.loss),
-        stopwatch,
-        place=factory.partitioner.global_batch,
-        writers={name: writer for name, writer in writers.items() if writer is not None},
-        period=config.eval_period,
-        last_step=run.last_step,
+        restore_from=run.dataset,
+        batches_done=run.batches_done,
+        anew=not config.restore.dataset,
+        snapshot_period=config.checkpoints.period,
+        say=say,
     )

@@ -28,6 +28,10 @@ class Profile:
             self._last = self._before + config.num_steps
         self._is_tracing = False
 
+    def due(self, step: int) -> bool:
+        """Never: it looks at no state."""
+        return False
+
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Begins behind the step before the window, ends behind its last one."""
         if step == self._before:

@@ -1,0 +1,254 @@
+"""All hooks of a run together, and what they tell each other: scores, an early end, saves."""
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import jax
+from etils import epath
+from jaxtyping import Array
+
+from t5x_lite.checkpoints import folders, scores
+from t5x_lite.checkpoints.config import SaveCheckpointConfig
+from t5x_lite.checkpoints.description import Description, describe_run
+from t5x_lite.checkpoints.manager import Checkpoints, absolute
+from t5x_lite.data import examples, pipeline
+from t5x_lite.data.batches import Batches
+from t5x_lite.data.config import DatasetConfig
+from t5x_lite.model import flops
+from t5x_lite.optim.schedules import make_schedule
+from t5x_lite.training import hooks
+from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.early_stopping import EarlyStopping
+from t5x_lite.training.layout import layout_of
+from t5x_lite.training.profile import Profile
+from t5x_lite.training.progress import say
+from t5x_lite.training.start import Start
+from t5x_lite.training.state import StateFactory, TrainState
+from t5x_lite.training.step import make_eval_step
+from t5x_lite.training.stopwatch import Stopwatch
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What hooks are made from.
+
+    `vocabulary` holds the files that a checkpoint carries to read and write text by itself.
+    """
+
+    config: TrainConfig
+    operative_config: str
+    factory: StateFactory
+    run: Start
+    checkpoints: Checkpoints
+    batches: Batches
+    vocabulary: Mapping[str, bytes]
+    stopwatch: Stopwatch
+    restore_seconds: float
+
+    @property
+    def model_dir(self) -> epath.Path:
+        """Where everything is written."""
+        return absolute(self.config.model_dir)
+
+    @functools.cached_property
+    def description(self) -> Description:
+        """What every checkpoint says of the run."""
+        return describe_run(
+            self.operative_config, self.config.model, initial_step=self.run.initial_step
+        )
+
+
+# Called on every process with the same scores: step, {"<task>/<metric>": value}.
+OnScores = Callable[[int, Mapping[str, float]], None]
+# Makes a hook of a room above this one, or None if the job asks for none; called with (config,
+# factory, stopwatch, first_step=, last_step=, on_scores=).
+HookMaker = Callable[..., hooks.Hook | None]
+
+
+class Observers:
+    """The hooks of one run, in the order in which they are called."""
+
+    def __init__(self, observed: Observed, hook_makers: Sequence[HookMaker]):
+        self._observed = observed
+        if jax.process_index() == 0:
+            scores.drop_behind(observed.model_dir, observed.run.first_step)
+        # What lies behind the checkpoint counts for no process, deleted already or not.
+        first_step = observed.run.first_step
+        known = scores.read(observed.model_dir).items()
+        self._stopping = EarlyStopping(
+            observed.config.early_stopping,
+            history={step: found for step, found in known if step <= first_step},
+        )
+        self._save = _checkpoint_hook(observed)
+        first_loss = hooks.FirstLoss(observed.config.model.vocab_size)
+        found: list[hooks.Hook | None] = [
+            first_loss if observed.run.from_scratch else None,
+            _log_hook(observed),
+            # Before anything else can fail: an error in an evaluation costs no step.
+            self._save,
+            Profile(
+                observed.config.profile,
+                observed.model_dir / "profile",
+                observed.stopwatch,
+                first_step=observed.run.first_step,
+            ),
+            _evaluation_hook(observed, self.on_scores),
+            *(self._made_by(make) for make in hook_makers),
+        ]
+        self._hooks: list[hooks.Hook] = [hook for hook in found if hook is not None]
+        self._stopping.check_names(
+            name for hook in self._hooks for name in getattr(hook, "score_names", ())
+        )
+
+    def _made_by(self, make: HookMaker) -> hooks.Hook | None:
+        observed = self._observed
+        return make(
+            observed.config,
+            observed.factory,
+            observed.stopwatch,
+            first_step=observed.run.first_step,
+            last_step=observed.run.last_step,
+            on_scores=self.on_scores,
+        )
+
+    def due(self, step: int) -> bool:
+        """Whether any hook looks at the state after this step."""
+        return any([hook.due(step) for hook in self._hooks])
+
+    def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        """Calls every hook; no metrics are given of a step that made no update."""
+        for hook in self._hooks:
+            hook.after_step(step, state, metrics)
+        if self.is_over:
+            say(self._stopping.reason)
+            self._save.ask()
+            self._save.after_step(step, state, metrics)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the scores so far end the run."""
+        return self._stopping.is_over
+
+    def on_scores(self, step: int, found: Mapping[str, float]) -> None:
+        """Writes scores down; they decide which checkpoints stay and whether the run ends."""
+        self._observed.checkpoints.record(step, found)
+        self._stopping.update(step, found)
+
+    def save_now(self) -> None:
+        """Makes the next step one to save after."""
+        self._save.ask()
+
+    def wait_for_save(self) -> None:
+        """Until the newest checkpoint is on disk.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        self._observed.checkpoints.close()
+
+    def newest_checkpoint(self) -> int:
+        """The step that a rollback would go on from."""
+        self._observed.checkpoints.wait()
+        steps = folders.steps(self._observed.model_dir)
+        return steps[-1] if steps else self._observed.run.first_step
+
+    def save_into(self, folder: epath.Path, state: TrainState) -> None:
+        """Writes a state outside the run's own checkpoints."""
+        checkpoints = Checkpoints(folder, SaveCheckpointConfig())
+        checkpoints.save(int(state.step), state, self._observed.description)
+        checkpoints.close()
+
+    def close(self) -> None:
+        """Closes all hooks, also when one of them fails."""
+        with contextlib.ExitStack() as stack:
+            for hook in self._hooks:
+                stack.callback(hook.close)
+
+
+def _checkpoint_hook(observed: Observed) -> hooks.Checkpoint:
+    batches = observed.batches
+    writes_positions = observed.factory.partitioner.is_first_reader
+
+    def files(step: int) -> dict[str, Mapping[str, bytes]]:
+        position = batches.position(step - observed.run.initial_step)
+        return {
+            "dataset": position if writes_positions else {},
+            "vocabulary": observed.vocabulary,
+        }
+
+    return hooks.Checkpoint(
+        observed.checkpoints,
+        observed.stopwatch,
+        last_step=observed.run.last_step,
+        contents=observed.description,
+        files=files,
+        describe_position=batches.describe_position,
+    )
+
+
+def _log_hook(observed: Observed) -> hooks.Log:
+    config, run = observed.config, observed.run
+    return hooks.Log(
+        hooks.make_writer(observed.model_dir / "train", run.first_step),
+        observed.stopwatch,
+        period=config.log_period,
+        first_step=run.first_step,
+        last_step=run.last_step,
+        learning_rate=make_schedule(config.learning_rate),
+        waited=lambda: observed.batches.waited_seconds,
+        step_flops=_step_flops(config),
+        restore_seconds=observed.restore_seconds,
+    )
+
+
+def _step_flops(config: TrainConfig) -> float:
+    lengths = config.dataset.task_feature_lengths
+    assert lengths is not None, "training needs lengths, which were checked"
+    rows = config.dataset.batch_size
+    if config.model.encoder is None:
+        shapes = {"decoder_input_tokens": (rows, sum(lengths.values()))}
+    else:
+        shapes = {
+            "encoder_input_tokens": (rows, lengths["inputs"]),
+            "decoder_input_tokens": (rows, lengths["targets"]),
+        }
+    return flops.training_flops(config.model, shapes)
+
+
+def _evaluation_hook(observed: Observed, on_scores: OnScores) -> hooks.Evaluate | None:
+    """Held-out loss, if the job has examples for it."""
+    config, factory = observed.config, observed.factory
+    dataset = config.eval_dataset
+    if dataset is None or not config.eval_steps:
+        return None
+    folder = observed.model_dir / "training_eval"
+    tasks = examples.evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
+    writers = {
+        task.name: hooks.make_writer(folder / task.name, observed.run.first_step) for task in tasks
+    }
+
+    def batches_of(task: str) -> Iterator[pipeline.Batch]:
+        """The first `eval_steps` batches of one task, the same at every evaluation."""
+        only = dataclasses.replace(dataset, mixture_or_task_name=task, shuffle=False)
+        return itertools.islice(_finite_batches(only, factory), config.eval_steps)
+
+    return hooks.Evaluate(
+        {name: functools.partial(batches_of, name) for name in writers},
+        make_eval_step(factory, config.loss),
+        observed.stopwatch,
+        place=factory.partitioner.global_batch,
+        writers={name: writer for name, writer in writers.items() if writer is not None},
+        period=config.eval_period,
+        last_step=observed.run.last_step,
+        on_scores=on_scores,
+    )
+
+
+def _finite_batches(dataset: DatasetConfig, factory: StateFactory) -> Iterator[pipeline.Batch]:
+    index, count = factory.partitioner.reader
+    return pipeline.make_batches(
+        dataset, layout_of(factory.model), process_index=index, process_count=count, num_epochs=1
+    )
