@@ -36,4 +36,4 @@ def test_the_demo_learns_to_translate_and_to_classify(tmp_path, users_shell):
     assert accuracy >= majority["accuracy"] + 20
     assert (folder / "finetune/loss.png").exists()
     report = (folder / "finetune/report.md").read_text()
-    assert report.count("\n| emoji_en_") + report.count("\n| docstrings_library") == 5 + 10
+    assert report.count("\n| emoji_en_") + report.count("\n| docstrings_library") == 5 + 6 + 10

@@ -18,8 +18,8 @@ from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import find_task
 from t5x_lite.evaluation import statistics
 from t5x_lite.evaluation.config import StatisticsConfig
-from t5x_lite.evaluation.evaluate import console
 from t5x_lite.evaluation.statistics import Comparison
+from t5x_lite.evaluation.terminal import console
 
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import jax
-from rich import console as rich_console
 from rich import table as rich_table
 
 from t5x_lite.checkpoints.manager import absolute
@@ -13,9 +12,8 @@ from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.answers import RestoredModel, read_examples
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.evaluation.scoring import Result, ScoredTask, Writing
+from t5x_lite.evaluation.terminal import console, shown_range
 from t5x_lite.training.progress import say
-
-_LOG_WIDTH = 140
 
 
 def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
@@ -72,23 +70,14 @@ def tasks_with_metrics(name: str, split: str) -> list[EvaluationTask]:
     return scored
 
 
-def console() -> rich_console.Console:
-    """The terminal; a log has no width of its own, and 80 columns would fold every cell."""
-    terminal = rich_console.Console()
-    return terminal if terminal.is_terminal else rich_console.Console(width=_LOG_WIDTH)
-
-
 def make_table(results: Sequence[Result], confidence: float) -> rich_table.Table:
     """Task, metric, score with its interval, trivial baseline."""
     table = rich_table.Table(title="evaluation")
     interval = f"{100 * confidence:g} % interval"
     for name in ("task", "metric", "score", interval, "trivial baseline", "examples", "step"):
         table.add_column(name, justify="left" if name in ("task", "metric") else "right")
-    fewest = {each.num_resamples for result in results for each in result.intervals.values()}
-    table.caption = (
-        f"bootstrap percentiles, {min(fewest, default=0)} to {max(fewest, default=0)} resamples "
-        "of the examples"
-    )
+    drawn = {each.num_resamples for result in results for each in result.intervals.values()}
+    table.caption = f"bootstrap percentiles of {shown_range(drawn)} resamples of the examples"
     for result in results:
         for metric, score in result.scores.items():
             table.add_row(

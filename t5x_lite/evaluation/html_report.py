@@ -7,6 +7,7 @@ checkpoints) are those of every run in turn.
 import datetime
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.evaluation import page
 from t5x_lite.evaluation.charts import Series, line_chart
 from t5x_lite.evaluation.runs import Run
+from t5x_lite.evaluation.terminal import shown_range
 
 _SAMPLES_EACH_TASK = 6
 _STEPS_OF_SAMPLES = 6
@@ -49,32 +51,23 @@ def html_report(runs: Sequence[Run]) -> str:
 
 def scores(runs: Sequence[Run]) -> str:
     """The newest of each task and run, with intervals, beside the trivial baseline; then rates."""
-    rows: list[tuple[str, ...]] = [
-        (
-            task,
-            metric,
-            run.label,
-            str(run.scores[task]["step"]),
-            run.score_text(task, metric),
-            _number(run.baselines[task].get(metric)),
-            str(run.statistics[task].get("num_examples", "-")),
-        )
-        for run in runs
-        for task in run.scores
-        for metric in run.scores[task]
-        if metric != "step"
-    ]
-    header = ("task", "metric", "run", "step", "score", "trivial baseline", "examples")
-    rates: list[tuple[str, ...]] = []
+    rows, rates = [], []
     names: list[str] = []
     for run in runs:
-        for task, statistics in run.statistics.items():
-            names = list(statistics.get("rates", {})) or names
-            if "rates" in statistics:
-                numbers = [f"{rate:.1f} %" for rate in statistics["rates"].values()]
+        for task, found in run.newest.items():
+            for metric in found.scores:
+                baseline = run.baselines[task].get(metric)
+                shown = run.score_text(task, metric), _number(baseline)
+                examples = found.statistics.get("num_examples", "-")
+                place = task, metric, run.label, found.split
+                rows.append((*place, str(found.step), *shown, str(examples)))
+            if "rates" in found.statistics:
+                names = list(found.statistics["rates"])
+                numbers = [f"{rate:.1f} %" for rate in found.statistics["rates"].values()]
                 rates.append((task, run.label, *numbers))
+    header = ("task", "metric", "run", "split", "step", "score", "trivial baseline", "examples")
     return (
-        page.table(header, sorted(rows), numbers_from=3)
+        page.table(header, sorted(rows), numbers_from=4)
         + (_explanation(runs) if rows else "")
         + page.table(("answers of", "run", *names), sorted(rates), numbers_from=2)
     )
@@ -95,13 +88,11 @@ def curves(runs: Sequence[Run]) -> str:
     for task, metric in dict.fromkeys(
         (task, metric)
         for run in runs
-        for task, lines in run.history.items()
-        for metric in lines[-1]
-        if metric != "step"
+        for task, found in run.newest.items()
+        for metric in found.scores
     ):
         series = [
-            Series(run.label, _points(run.history.get(task, ()), metric), color)
-            for color, run in enumerate(runs)
+            each for color, run in enumerate(runs) for each in _decoded(run, task, metric, color)
         ]
         charts.append(line_chart(f"{task}: {metric}", series))
     for tag, heading in _TRAINING_CHARTS.items():
@@ -117,12 +108,16 @@ def samples(run: Run) -> str:
     """The same examples at several steps, spread evenly over a task's: none is chosen by hand."""
     parts = []
     for task, history in run.history.items():
-        steps = _spread(sorted({int(line["step"]) for line in history}), _STEPS_OF_SAMPLES)
+        steps = _spread(sorted({found.step for found in history}), _STEPS_OF_SAMPLES)
         by_step = {step: {_key(line): line for line in run.samples(task, step)} for step in steps}
-        newest = by_step[steps[-1]]
+        # Evaluations of several splits may share the folder: what most steps have in common.
+        counts = Counter(key for lines in by_step.values() for key in lines)
+        most = max(counts.values(), default=0)
+        example = {key: line for lines in by_step.values() for key, line in lines.items()}
+        common = [key for key in example if counts[key] == most]
         rows = []
-        for key in _spread(list(newest), _SAMPLES_EACH_TASK):
-            features = newest[key]["input"]
+        for key in _spread(common, _SAMPLES_EACH_TASK):
+            features = example[key]["input"]
             answers = [
                 lines[key]["prediction"] if key in lines else "-" for lines in by_step.values()
             ]
@@ -188,6 +183,23 @@ def _points(lines: Iterable[Mapping[str, Any]], tag: str) -> list[tuple[float | 
     return [(line["step"], line[tag]) for line in lines if line.get(tag) is not None]
 
 
+def _decoded(run: Run, task: str, metric: str, color: int) -> list[Series]:
+    """A line for each split that the task was evaluated on."""
+    points: dict[str, dict[int, float | int]] = {}
+    for found in run.history.get(task, ()):
+        if metric in found.scores:
+            points.setdefault(found.split, {})[found.step] = found.scores[metric]
+    return [
+        Series(
+            f"{run.label}: {split}" if len(points) > 1 else run.label,
+            sorted(each.items()),
+            color,
+            dashed=index > 0,
+        )
+        for index, (split, each) in enumerate(points.items())
+    ]
+
+
 def _spread(values: Sequence, count: int) -> list:
     """At most `count` of the values, evenly, first and last included."""
     if len(values) <= count:
@@ -196,16 +208,17 @@ def _spread(values: Sequence, count: int) -> list:
 
 
 def _explanation(runs: Sequence[Run]) -> str:
-    known = [each for run in runs for each in run.statistics.values() if each.get("intervals")]
+    every = [found.statistics for run in runs for found in run.newest.values()]
+    known = [each for each in every if each.get("intervals")]
     if not known:
         return ""
-    drawn = sorted({i["num_resamples"] for each in known for i in each["intervals"].values()})
+    drawn = {i["num_resamples"] for each in known for i in each["intervals"].values()}
     splits = sorted({each["split"] for each in known})
     return (
         f"<p>In brackets {100 * known[0]['confidence']:g} % intervals: bootstrap percentiles of "
-        f"{' to '.join(str(n) for n in dict.fromkeys((drawn[0], drawn[-1])))} resamples of the "
-        f"examples of {page.text(', '.join(splits))}. Two runs are compared with t5x_lite compare: "
-        "intervals that overlap may still belong to a difference that is sure.</p>"
+        f"{shown_range(drawn)} resamples of the examples of {page.text(', '.join(splits))}. Two "
+        "runs are compared with t5x_lite compare: intervals that overlap may still belong to a "
+        "difference that is sure.</p>"
     )
 
 

@@ -10,9 +10,9 @@ from etils import epath
 from rich import table as rich_table
 
 from t5x_lite.checkpoints.manager import absolute
-from t5x_lite.evaluation.evaluate import console
 from t5x_lite.evaluation.html_report import html_report
 from t5x_lite.evaluation.runs import Number, Run, read_run
+from t5x_lite.evaluation.terminal import console
 
 _NUM_PREDICTIONS = 10
 _TEXT_FEATURES = ("inputs_pretokenized", "targets_pretokenized")
@@ -45,15 +45,15 @@ def scores_table(runs: Sequence[Run]) -> rich_table.Table:
     """Task, metric, the trivial baseline, and a score for each run that has one, with its interval
     where one was computed.
     """
-    scored = [run for run in runs if run.scores]
+    scored = [run for run in runs if run.history]
     table = rich_table.Table(title="scores on held-out examples")
     table.add_column("task")
     table.add_column("metric")
     for name in ("trivial baseline", *(run.label for run in scored)):
         table.add_column(name, justify="right")
-    for task in dict.fromkeys(task for run in scored for task in run.scores):
-        first = next(run for run in scored if task in run.scores)
-        for metric in (name for name in first.scores[task] if name != "step"):
+    for task in dict.fromkeys(task for run in scored for task in run.history):
+        first = next(run for run in scored if task in run.history)
+        for metric in first.newest[task].scores:
             baseline = first.baselines[task].get(metric)
             cells = [run.score_text(task, metric) for run in scored]
             table.add_row(task, metric, "-" if baseline is None else f"{baseline:.2f}", *cells)
@@ -65,8 +65,12 @@ def rates_table(runs: Sequence[Run]) -> rich_table.Table:
     table = rich_table.Table(title="answers, in per cent")
     for name in ("task", "run"):
         table.add_column(name)
-    known = [(task, run) for run in runs for task in run.scores if run.statistics[task]]
-    rates = {(task, run.label): run.statistics[task]["rates"] for task, run in known}
+    rates = {
+        (task, run.label): found.statistics["rates"]
+        for run in runs
+        for task, found in run.newest.items()
+        if found.statistics
+    }
     for name in dict.fromkeys(name for each in rates.values() for name in each):
         table.add_column(name, justify="right")
     for (task, label), each in sorted(rates.items()):

@@ -36,6 +36,10 @@ class Scorer(Protocol):
         """What the metric function calls its values."""
 
     @property
+    def is_mean(self) -> bool:
+        """Whether the values are means of what single examples give."""
+
+    @property
     def seconds(self) -> float:
         """What one call of `at` takes; 0.0 where it costs nothing to speak of."""
 
@@ -60,6 +64,7 @@ class _Means:
     rows: Float[np.ndarray, "examples metrics"]
     names: tuple[str, ...]
     seconds: float = 0.0
+    is_mean: bool = True
 
     def at(self, indices: Indices) -> Values:
         return self.rows[indices].mean(axis=0)
@@ -71,6 +76,7 @@ class _Sums:
     rows: Float[np.ndarray, "examples statistics"]
     names: tuple[str, ...]
     seconds: float = 0.0
+    is_mean: bool = False
 
     def at(self, indices: Indices) -> Values:
         scores = self.metric.from_sums(self.rows[indices].sum(axis=0))
@@ -84,6 +90,7 @@ class _Again:
     predictions: Sequence[Any]
     names: tuple[str, ...]
     seconds: float
+    is_mean: bool = False
 
     def at(self, indices: Indices) -> Values:
         targets = [self.targets[index] for index in indices]

@@ -20,36 +20,50 @@ _PARENT = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of one task: its scores by metric, and intervals, rates, split, decoding."""
+
+    step: int
+    scores: Mapping[str, Number]
+    statistics: Mapping[str, Any]
+
+    @property
+    def split(self) -> str:
+        """Where the examples are from; empty if it was not written down."""
+        return self.statistics.get("split", "")
+
+
+@dataclasses.dataclass(frozen=True)
 class Run:
     """What one model directory holds; a part that was never written is empty.
 
-    `history` has every line of a task's metrics, `scores` the newest, `statistics` those of the
-    newest (intervals, rates, decoding), `predictions` its examples.
+    `history` has every evaluation of a task in the order in which they were made, `predictions` the
+    examples of the newest.
     """
 
     label: str
     directory: epath.Path
     train: Lines
     held_out: Mapping[str, Lines]
-    history: Mapping[str, Lines]
-    statistics: Mapping[str, Mapping[str, Any]]
+    history: Mapping[str, Sequence[Evaluation]]
     baselines: Mapping[str, Mapping[str, Number]]
     predictions: Mapping[str, Lines]
 
     @property
-    def scores(self) -> dict[str, Mapping[str, Number]]:
-        """The newest scores of each task, with their step."""
-        return {task: lines[-1] for task, lines in self.history.items()}
+    def newest(self) -> dict[str, Evaluation]:
+        """The newest evaluation of each task."""
+        return {task: evaluations[-1] for task, evaluations in self.history.items()}
 
     def score_text(self, task: str, metric: str) -> str:
         """The newest score with its interval, such as `21.50 [19.02, 23.88]`; `-` without one."""
-        value = self.scores.get(task, {}).get(metric)
-        if value is None:
+        if task not in self.history or metric not in self.newest[task].scores:
             return "-"
-        interval = self.statistics[task].get("intervals", {}).get(metric)
+        found = self.newest[task]
+        interval = found.statistics.get("intervals", {}).get(metric)
+        value = f"{found.scores[metric]:.2f}"
         if interval is None:
-            return f"{value:.2f}"
-        return f"{value:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+            return value
+        return f"{value} [{interval['low']:.2f}, {interval['high']:.2f}]"
 
     def text(self, name: str) -> str:
         """A file of the directory; empty if it is not there."""
@@ -83,8 +97,8 @@ def read_run(path: epath.PathLike) -> Run:
     evaluated = directory / "inference_eval"
     names = [file.name for file in _files(evaluated)]
     tasks = sorted(name[: -len("-metrics.jsonl")] for name in names if "-metrics.jsonl" in name)
-    histories = {task: _read(evaluated / f"{task}-metrics.jsonl") for task in tasks}
-    histories = {task: lines for task, lines in histories.items() if lines}
+    histories = {task: _evaluations(evaluated, task) for task in tasks}
+    histories = {task: found for task, found in histories.items() if found}
     run = Run(
         label=directory.name,
         directory=directory,
@@ -94,17 +108,13 @@ def read_run(path: epath.PathLike) -> Run:
             for folder in _files(directory / "training_eval")
         },
         history=histories,
-        statistics={
-            task: _newest_statistics(evaluated / f"{task}-statistics.jsonl", lines[-1]["step"])
-            for task, lines in histories.items()
-        },
         baselines={task: _baselines(evaluated / f"{task}-baselines.json") for task in histories},
         predictions={
-            task: _read(evaluated / f"{task}-{int(lines[-1]['step']):06}.jsonl")
-            for task, lines in histories.items()
+            task: _read(evaluated / f"{task}-{found[-1].step:06}.jsonl")
+            for task, found in histories.items()
         },
     )
-    if not run.train and not run.scores:
+    if not run.train and not run.history:
         raise FileNotFoundError(
             f"nothing to report in {directory}: needed is a model directory in which "
             "`t5x_lite train` wrote train/metrics.jsonl or `t5x_lite eval` wrote inference_eval/."
@@ -112,9 +122,17 @@ def read_run(path: epath.PathLike) -> Run:
     return run
 
 
-def _newest_statistics(path: epath.Path, step: int) -> Mapping[str, Any]:
-    lines = [line for line in _read(path) if line["step"] == step]
-    return lines[-1] if lines else {}
+def _evaluations(folder: epath.Path, task: str) -> list[Evaluation]:
+    """Each evaluation appended a line to both files; the last of a step belong together."""
+    statistics: dict[int, list[Mapping[str, Any]]] = {}
+    for line in _read(folder / f"{task}-statistics.jsonl"):
+        statistics.setdefault(line["step"], []).append(line)
+    found = []
+    for line in reversed(_read(folder / f"{task}-metrics.jsonl")):
+        step, of_step = int(line["step"]), statistics.get(line["step"])
+        scores = {name: value for name, value in line.items() if name != "step"}
+        found.append(Evaluation(step, scores, of_step.pop() if of_step else {}))
+    return found[::-1]
 
 
 def _baselines(path: epath.Path) -> dict[str, Number]:

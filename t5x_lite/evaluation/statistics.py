@@ -1,7 +1,8 @@
 """How sure a score is: bootstrap intervals, and the paired comparison of two models.
 
 Examples are resampled with replacement and the metric is taken again on each resample; the interval
-lies between percentiles of what comes out (Efron 1979; for BLEU Koehn 2004). For two models every
+lies between percentiles of what comes out (Efron 1979; for BLEU Koehn 2004), at 0 and 100 % of a
+share at the binomial bound. For two models every
 resample takes the same examples of both, so that what makes an example hard for both cancels. The
 p-value is that of approximate randomization (Noreen 1989; Riezler and Maxwell 2005): the share of
 random exchanges of the two models' answers that give at least the difference found.
@@ -61,7 +62,8 @@ def intervals(
         size = len(targets)
         values = np.stack([scorer.at(rng.integers(0, size, size)) for _ in range(count)])
         for index, name in enumerate(scorer.names):
-            found[name] = _interval(values[:, index], config.confidence)
+            interval = _interval(values[:, index], config.confidence)
+            found[name] = _unanimous(interval, size, config) if scorer.is_mean else interval
     return found
 
 
@@ -120,6 +122,18 @@ def _num_resamples(scorer: Scorer, config: StatisticsConfig, *, calls_each: int)
     third = config.num_resamples // 3
     fits = third > _FEWEST_RESAMPLES and seconds * third <= config.max_seconds
     return min(config.num_resamples, third if fits else _FEWEST_RESAMPLES)
+
+
+def _unanimous(interval: Interval, size: int, config: StatisticsConfig) -> Interval:
+    """Where every example is right, or every one wrong, all resamples are alike, but the next
+    example need not be; then the bound is that of the binomial distribution (Clopper and Pearson).
+    """
+    slack = 100 * (1 - ((1 - config.confidence) / 2) ** (1 / size))
+    if interval.low == 100.0:
+        return dataclasses.replace(interval, low=100 - slack)
+    if interval.high == 0.0:
+        return dataclasses.replace(interval, high=slack)
+    return interval
 
 
 def _interval(values: Float[np.ndarray, " resamples"], confidence: float) -> Interval:

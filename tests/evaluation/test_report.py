@@ -80,3 +80,27 @@ def test_a_directory_without_a_run_is_refused(tmp_path):
     """The message says which commands fill it."""
     with pytest.raises(FileNotFoundError, match="t5x_lite train"):
         report([str(tmp_path)])
+
+
+def test_evaluations_of_two_splits_in_one_folder_are_told_apart(tmp_path):
+    """While training on validation examples, then eval of the last step on test examples: each line
+    of metrics has the statistics that were written with it, also where the first had none.
+    """
+    folder = tmp_path / "inference_eval"
+    write_lines(
+        folder / "toy-metrics.jsonl", [{"step": step, "bleu": 1.0} for step in (10, 20, 30, 30)]
+    )
+    splits = [(20, "validation"), (30, "validation"), (30, "test")]
+    write_lines(
+        folder / "toy-statistics.jsonl", [{"step": step, "split": split} for step, split in splits]
+    )
+    found = read_run(tmp_path).history["toy"]
+    assert [(each.step, each.split) for each in found] == [(10, ""), *splits]
+
+
+def test_a_line_that_is_still_being_written_is_left_out(tmp_path):
+    """A report may be made while the run goes on."""
+    write_lines(tmp_path / "train" / "metrics.jsonl", [{"step": 10, "loss_per_token": 2.0}])
+    with (tmp_path / "train" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 20, "loss_per_')
+    assert [line["step"] for line in read_run(tmp_path).train] == [10]

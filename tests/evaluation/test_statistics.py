@@ -102,6 +102,13 @@ def test_95_of_100_intervals_hold_the_truth():
     assert 88 <= hits
 
 
+@pytest.mark.parametrize(("prediction", "expected"), [(1, (88.43, 100.0)), (0, (0.0, 11.57))])
+def test_what_never_failed_may_fail_yet(prediction, expected):
+    """30 of 30: scipy.stats.binomtest(30, 30).proportion_ci() is (0.8843, 1)."""
+    found = intervals([accuracy], [1] * 30, [prediction] * 30, CONFIG)["accuracy"]
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.01)
+
+
 def test_the_same_seed_gives_the_same_interval_and_another_one_another():
     """Reproducible, and not by being constant."""
     data = labels(0, 100, 0.7)
