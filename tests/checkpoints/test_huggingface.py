@@ -139,6 +139,21 @@ def test_a_v1_1_that_transformers_5_tied_in_silence_is_tied_and_unscaled(tmp_pat
     assert "logits_dense" not in parameters["decoder"]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_slice_is_the_slice_of_the_whole(family):
+    """A process reads what its devices hold: layers, turned kernels and vectors alike."""
+    _, whole = huggingface.load(REFERENCES / family)
+    with huggingface.opened(REFERENCES / family) as (_, lazy):
+        for part, leaf in zip(jax.tree.leaves(lazy), jax.tree.leaves(whole), strict=True):
+            assert part.shape == leaf.shape
+            for index in (
+                tuple(slice(0, max(1, size // 2)) for size in leaf.shape),
+                tuple(slice(size // 2, size) for size in leaf.shape),
+                (*(slice(None) for _ in leaf.shape[1:]), slice(1, 3)),
+            ):
+                np.testing.assert_array_equal(part[index], leaf[index])
+
+
 SIZES = {
     "t5-small": (
         60_506_624,
