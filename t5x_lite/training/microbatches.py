@@ -16,15 +16,16 @@ def check(rows: int, count: int, partitioner: Partitioner) -> None:
     """Refuses a number of microbatches that does not split the rows of every device evenly.
 
     Raises:
-        ValueError: with the numbers that do.
+        ValueError: with the numbers that do, or with the batch sizes if no number could.
     """
+    partitioner.check_batch_size(rows)
     pieces = partitioner.data_axis_size
     if rows % (pieces * count):
         fitting = ", ".join(map(str, divisors(rows // pieces)))
         raise ValueError(
             f"NUM_MICROBATCHES={count} does not fit a batch of {rows} rows on data={pieces}: each "
             f"device has {rows // pieces} of them, which are split into {fitting} parts: "
-            f"--gin.NUM_MICROBATCHES=... or another --gin.BATCH_SIZE=..."
+            "--gin.NUM_MICROBATCHES=... or another --gin.BATCH_SIZE=..."
         )
 
 

@@ -136,9 +136,11 @@ def test_rows_of_a_microbatch_do_not_travel():
 
 
 def test_a_number_of_microbatches_that_does_not_fit_names_those_that_do():
-    """32 rows on data=4 are 8 a device."""
+    """32 rows on data=4 are 8 a device; 6 rows do not fit the mesh, in whatever parts."""
     with pytest.raises(ValueError, match=r"NUM_MICROBATCHES=3 .* 1, 2, 4, 8 parts"):
         microbatches.check(32, 3, factory_of().partitioner)
+    with pytest.raises(ValueError, match=r"next sizes that do are 4 and 8: --gin.BATCH_SIZE"):
+        microbatches.check(6, 1, factory_of().partitioner)
 
 
 def test_noise_differs_between_microbatches_but_not_between_meshes():
