@@ -46,8 +46,17 @@ def observe(site: str, x: Float[Array, "..."]) -> None:
     """Notes the largest absolute value of `x`, padding included."""
     found = _FOUND.get()
     if found is not None:
-        x = jax.lax.stop_gradient(x)
-        found[site] = jnp.max(jnp.abs(x)).astype(jnp.float32)
+        found[site] = largest(jax.lax.stop_gradient(x))
+
+
+def largest(x: Float[Array, "..."], *, per_layer: bool = False) -> Float[Array, "*layers"]:
+    """The largest absolute value, of each layer where the first axis counts them. NaN if any is:
+    a maximum alone may lose it, where devices compare theirs.
+    """
+    axes = tuple(range(1 if per_layer else 0, x.ndim))
+    is_nan = jnp.isnan(x)
+    finite = jnp.max(jnp.where(is_nan, 0, jnp.abs(x)), axis=axes).astype(jnp.float32)
+    return jnp.where(jnp.any(is_nan, axis=axes), jnp.nan, finite)
 
 
 @contextlib.contextmanager

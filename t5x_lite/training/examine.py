@@ -41,10 +41,16 @@ class Findings:
 
     def beginning(self) -> str:
         """Where numbers first stop to be finite, in words."""
-        for kind in ("parameters", "activations", "gradients"):
+        for kind in ("parameters", "activations"):
             for place, value in getattr(self, kind):
                 if not math.isfinite(value):
                     return f"the first value that is not finite: {kind}, {place} ({value})"
+        count = sum(not math.isfinite(value) for _, value in self.gradients)
+        if count:
+            return (
+                "parameters and activations are finite, the gradients of "
+                f"{count} of {len(self.gradients)} places are not"
+            )
         return "all values are finite"
 
     def table(self, most: int | None = _SHOWN) -> str:
@@ -135,9 +141,7 @@ def _row_losses(
 
 
 def _largest(leaf: Array, axes: Axes) -> Float[Array, "*layers"]:
-    """Of each layer where layers are stacked."""
-    first = 1 if is_stacked(axes) else 0
-    return jnp.max(jnp.abs(leaf), axis=tuple(range(first, leaf.ndim)))
+    return maxima.largest(leaf, per_layer=is_stacked(axes))
 
 
 def _by_layer(tree: Mapping[str, Any]) -> Places:
@@ -154,7 +158,7 @@ def _by_layer(tree: Mapping[str, Any]) -> Places:
     return places
 
 
-def _badness(place: tuple[str, float]) -> float:
+def _badness(place: tuple[str, float]) -> tuple[bool, float]:
     """Sorts NaN before infinity before the largest."""
     value = place[1]
-    return -math.inf if math.isnan(value) else -value
+    return not math.isnan(value), 0.0 if math.isnan(value) else -value

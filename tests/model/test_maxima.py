@@ -1,5 +1,7 @@
 """The largest activations: what is reported is what flows, and where it breaks first is found."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -84,6 +86,20 @@ def test_one_bad_weight_is_found_where_it_enters(path, layer, place, tiny, place
         leaf[layer] = np.nan
 
     assert first_bad(places_of(tiny(), poison)[0]) == place
+
+
+@pytest.mark.parametrize("bad", [slice(0, 1), slice(None)], ids=["one", "all"])
+def test_nan_is_not_lost_between_devices(bad):
+    """Each of eight devices has its own maximum, and a maximum of them may drop NaN."""
+    mesh = jax.make_mesh((8,), ("x",), axis_types=(jax.sharding.AxisType.Auto,))
+    values = np.arange(32, dtype=np.float32).reshape(2, 16) - 20
+    values[1, bad] = np.nan
+    placed = jax.device_put(
+        values, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, "x"))
+    )
+    found = jax.jit(functools.partial(maxima.largest, per_layer=True))(placed)
+    np.testing.assert_array_equal(found, [20, np.nan])
+    assert np.isnan(jax.jit(maxima.largest)(placed))
 
 
 def test_nothing_is_collected_unless_asked_for(

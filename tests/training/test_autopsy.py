@@ -227,6 +227,10 @@ def test_the_largest_gradients_are_those_of_the_step(resolved, factory):
     assert np.mean(findings.rows) == pytest.approx(findings.loss, rel=1e-5)
     assert len(findings.rows) == 8 and len(set(findings.rows)) > 1
     assert findings.beginning() == "all values are finite"
+    gradients = [(name, math.nan) for name, _ in findings.gradients[:3]] + findings.gradients[3:]
+    broken = dataclasses.replace(findings, gradients=gradients)
+    assert f"the gradients of 3 of {len(gradients)} places are not" in broken.beginning()
+    assert broken.table(most=1).count("nan") == 1
 
 
 def test_what_fails_is_said_and_the_rest_is_written(broken, resolved, factory, tmp_path, capsys):
