@@ -157,10 +157,10 @@ def _add_job(
     summary: str,
 ) -> argparse.ArgumentParser:
     command = _add_command(commands, name, run, summary)
-    recipe = "pretrain" if name == "train" else name
+    files = {"train": "models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"}
     command.epilog = (
-        f"example:\n  t5x_lite {name} --gin_file=models/t5_1_1/small.gin "
-        f"--gin_file=recipes/{recipe}.gin --gin.MIXTURE_OR_TASK_NAME=my_task --dry_run"
+        f"example:\n  t5x_lite {name} --gin_file={files.get(name, f'recipes/{name}.gin')} "
+        "--gin.MIXTURE_OR_TASK_NAME=my_task --dry_run"
     )
     gin = command.add_argument_group("configuration")
     gin.add_argument(

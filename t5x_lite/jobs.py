@@ -29,10 +29,12 @@ class UsageError(ValueError):
 def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[Job]:
     """The configuration that flags and gin files make, and all modules it names found."""
     if not arguments.gin_file:
-        raise UsageError(
-            f"t5x_lite {arguments.command} needs a recipe and, where no checkpoint says it, a "
-            "model, such as --gin_file=models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"
-        )
+        recipe = f"--gin_file=recipes/{arguments.command}.gin"
+        needed = f"a recipe, such as {recipe}"  # the model is the checkpoint's own
+        if root is TrainConfig:
+            recipe = "--gin_file=recipes/pretrain.gin"
+            needed = f"a model and a recipe, such as --gin_file=models/t5_1_1/small.gin {recipe}"
+        raise UsageError(f"t5x_lite {arguments.command} needs {needed}")
     resolved: config.Resolved[Job] = config.resolve(
         root,
         arguments.gin_file,

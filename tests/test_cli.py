@@ -116,6 +116,34 @@ def test_a_job_from_a_hugging_face_directory_takes_its_vocabulary_too(events, tm
     assert ("set_default_vocabulary", (str(tmp_path / "spiece.model"),), {}) in events
 
 
+@pytest.mark.parametrize("words", [EVAL, INFER])
+def test_a_checkpoint_says_which_model_it_holds(events, words):
+    """No gin file of a model: the job leaves it to the checkpoint, which is read later."""
+    assert cli.main([word for word in words if word != MODEL]) == 0
+    assert events[-1][1][0].model is None
+    assert cli.main(words) == 0
+    assert events[-1][1][0].model is not None, "one that is given is compared with it"
+
+
+def test_a_file_is_read_without_tensorflow_and_a_shard_by_its_flag(events, tmp_path):
+    """No task, so nothing is prepared for one."""
+    words = [
+        "infer",
+        "--gin_file=recipes/infer_file.gin",
+        "--gin_file=decoding/beam4.gin",
+        "--gin.CHECKPOINT_PATH=/runs/one",
+        "--gin.INFER_OUTPUT_DIR=/runs/one/infer",
+        "--gin.INPUT_FILE=inputs.txt",
+        "--gin.NUM_SHARDS=8",
+        "--shard_id=3",
+    ]
+    assert cli.main(words) == 0
+    assert [name for name, *_ in events] == ["initialize", "infer"]
+    job = events[-1][1][0]
+    assert (job.shard_id, job.num_shards, job.input_file.path) == (3, 8, "inputs.txt")
+    assert (job.decoding.strategy.value, job.decoding.beam_size) == ("beam", 4)
+
+
 @pytest.mark.parametrize(
     ("words", "function"), [(TRAIN, "train"), (EVAL, "evaluate"), (INFER, "infer")]
 )
@@ -200,6 +228,7 @@ def test_all_problems_of_a_configuration_are_one_message(capsys):
         (["trane"], "invalid choice: 'trane'"),
         ([], "COMMAND"),
         (["train"], "needs a model and a recipe"),
+        (["eval"], "needs a recipe, such as --gin_file=recipes/eval.gin"),
         (["inspect", "task", "--lengths=64"], "needed is inputs=64,targets=32; given '64'"),
         (["vocab", "--output=v.model"], "needs text: --task=NAME or --file=GLOB"),
         (["vocab", "--file=x"], "required: --output"),

@@ -102,10 +102,12 @@ class Transformer(nnx.Module):
         """Runs the decoder, or the only stack of a language model."""
         cross_mask = None
         if encoded is not None:
+            # Behind a cache several rows may read one example, so theirs are not its positions; a
+            # query of the encoder's output sees all of it wherever it stands.
+            is_cached = encoded.hidden is None
             cross_mask = AttentionMask(
                 visibility=Visibility.FULL,
-                # All queries of an example see the same keys, wherever they stand.
-                q_positions=masks.row_positions(1),
+                q_positions=masks.row_positions(1) if is_cached else mask.q_positions,
                 kv_positions=masks.row_positions(encoded.is_real.shape[1]),
                 kv_is_real=encoded.is_real,
                 q_segments=mask.q_segments,

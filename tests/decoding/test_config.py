@@ -1,0 +1,44 @@
+"""Which settings go together, and how they read."""
+
+import pytest
+
+from t5x_lite.decoding.config import DecodingConfig, Strategy
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_decode_length": 0}, "max_decode_length=0: needed is at least 1"),
+        ({"temperature": 0.0}, "temperature=0.0: needed is more than 0"),
+        ({"top_k": -1}, "top_k=-1"),
+        ({"top_p": 0.0}, "0 < top_p <= 1"),
+        ({"alpha": -0.1}, "alpha=-0.1"),
+        ({"num_decodes": 0}, "num_decodes=0: needed is at least 1"),
+        ({"num_decodes": 2}, "'greedy' gives at most 1.*decoding/sample.gin, decoding/beam4.gin"),
+        ({"strategy": Strategy.BEAM, "num_decodes": 5}, "'beam' gives at most 4"),
+        ({"beam_size": 0, "top_k": -2}, "top_k=-2.*beam_size=0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        DecodingConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({}, "greedy, max_decode_length=128, num_decodes=1"),
+        (
+            {"strategy": Strategy.BEAM, "num_decodes": 4},
+            "beam search, beam_size=4, alpha=0.6, max_decode_length=128, num_decodes=4",
+        ),
+        (
+            {"strategy": Strategy.SAMPLE, "top_p": 0.9, "forbid_sentinels": True},
+            "sampling, temperature=1.0, top_k=all, top_p=0.9, seed=0, max_decode_length=128, "
+            "num_decodes=1, sentinels forbidden",
+        ),
+    ],
+)
+def test_the_effective_settings_in_one_line(settings, line):
+    """Only what has an effect."""
+    assert DecodingConfig(**settings).describe() == line
