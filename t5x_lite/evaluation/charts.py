@@ -18,16 +18,17 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 30
 _MOST_POINTS = 400
 # Told apart also by people who do not see all colours (Okabe and Ito).
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
+_DASHES = ("", "5 3", "1.5 2.5", "9 3", "9 3 2 3")
 
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """One line; `color` counts through COLORS, `dashed` tells held-out from training."""
+    """One line; `color` counts through COLORS, `dash` through patterns of which 0 is solid."""
 
     label: str
     points: Sequence[tuple[Number, Number]]
     color: int = 0
-    dashed: bool = False
+    dash: int = 0
 
 
 def line_chart(title: str, series: Sequence[Series]) -> str:
@@ -65,7 +66,7 @@ def line_chart(title: str, series: Sequence[Series]) -> str:
     ]
     legend = "".join(
         f'<span class="key" data-line="{index}"><i style="border-top:2px '
-        f'{"dashed" if each.dashed else "solid"} {_color(each)}"></i>'
+        f'{"dashed" if each.dash else "solid"} {_color(each)}"></i>'
         f"{html.escape(each.label)}</span>"
         for index, each in enumerate(drawn)
     )
@@ -79,7 +80,8 @@ def line_chart(title: str, series: Sequence[Series]) -> str:
 
 def _line(index: int, series: Series, place: Place) -> str:
     placed = [place(x, y) for x, y in series.points]
-    dash = ' stroke-dasharray="5 3"' if series.dashed else ""
+    pattern = _DASHES[series.dash % len(_DASHES)]
+    dash = f' stroke-dasharray="{pattern}"' if pattern else ""
     path = " ".join(f"{x},{y}" for x, y in placed)
     marks = ""
     if len(placed) <= 40:

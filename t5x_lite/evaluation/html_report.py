@@ -81,8 +81,8 @@ def curves(runs: Sequence[Run]) -> str:
         for color, run in enumerate(runs):
             series.append(Series(f"{run.label}: training", _points(run.train, tag), color))
             series += [
-                Series(f"{run.label}: held-out {task}", _points(lines, tag), color, dashed=True)
-                for task, lines in run.held_out.items()
+                Series(f"{run.label}: held-out {task}", _points(lines, tag), color, dash=dash)
+                for dash, (task, lines) in enumerate(run.held_out.items(), start=1)
             ]
         charts.append(line_chart(heading, series))
     for task, metric in dict.fromkeys(
@@ -194,7 +194,7 @@ def _decoded(run: Run, task: str, metric: str, color: int) -> list[Series]:
             f"{run.label}: {split}" if len(points) > 1 else run.label,
             sorted(each.items()),
             color,
-            dashed=index > 0,
+            dash=index,
         )
         for index, (split, each) in enumerate(points.items())
     ]
