@@ -87,11 +87,11 @@ class Log:
                 # It was mostly compilation; speeds count the steps behind it.
                 self._stopwatch.lap()
             return
-        self._report(step)
+        self._report(step, state)
         self._pending = []
         self._stopwatch.lap()
 
-    def _report(self, step: int) -> None:
+    def _report(self, step: int, state: TrainState) -> None:
         sums = metrics_lib.add(self._pending) if self._pending else {"steps": 0.0}
         if not sums["steps"]:
             return  # none of them counted
@@ -108,8 +108,8 @@ class Log:
             peak_flops=utilization.peak_flops(jax.devices()[0].device_kind),
         )
         scalars |= self._data_wait.scalars(self._waited(), seconds)
-        # The rate of the update just made: schedules count the steps done before it.
-        rate = float(self._learning_rate(step - 1))
+        # The rate of the update just made: schedules count the updates done before it.
+        rate = float(self._learning_rate(int(state.optimizer_state["step"]) - 1))
         scalars |= {"learning_rate": rate, "learning_rate/current": rate}
         scalars["timing/uptime"] = time.monotonic() - self._started
         if self._writer is not None:

@@ -157,11 +157,11 @@ class _Steps:
 
     def _one(self, step: int, state: TrainState) -> tuple[TrainState, Mapping[str, Array]]:
         batch = self._guard.next(self._batches)
+        self._guard.remember(step, batch)
         if step in self._job.recovery.left_out:
             return health.pass_over(state), {}
         placed = self._job.factory.partitioner.global_batch(batch)
         state, metrics = self._job.train_step(state, placed)
-        self._guard.remember(step, batch)
         self._in_flight.append(metrics)
         if len(self._in_flight) > _STEPS_IN_FLIGHT:
             jax.block_until_ready(self._in_flight.popleft())
@@ -190,7 +190,6 @@ class _Steps:
 
 
 def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
-    microbatches.check(config.dataset.batch_size, config.num_microbatches, partitioner)
     for dataset in (config.dataset, config.eval_dataset, config.infer_eval_dataset):
         if dataset is not None:
             partitioner.check_batch_size(dataset.batch_size)
@@ -201,6 +200,7 @@ def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
                 process_count=partitioner.reader[1],
                 lengths_required=dataset is not config.infer_eval_dataset,
             )
+    microbatches.check(config.dataset.batch_size, config.num_microbatches, partitioner)
 
 
 def _describe(model_dir: epath.Path, table: str, operative_config: str) -> None:

@@ -176,7 +176,7 @@ def _checkpoint_hook(observed: Observed) -> hooks.Checkpoint:
         position = batches.position(step - observed.run.initial_step)
         return {
             "dataset": position if writes_positions else {},
-            "vocabulary": observed.vocabulary,
+            "vocabulary": observed.vocabulary if jax.process_index() == 0 else {},
         }
 
     return hooks.Checkpoint(

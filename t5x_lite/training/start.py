@@ -89,6 +89,8 @@ def _start_from(config: TrainConfig, factory: StateFactory, initial: epath.Path)
         fresh=_fresh(config, factory),
         on_report=lambda report: say(report.table()) if given.is_partial else None,
     )
+    # Losses of another run, such as pre-training's, would make a spike of this one's first.
+    state = dataclasses.replace(state, health=factory.fresh_health())
     kept = "what fits of " if given.is_partial else ""
     source = f"starts from {kept}{initial}, optimizer and step included"
     return Start(state, step, last_step, step, source)

@@ -111,6 +111,10 @@ class StateFactory:
     def _initialize(self) -> Callable[[Array], TrainState]:
         return jax.jit(self._make, out_shardings=self.shardings)
 
+    def fresh_health(self) -> Any:
+        """Nothing known, on the devices."""
+        return jax.jit(health.initial, out_shardings=self.shardings.health)()
+
     def from_parameters(self, parameters: Any) -> TrainState:
         """Step zero with given parameters and empty optimizer slots."""
         placed = place_parameters(parameters, self.abstract.parameters)

@@ -11,7 +11,7 @@ from t5x_lite.training.stopwatch import Stopwatch
 from t5x_lite.training.writers import ScalarWriter
 
 VOCABULARY = 128
-STATE = TrainState(step=0, parameters={}, optimizer_state={})
+STATE = TrainState(step=0, parameters={}, optimizer_state={"step": 1})
 
 
 def step_metrics(loss: float) -> dict:
