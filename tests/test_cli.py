@@ -116,6 +116,16 @@ def test_a_job_from_a_hugging_face_directory_takes_its_vocabulary_too(events, tm
     assert ("set_default_vocabulary", (str(tmp_path / "spiece.model"),), {}) in events
 
 
+def test_a_job_from_a_checkpoint_takes_the_vocabulary_that_it_carries(events, tmp_path):
+    """A model directory: its newest checkpoint's folder `vocabulary`."""
+    for item in ("state", "config", "vocabulary"):
+        (tmp_path / "run" / "checkpoint_5" / item).mkdir(parents=True)
+    path = tmp_path / "run" / "checkpoint_5" / "vocabulary" / "sentencepiece.model"
+    path.write_bytes(b"")
+    assert cli.main([*EVAL, f"--gin.CHECKPOINT_PATH={tmp_path / 'run'}"]) == 0
+    assert ("set_default_vocabulary", (str(path),), {}) in events
+
+
 @pytest.mark.parametrize("words", [EVAL, INFER])
 def test_a_checkpoint_says_which_model_it_holds(events, words):
     """No gin file of a model: the job leaves it to the checkpoint, which is read later."""

@@ -32,7 +32,16 @@ JOBS = {
     "adamw": (TrainConfig, ["recipes/pretrain.gin", "recipes/adamw.gin"], TRAIN),
     "sharded": (TrainConfig, ["recipes/pretrain.gin", "meshes/fully_sharded.gin"], TRAIN),
     "eval": (EvalConfig, ["recipes/eval.gin"], [*TASK, CHECKPOINT, "EVAL_OUTPUT_DIR=/out"]),
-    "infer": (InferConfig, ["recipes/infer.gin"], [*TASK, CHECKPOINT, "INFER_OUTPUT_DIR=/out"]),
+    "infer": (
+        InferConfig,
+        ["recipes/infer.gin", "decoding/beam4.gin"],
+        [*TASK, CHECKPOINT, "INFER_OUTPUT_DIR=/out"],
+    ),
+    "infer_file": (
+        InferConfig,
+        ["decoding/sample.gin", "recipes/infer_file.gin"],
+        [CHECKPOINT, "INPUT_FILE=in.txt", "INFER_OUTPUT_DIR=/out"],
+    ),
 }
 
 
@@ -246,6 +255,23 @@ def test_lm_drops_what_the_size_says_of_the_encoder_without_complaint():
     """A definition that another file made unreachable is no mistake."""
     models = ["models/t5_1_1/tiny.gin", "models/architectures/lm.gin"]
     assert resolve_job("pretrain", models).config.model.encoder is None
+
+
+@pytest.mark.parametrize("job", ["eval", "infer", "infer_file"])
+def test_the_model_of_an_evaluation_is_the_checkpoints_unless_a_file_gives_one(job, in_folder):
+    """Nothing says None: that no statement binds a model is enough, also when read again."""
+    without = resolve_job(job, models=())
+    assert without.config.model is None
+    folder = in_folder(again=without.operative_config)
+    again = config.resolve(type(without.config), ["again.gin"], search_paths=[str(folder)])
+    assert again.config == without.config
+    assert resolve_job(job).config.model == resolve_job("pretrain").config.model
+
+
+def test_a_flag_for_a_model_that_no_file_gives_has_no_effect_and_says_so():
+    """DROPOUT_RATE is a macro of model files."""
+    with pytest.raises(config.ConfigError, match="no statement uses %DROPOUT_RATE"):
+        resolve_job("eval", models=(), flags=["DROPOUT_RATE=0.5"])
 
 
 def test_scopes_of_t5x_habit_reach_one_of_the_two_datasets():

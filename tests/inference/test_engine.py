@@ -190,7 +190,22 @@ def test_members_must_have_one_vocabulary(engine_of):
 def test_few_shapes_are_compiled_for_many_calls(engine_of, prompts):
     """Calls with other numbers of texts and other lengths use the programs that there are."""
     engine = engine_of(num_partitions=1, devices=1)
+    decoding = dataclasses.replace(GREEDY, max_decode_length=2)
     for count in (1, 2, 3, 4, 3, 2):
-        engine.generate(prompts[:count], GREEDY, batch_size=4)
-    run = engine._compiled["generate", GREEDY]
+        engine.generate(prompts[:count], decoding, batch_size=4)
+    run = engine._compiled["generate", decoding]
     assert run._cache_size() == 3, "1, 2 and 4 rows, all 16 wide"
+
+
+def test_other_parameters_use_the_same_programs(engine_of, prompts):
+    """An evaluation during training decodes with what it was compiled for, and other weights."""
+    engine, other = (engine_of((seed,), num_partitions=1, devices=1) for seed in (0, 1))
+    live = engine.with_parameters(other.parameters)
+    before = engine.score(prompts, prompts, batch_size=11)
+    found = live.score(prompts, prompts, batch_size=11)
+    for one, two, old in zip(
+        found, other.score(prompts, prompts, batch_size=11), before, strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
+        assert (one != old).any()
+    assert engine._compiled is live._compiled
