@@ -15,7 +15,7 @@ from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.testing import tiny_model
-from t5x_lite.training.state import abstract_parameters, place_parameters
+from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
 
 VOCAB = 384  # ByT5's
 
