@@ -122,7 +122,8 @@ def _leaves_table(stored: Mapping[str, Any]) -> str:
         if part == "optimizer_state":
             slots.setdefault(f"optimizer slots: {rest.rpartition('/')[2]}", []).append(leaf)
         else:
-            groups.setdefault(_LAYER.sub("layers_*", rest or part), []).append(leaf)
+            shown = rest if part == "parameters" else name
+            groups.setdefault(_LAYER.sub("layers_*", shown), []).append(leaf)
     for name, leaves in (groups | slots).items():
         same_shape = len({tuple(leaf.shape) for leaf in leaves}) == 1
         shape = " x ".join(map(str, leaves[0].shape)) if same_shape else ""
