@@ -101,15 +101,19 @@ def _check_leaves(found: pretrained.Pretrained, model: ModelConfig) -> None:
 def _mesh(job: Job, model: ModelConfig | None) -> Iterator[Said]:
     """Whether the batch and, if the model is known, its parameters divide over the devices."""
     partitioner = make_partitioner(job.partitioning)
-    batch_size = _batch_size(job)
-    try:
-        partitioner.check_batch_size(batch_size)
-    except ValueError as error:
-        yield Kind.FIX, str(error)
-    if model is not None:
-        parameters.abstract_parameters(model, partitioner)
-    mesh = dict(partitioner.mesh.shape)
-    yield Kind.OK, f"data={mesh['data']} x model={mesh['model']}, {batch_size} rows a batch"
+    batch_size, fits = _batch_size(job), True
+    for look in (
+        lambda: partitioner.check_batch_size(batch_size),
+        lambda: model is None or parameters.abstract_parameters(model, partitioner),
+    ):
+        try:
+            look()
+        except ValueError as error:
+            fits = False
+            yield Kind.FIX, str(error)
+    if fits:
+        mesh = dict(partitioner.mesh.shape)
+        yield Kind.OK, f"data={mesh['data']} x model={mesh['model']}, {batch_size} rows a batch"
 
 
 def _batch_size(job: Job) -> int:

@@ -136,6 +136,9 @@ def _start(job: TrainConfig, found: _Found) -> Iterator[Said]:
     except ModelMismatchError as error:
         yield Kind.FIX, f"{error}\n{jobs.fitting_gin_file(error.stored_model)}"
         return
+    except FileNotFoundError as error:
+        yield Kind.FIX, f"{error} Name one: --gin.INITIAL_CHECKPOINT_PATH=..."
+        return
     finally:
         damaged = printed.getvalue().strip()
     if damaged:

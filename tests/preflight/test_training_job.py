@@ -66,7 +66,7 @@ def test_six_mistakes_are_six_findings_each_with_its_fix(check_train, tmp_path):
     )
     expected = [
         ("mesh and batch", "10 rows does not divide", "8 and 12: --gin.BATCH_SIZE=8"),
-        ("start", f"no checkpoint at {tmp_path / 'nothing'}", "needed is a folder checkpoint_<st"),
+        ("start", f"no checkpoint at {tmp_path / 'nothing'}", "--gin.INITIAL_CHECKPOINT_PATH=..."),
         ("model_dir", f"{tmp_path / 'file'} is a file", "--gin.MODEL_DIR=..."),
         ("data, train", "do not match check_words", "--gin.TASK_FEATURE_LENGTHS="),
         ("data, train", "259 ids, the model's vocab_size is 130", "--gin.VOCAB_SIZE=384"),
