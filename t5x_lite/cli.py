@@ -8,7 +8,6 @@ import argparse
 import ast
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
@@ -33,39 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     show_traceback = "--traceback" in words
     try:
         arguments = _parse(words)
-        arguments.run(arguments)
+        return arguments.run(arguments) or 0
     except (ValueError, KeyError, RuntimeError, OSError) as error:
-        if show_traceback or not _is_for_the_user(error):
+        if show_traceback or not jobs.is_for_the_user(error):
             raise
-        print(f"t5x_lite: error: {_text(error)}", file=sys.stderr)
+        print(f"t5x_lite: error: {jobs.message(error)}", file=sys.stderr)
         if isinstance(error, ModelMismatchError):
             print(jobs.fitting_gin_file(error.stored_model), file=sys.stderr)
         return error.exit_status if isinstance(error, Unhealthy | Interrupted) else 2
     except KeyboardInterrupt:
         print("t5x_lite: interrupted", file=sys.stderr)
         return 130
-    return 0
-
-
-def _is_for_the_user(error: Exception) -> bool:
-    """Whether a message says it all: raised by our own code, or about a file.
-
-    Anything that comes from deeper down is a bug, ours or of a task, and needs its traceback; JAX
-    removes its own frames from one, and notes that it did.
-    """
-    if isinstance(error, OSError):
-        return True
-    frames = list(traceback.walk_tb(error.__traceback__))
-    raised_in = frames[-1][0].f_globals.get("__name__", "")
-    is_filtered = any("JAX" in note for note in getattr(error, "__notes__", ()))
-    return raised_in.partition(".")[0] == "t5x_lite" and not is_filtered
-
-
-def _text(error: Exception) -> str:
-    """The message; that of a KeyError without the quotes Python adds."""
-    if isinstance(error, KeyError) and len(error.args) == 1:
-        return str(error.args[0])
-    return str(error) or type(error).__name__
 
 
 # Parsing.
@@ -104,6 +81,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     _add_job(commands, "train", _train, "train a model on a task or mixture")
     _add_job(commands, "eval", _eval, "metrics of a checkpoint on each task of a mixture")
     _add_infer(commands)
+    _add_check(commands)
     _add_inspect(commands)
     _add_vocab(commands)
     _add_compare(commands)
@@ -117,7 +95,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
 def _add_command(
     commands: "argparse._SubParsersAction[_Parser]",
     name: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
     summary: str,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(
@@ -153,14 +131,15 @@ def _add_data_flags(command: argparse.ArgumentParser) -> None:
 def _add_job(
     commands: "argparse._SubParsersAction[_Parser]",
     name: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
     summary: str,
 ) -> argparse.ArgumentParser:
     command = _add_command(commands, name, run, summary)
-    files = {"train": "models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"}
+    pretraining = "models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"
+    files = {"train": pretraining, "check": pretraining}
     command.epilog = (
         f"example:\n  t5x_lite {name} --gin_file={files.get(name, f'recipes/{name}.gin')} "
-        "--gin.MIXTURE_OR_TASK_NAME=my_task --dry_run"
+        f"--gin.MIXTURE_OR_TASK_NAME=my_task{'' if name == 'check' else ' --dry_run'}"
     )
     gin = command.add_argument_group("configuration")
     gin.add_argument(
@@ -185,9 +164,12 @@ def _add_job(
         metavar="DIR,DIR",
         help="where gin files are looked for (default: the working directory)",
     )
-    gin.add_argument(
-        "--dry_run", action="store_true", help="check and print the configuration, start nothing"
-    )
+    if name != "check":
+        gin.add_argument(
+            "--dry_run",
+            action="store_true",
+            help="check and print the configuration, start nothing",
+        )
     _add_data_flags(command)
     _add_device_flags(command)
     return command
@@ -216,10 +198,25 @@ def _add_device_flags(command: argparse.ArgumentParser) -> None:
 
 def _add_infer(commands: "argparse._SubParsersAction[_Parser]") -> None:
     summary = "what a checkpoint generates for a task or a file, or their scores or embeddings"
-    command = _add_job(commands, "infer", _infer, summary)
+    _add_shard_flag(_add_job(commands, "infer", _infer, summary))
+
+
+def _add_shard_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--shard_id", type=int, metavar="I", help="this job's shard of NUM_SHARDS (SHARD_ID)"
     )
+
+
+def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    summary = "all that can be wrong with a job, each with its fix, before a device is held"
+    command = _add_job(commands, "check", _check, summary)
+    command.add_argument(
+        "--job",
+        choices=("train", "eval", "infer"),
+        default="train",
+        help="whose flags the others are (default: train)",
+    )
+    _add_shard_flag(command)
 
 
 def _override(text: str) -> tuple[str, str]:
@@ -268,14 +265,25 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _infer(arguments: argparse.Namespace) -> None:
-    if arguments.shard_id is not None:
-        flag = f"--shard_id={arguments.shard_id}"
-        arguments.gin_bindings.append((flag, f"InferConfig.shard_id={arguments.shard_id}"))
+    _bind_shard(arguments)
     job = jobs.start(InferConfig, arguments, "t5x_lite.inference.infer.infer")
     if job is not None:
         from t5x_lite.inference.infer import infer
 
         infer(job.config, job.operative_config)
+
+
+def _bind_shard(arguments: argparse.Namespace) -> None:
+    if arguments.shard_id is not None:
+        flag = f"--shard_id={arguments.shard_id}"
+        arguments.gin_bindings.append((flag, f"InferConfig.shard_id={arguments.shard_id}"))
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    _bind_shard(arguments)
+    from t5x_lite.preflight.check import check
+
+    return 0 if check(arguments) else 2
 
 
 # Commands around data.

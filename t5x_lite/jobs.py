@@ -7,6 +7,7 @@ inside the functions, so that a mistake in a gin file does not wait for them.
 
 import argparse
 import shlex
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -29,7 +30,8 @@ class UsageError(ValueError):
 def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[Job]:
     """The configuration that flags and gin files make, and all modules it names found."""
     if not arguments.gin_file:
-        recipe = f"--gin_file=recipes/{arguments.command}.gin"
+        kind = getattr(arguments, "job", arguments.command)
+        recipe = f"--gin_file=recipes/{kind}.gin"
         needed = f"a recipe, such as {recipe}"  # the model is the checkpoint's own
         if root is TrainConfig:
             recipe = "--gin_file=recipes/pretrain.gin"
@@ -87,10 +89,19 @@ def datasets(job: Job) -> dict[str, DatasetConfig]:
 
 def prepare_job_data(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> None:
     """`prepare_data` with what a job's configuration says."""
-    first = next(iter(datasets(resolved.config).values()))
-    vocabulary = first.vocabulary or _vocabulary_of_initial_model(resolved.config)
-    imports = [*resolved.imports, *_task_modules(resolved.config)]
-    prepare_data(arguments, imports, vocabulary, flag="--gin.VOCABULARY")
+    vocabulary = vocabulary_of(resolved.config)
+    prepare_data(arguments, imports_of(resolved), vocabulary, flag="--gin.VOCABULARY")
+
+
+def imports_of(resolved: config.Resolved[Job]) -> list[config.Import]:
+    """The modules that register a job's tasks."""
+    return [*resolved.imports, *_task_modules(resolved.config)]
+
+
+def vocabulary_of(job: Job) -> str | None:
+    """The SentencePiece model that a job names, else the one its checkpoint carries."""
+    first = next(iter(datasets(job).values()))
+    return first.vocabulary or _vocabulary_of_initial_model(job)
 
 
 def _task_modules(job: Job) -> list[config.Import]:
@@ -218,10 +229,7 @@ def prepare_data(
     silence_tensorflow()
     if vocabulary is not None:
         if not epath.Path(vocabulary).exists():
-            raise UsageError(
-                f"{flag}={vocabulary}: there is no such file; needed is a SentencePiece model "
-                "(t5x_lite vocab trains one)"
-            )
+            raise no_such_vocabulary(flag, vocabulary)
         set_default_vocabulary(vocabulary)
     if arguments.tfds_data_dir or arguments.seqio_additional_cache_dirs:
         from t5x_lite.data.directories import set_directories
@@ -231,3 +239,32 @@ def prepare_data(
             cache_dirs=arguments.seqio_additional_cache_dirs,
         )
     config.import_modules(imports)
+
+
+def no_such_vocabulary(flag: str, vocabulary: str) -> UsageError:
+    """The error about a vocabulary that is not there."""
+    return UsageError(
+        f"{flag}={vocabulary}: there is no such file; needed is a SentencePiece model "
+        "(t5x_lite vocab trains one)"
+    )
+
+
+def is_for_the_user(error: Exception) -> bool:
+    """Whether a message says it all: raised by our own code, or about a file.
+
+    Anything that comes from deeper down is a bug, ours or of a task, and needs its traceback; JAX
+    removes its own frames from one, and notes that it did.
+    """
+    if isinstance(error, OSError):
+        return True
+    frames = list(traceback.walk_tb(error.__traceback__))
+    raised_in = frames[-1][0].f_globals.get("__name__", "")
+    is_filtered = any("JAX" in note for note in getattr(error, "__notes__", ()))
+    return raised_in.partition(".")[0] == "t5x_lite" and not is_filtered
+
+
+def message(error: Exception) -> str:
+    """What to show of an error; that of a KeyError without the quotes Python adds."""
+    if type(error) is KeyError and len(error.args) == 1:
+        return str(error.args[0])
+    return str(error) or type(error).__name__

@@ -5,8 +5,10 @@ import sys
 import types
 
 import pytest
+from etils import epath
 
 from t5x_lite import cli, config
+from t5x_lite.checkpoints import manifest
 from t5x_lite.training.config import TrainConfig
 
 MODEL = "--gin_file=models/t5_1_1/tiny.gin"
@@ -122,6 +124,7 @@ def test_a_job_from_a_checkpoint_takes_the_vocabulary_that_it_carries(events, tm
         (tmp_path / "run" / "checkpoint_5" / item).mkdir(parents=True)
     path = tmp_path / "run" / "checkpoint_5" / "vocabulary" / "sentencepiece.model"
     path.write_bytes(b"")
+    manifest.write(epath.Path(tmp_path / "run" / "checkpoint_5"), 0)
     assert cli.main([*EVAL, f"--gin.CHECKPOINT_PATH={tmp_path / 'run'}"]) == 0
     assert ("set_default_vocabulary", (str(path),), {}) in events
 
@@ -239,6 +242,9 @@ def test_all_problems_of_a_configuration_are_one_message(capsys):
         ([], "COMMAND"),
         (["train"], "needs a model and a recipe"),
         (["eval"], "needs a recipe, such as --gin_file=recipes/eval.gin"),
+        (["check"], "t5x_lite check needs a model and a recipe"),
+        (["check", "--job=infer"], "needs a recipe, such as --gin_file=recipes/infer.gin"),
+        (["check", "--dry_run"], "check does not know --dry_run"),
         (["inspect", "task", "--lengths=64"], "needed is inputs=64,targets=32; given '64'"),
         (["vocab", "--output=v.model"], "needs text: --task=NAME or --file=GLOB"),
         (["vocab", "--file=x"], "required: --output"),
@@ -312,7 +318,9 @@ def test_a_vocabulary_of_tasks_imports_what_registers_them(events):
     assert settings == {"vocab_size": 32_000, "max_lines_per_source": 200_000, "seed": 3}
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["eval"], ["infer"], ["inspect"], ["vocab"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["eval"], ["infer"], ["check"], ["inspect"], ["vocab"]]
+)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([*command, "--help"])

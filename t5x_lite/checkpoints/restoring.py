@@ -67,8 +67,12 @@ class Report:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in cells
         ]
+        return "\n".join([*lines, self.counts()])
+
+    def counts(self) -> str:
+        """How many leaves there are of each kind."""
         counts = [f"{len(self.of(source))} {source.value}" for source in Source if self.of(source)]
-        return "\n".join([*lines, ", ".join(counts)])
+        return ", ".join(counts)
 
 
 def restore(
@@ -91,14 +95,46 @@ def restore(
     Raises:
         ValueError: a leaf is missing, left over or of another shape, each with its name.
     """
-    wanted = abstract if isinstance(abstract, dict) else dict(vars(abstract))
-    stored = metadata(checkpoint)
-    report = plan(leaves(wanted), leaves(stored), assignment_map, strict=strict, optional=optional)
-    _refuse_misfits(report, checkpoint, all_of_it=strict and not assignment_map)
+    wanted, stored = _as_dict(abstract), metadata(checkpoint)
+    report = _fitting(checkpoint, wanted, stored, assignment_map, strict, optional)
     on_report(report)
     found = _kept_fresh(report, fresh) | _read(checkpoint, report, leaves(wanted), stored)
     restored = jax.tree_util.tree_map_with_path(lambda path, _: found[name_of(path)], wanted)
     return restored if isinstance(abstract, dict) else type(abstract)(**restored)
+
+
+def check(
+    checkpoint: epath.Path,
+    abstract: Any,
+    *,
+    assignment_map: AssignmentMap = (),
+    strict: bool = True,
+    optional: Sequence[str] = (),
+) -> Report:
+    """What `restore` would do; reads no tensor, and `abstract` needs no shardings.
+
+    Raises:
+        ValueError: what `restore` would refuse.
+    """
+    wanted, stored = _as_dict(abstract), metadata(checkpoint)
+    return _fitting(checkpoint, wanted, stored, assignment_map, strict, optional)
+
+
+def _fitting(
+    checkpoint: epath.Path,
+    wanted: Mapping[str, Any],
+    stored: Any,
+    assignment_map: AssignmentMap,
+    strict: bool,
+    optional: Sequence[str],
+) -> Report:
+    report = plan(leaves(wanted), leaves(stored), assignment_map, strict=strict, optional=optional)
+    _refuse_misfits(report, checkpoint, all_of_it=strict and not assignment_map)
+    return report
+
+
+def _as_dict(parts: Any) -> dict[str, Any]:
+    return parts if isinstance(parts, dict) else dict(vars(parts))
 
 
 def metadata(checkpoint: epath.Path) -> Any:
@@ -204,9 +240,7 @@ def _kept_fresh(report: Report, fresh: Callable[[], Any] | None) -> dict[str, An
     if not names:
         return {}
     assert fresh is not None, "who allows fresh leaves gives them"
-    made = fresh()
-    made = made if isinstance(made, dict) else dict(vars(made))
-    return {name: leaf for name, leaf in leaves(made).items() if name in names}
+    return {name: leaf for name, leaf in leaves(_as_dict(fresh())).items() if name in names}
 
 
 def _read(

@@ -225,6 +225,20 @@ class Batches(Iterator[Batch]):
         clock.took(time.monotonic() - began)
 
 
+def check_restore(
+    config: DatasetConfig, layout: Layout, folder: epath.Path, *, process_count: int = 1
+) -> None:
+    """Whether `Batches` would go on at the positions of `folder`; reads no example.
+
+    Raises:
+        ValueError: they are damaged, or of other data.
+    """
+    num_shards = _shards_to_restore(folder, process_count)
+    now = fingerprint.fingerprint(config, layout, config.num_data_shards or num_shards)
+    first = position.read(folder, range(1))[0]
+    _check_same_data(first.fingerprint, now, folder)
+
+
 class _Clock:
     """When a snapshot is due that no period asks for."""
 

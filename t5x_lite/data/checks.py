@@ -1,7 +1,7 @@
 """Mistakes in what a job is to read, found before anything is compiled or read."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import seqio
 
@@ -9,11 +9,20 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.layout import Layout
 
 
+def is_registered(name: str) -> bool:
+    """Whether a task or mixture has this name."""
+    return name in _names()
+
+
+def _names() -> set[str]:
+    return seqio.TaskRegistry.names() | seqio.MixtureRegistry.names()
+
+
 def check_mixture_or_task(name: str) -> None:
     """Refuses a name that nothing registered, with the nearest that are."""
-    names = seqio.TaskRegistry.names() | seqio.MixtureRegistry.names()
-    if name in names:
+    if is_registered(name):
         return
+    names = _names()
     nearest = difflib.get_close_matches(name, names, n=3)
     known = f"Did you mean {' or '.join(nearest)}?" if nearest else _some(names)
     raise ValueError(
@@ -106,13 +115,63 @@ def check_dataset(
     Args:
         lengths_required: training needs them; evaluation without them takes the longest example's.
     """
-    name = config.mixture_or_task_name
-    check_mixture_or_task(name)
-    check_split(name, config.split)
-    if lengths_required or config.task_feature_lengths is not None:
-        check_lengths(name, config.task_feature_lengths, layout)
-    check_vocabulary(name, vocab_size)
-    num_data_shards(config, process_count)
+    for check in _checks(
+        config,
+        layout,
+        vocab_size=vocab_size,
+        process_count=process_count,
+        lengths_required=lengths_required,
+    ):
+        check()
+
+
+def problems(
+    config: DatasetConfig,
+    layout: Layout | None,
+    *,
+    vocab_size: int | None,
+    process_count: int = 1,
+    lengths_required: bool = True,
+) -> list[str]:
+    """Everything that `check_dataset` would refuse, where it stops at the first.
+
+    Args:
+        layout: None leaves lengths unchecked.
+        vocab_size: None leaves vocabularies unchecked, whose files may not be there.
+    """
+    found = []
+    for check in _checks(
+        config,
+        layout,
+        vocab_size=vocab_size,
+        process_count=process_count,
+        lengths_required=lengths_required,
+    ):
+        try:
+            check()
+        except ValueError as error:
+            found.append(str(error))
+    return found
+
+
+def _checks(
+    config: DatasetConfig,
+    layout: Layout | None,
+    *,
+    vocab_size: int | None,
+    process_count: int,
+    lengths_required: bool,
+) -> Iterator[Callable[[], object]]:
+    """Those that apply; an unknown name leaves nothing else to look at but the batch."""
+    name, lengths = config.mixture_or_task_name, config.task_feature_lengths
+    yield lambda: check_mixture_or_task(name)
+    if is_registered(name):
+        yield lambda: check_split(name, config.split)
+        if layout is not None and (lengths_required or lengths is not None):
+            yield lambda: check_lengths(name, lengths, layout)
+        if vocab_size is not None:
+            yield lambda: check_vocabulary(name, vocab_size)
+    yield lambda: num_data_shards(config, process_count)
 
 
 def _describe(vocabulary: seqio.Vocabulary) -> str:

@@ -28,8 +28,13 @@ def stateful_operation(dataset: tf.data.Dataset) -> str | None:
     return None
 
 
-def explain(config: DatasetConfig, info: seqio.ShardInfo) -> str:
-    """What a restart costs, for each task to blame, and the way out."""
+def explain(config: DatasetConfig, info: seqio.ShardInfo | None = None) -> str:
+    """What a restart costs, for each task to blame, and the way out; empty if all can be saved.
+
+    Args:
+        info: the data shard that is looked at; None takes all as one.
+    """
+    info = info or seqio.ShardInfo(0, 1)
     provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
     found = []
     for task in streams.tasks_with_split(provider, config.split):

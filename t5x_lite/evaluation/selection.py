@@ -72,15 +72,20 @@ def write_best(model_dir: epath.PathLike) -> None:
     write_lines(directory / _FILE, [entry])
 
 
+def means_best(path: str) -> bool:
+    """Whether a path is MODEL_DIR/best, and no folder of that name."""
+    return absolute(path).name == BEST and not absolute(path).exists()
+
+
 def checkpoint_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
     """The checkpoint for each task: `path` itself, or behind MODEL_DIR/best each task's own.
 
     Raises:
         ValueError: no checkpoint with scores of a task is kept.
     """
-    directory = absolute(path).parent
-    if absolute(path).name != BEST or absolute(path).exists():
+    if not means_best(path):
         return dict.fromkeys(tasks, path)
+    directory = absolute(path).parent
     history = scores_log.read(directory)
     best, kept = best_steps(history), best_steps(_kept(directory, history))
     missing = [task for task in tasks if task not in kept]

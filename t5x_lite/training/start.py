@@ -1,12 +1,20 @@
 """Where a run starts and where it ends."""
 
 import dataclasses
-from collections.abc import Callable
+from typing import Any
 
 from etils import epath
 
-from t5x_lite.checkpoints import description, folders, huggingface, pretrained, whole
-from t5x_lite.checkpoints.restoring import restore
+from t5x_lite.checkpoints import (
+    description,
+    folders,
+    huggingface,
+    pretrained,
+    restoring,
+    whole,
+)
+from t5x_lite.checkpoints.restoring import Report
+from t5x_lite.model.config import ModelConfig
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.progress import say
 from t5x_lite.training.state import StateFactory, TrainState
@@ -37,6 +45,22 @@ class Start:
         return self.first_step - self.initial_step
 
 
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a run starts from, before a tensor of it is read: a checkpoint, its own or the initial
+    one, a Hugging Face directory, or nothing (`path` None). The rest is as in `Start`.
+    """
+
+    path: epath.Path | None
+    first_step: int
+    last_step: int
+    initial_step: int
+    source: str
+    is_own: bool = False
+    is_huggingface: bool = False
+    dataset: epath.Path | None = None
+
+
 def start(config: TrainConfig, factory: StateFactory) -> Start:
     """Takes the first that there is: the newest whole checkpoint in MODEL_DIR,
     INITIAL_CHECKPOINT_PATH, random parameters.
@@ -49,55 +73,112 @@ def start(config: TrainConfig, factory: StateFactory) -> Start:
     Raises:
         ValueError: the run would train no step, or its model is not that of the checkpoint.
     """
-    own = whole.newest(config.model_dir, sums=True, move_aside=True)
+    found = find_origin(config, factory.model, sums=True, move_aside=True)
+    return Start(
+        _state(config, factory, found),
+        found.first_step,
+        found.last_step,
+        found.initial_step,
+        found.source,
+        from_scratch=found.path is None,
+        dataset=found.dataset,
+    )
+
+
+def find_origin(
+    config: TrainConfig, model: ModelConfig, *, sums: bool = False, move_aside: bool = False
+) -> Origin:
+    """What `start` takes; reads no tensor, and without its two options changes nothing.
+
+    Args:
+        sums: the checksums of a checkpoint's files are looked at, which reads them all; else sizes.
+        move_aside: damaged checkpoints in MODEL_DIR are renamed.
+
+    Raises:
+        ValueError: the run would train no step, or its model is not that of the checkpoint.
+    """
+    own = whole.newest(config.model_dir, sums=sums, move_aside=move_aside)
     if own is not None:
-        return _continue(config, factory, own)
+        return _own(config, model, own)
     path = config.restore.path
     if path is None:
-        last_step = _last_step(config, 0, initial_step=0)
-        state, source = factory.initialize(config.random_seed), f"seed {config.random_seed}"
-        return Start(state, 0, last_step, 0, f"starts from scratch, {source}", from_scratch=True)
+        source = f"starts from scratch, seed {config.random_seed}"
+        return Origin(None, 0, _last_step(config, 0, initial_step=0), 0, source)
     if huggingface.is_huggingface_directory(path):
-        last_step = _last_step(config, 0, initial_step=0)
-        with pretrained.open_huggingface(path, factory.model) as (_, parameters):
-            state = factory.from_parameters(parameters)
-        return Start(state, 0, last_step, 0, f"starts from the Hugging Face model {path}")
-    return _start_from(config, factory, whole.find(path, sums=True))
+        directory, last_step = folders.absolute(path), _last_step(config, 0, initial_step=0)
+        source = f"starts from the Hugging Face model {path}"
+        return Origin(directory, 0, last_step, 0, source, is_huggingface=True)
+    return _initial(config, model, whole.find(path, sums=sums))
 
 
-def _continue(config: TrainConfig, factory: StateFactory, own: epath.Path) -> Start:
+def check_origin(config: TrainConfig, factory: StateFactory, found: Origin) -> Report | None:
+    """Compares names and shapes of all leaves with the checkpoint's; reads no tensor.
+
+    Returns:
+        What will become of every leaf, for a checkpoint of ours.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    if found.path is None:
+        return None
+    if found.is_huggingface:
+        with pretrained.open_huggingface(found.path, factory.model):
+            return None
+    return restoring.check(found.path, factory.abstract, **_how(config, found))
+
+
+def _own(config: TrainConfig, model: ModelConfig, own: epath.Path) -> Origin:
     initial_step, first_step = description.read(own).initial_step, folders.step_of(own)
     last_step = _last_step(config, first_step, initial_step=initial_step, whence=own)
-    pretrained.model_for(own, factory.model)
-    state = restore(own, factory.abstract, optional=_OPTIONAL, fresh=_fresh(config, factory))
+    pretrained.model_for(own, model)
     dataset = own / DATASET if config.restore.dataset and (own / DATASET).is_dir() else None
     source = f"continues from {own}"
-    return Start(state, first_step, last_step, initial_step, source, dataset=dataset)
+    return Origin(own, first_step, last_step, initial_step, source, is_own=True, dataset=dataset)
 
 
-def _start_from(config: TrainConfig, factory: StateFactory, initial: epath.Path) -> Start:
+def _initial(config: TrainConfig, model: ModelConfig, initial: epath.Path) -> Origin:
     given, step = config.restore, folders.step_of(initial)
     last_step = _last_step(config, step, initial_step=step, whence=initial)
     if not given.is_partial:
-        pretrained.model_for(initial, factory.model)
-    state = restore(
-        initial,
-        factory.abstract,
-        assignment_map=given.assignment_map,
-        strict=given.strict,
-        optional=_OPTIONAL,
-        fresh=_fresh(config, factory),
-        on_report=lambda report: say(report.table()) if given.is_partial else None,
-    )
-    # Losses of another run, such as pre-training's, would make a spike of this one's first.
-    state = dataclasses.replace(state, health=factory.fresh_health())
+        pretrained.model_for(initial, model)
     kept = "what fits of " if given.is_partial else ""
     source = f"starts from {kept}{initial}, optimizer and step included"
-    return Start(state, step, last_step, step, source)
+    return Origin(initial, step, last_step, step, source)
 
 
-def _fresh(config: TrainConfig, factory: StateFactory) -> Callable[[], TrainState]:
-    return lambda: factory.initialize(config.random_seed)
+def _state(config: TrainConfig, factory: StateFactory, found: Origin) -> TrainState:
+    given = config.restore
+    if found.path is None:
+        return factory.initialize(config.random_seed)
+    if found.is_huggingface:
+        with pretrained.open_huggingface(found.path, factory.model) as (_, parameters):
+            return factory.from_parameters(parameters)
+    state = restoring.restore(
+        found.path,
+        factory.abstract,
+        **_how(config, found),
+        fresh=lambda: factory.initialize(config.random_seed),
+        on_report=lambda report: (
+            say(report.table()) if given.is_partial and not found.is_own else None
+        ),
+    )
+    if found.is_own:
+        return state
+    # Losses of another run, such as pre-training's, would make a spike of this one's first.
+    return dataclasses.replace(state, health=factory.fresh_health())
+
+
+def _how(config: TrainConfig, found: Origin) -> dict[str, Any]:
+    """How a checkpoint is read; a run's own is taken whole."""
+    if found.is_own:
+        return {"optional": _OPTIONAL}
+    given = config.restore
+    return {
+        "assignment_map": given.assignment_map,
+        "strict": given.strict,
+        "optional": _OPTIONAL,
+    }
 
 
 def _last_step(

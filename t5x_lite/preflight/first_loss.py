@@ -1,0 +1,105 @@
+"""The loss of fresh parameters on a real batch, by a shallow, narrow proxy of the model.
+
+Parameters that were never trained know nothing, so the loss per token is about ln(vocabulary),
+whatever the size of the model; if it is not, logits have a wrong scale or the batch holds nothing.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.loss import compute_loss
+from t5x_lite.model import transformer
+from t5x_lite.model.config import ComputeConfig, ModelConfig, StackConfig
+from t5x_lite.preflight.findings import Kind, Said
+from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.layout import layout_of
+
+_WIDTH, _LAYERS, _HEADS = 64, 2, 2
+_ROWS, _MAX_LENGTH, _MAX_LOGITS = 8, 512, 1 << 26
+_MAX_FACTOR = 2.0
+# It runs once, and to optimize it takes longer than to run it.
+_QUICKLY = {"xla_backend_optimization_level": "0"}
+
+
+def check(job: TrainConfig) -> Iterator[Said]:
+    """Refuses a loss that is not what ignorance costs, and batches without a target."""
+    batch = _first_batch(job)
+    targets = batch["decoder_target_tokens"] > 0
+    counted = batch.get("decoder_loss_weights", targets) > 0
+    if not counted.any():
+        raise ValueError(
+            f"no token of the first {_ROWS} rows counts for the loss: are the targets empty, or "
+            "cut off by TASK_FEATURE_LENGTHS? Look at them: t5x_lite inspect "
+            f"{job.dataset.mixture_or_task_name}"
+        )
+    model = proxy(job.model)
+    loss, expected = _loss(model, _small(batch, model.vocab_size)), math.log(model.vocab_size)
+    sentence = f"{loss:.2f} a token of fresh parameters, by chance ln(vocabulary) = {expected:.2f}"
+    if not expected / _MAX_FACTOR <= loss <= expected * _MAX_FACTOR:
+        raise ValueError(
+            f"{sentence}, more than {_MAX_FACTOR:g} times off: the logits have a wrong scale. T5 "
+            "v1.0 sets both logits_via_embedding and scale_logits, v1.1 neither; this model has "
+            f"{model.logits_via_embedding} and {model.scale_logits}: "
+            f"--gin.ModelConfig.scale_logits={not model.scale_logits}"
+        )
+    filled = 100 * float(np.mean(targets))
+    yield (
+        Kind.OK,
+        f"{sentence}\n(2 layers of width {_WIDTH}; {filled:.0f} % of the target positions of "
+        f"{_ROWS} rows are filled, {100 * float(np.mean(counted)):.0f} % count)",
+    )
+
+
+def proxy(model: ModelConfig) -> ModelConfig:
+    """The same choices, shallow and narrow, without dropout."""
+    encoder = None if model.encoder is None else _stack(model.encoder)
+    return dataclasses.replace(
+        model,
+        embed_dim=_WIDTH,
+        encoder=encoder,
+        decoder=_stack(model.decoder),
+        dropout_rate=0.0,
+        compute=ComputeConfig(),
+    )
+
+
+def _stack(stack: StackConfig) -> StackConfig:
+    attention = dataclasses.replace(
+        stack.block.attention, num_heads=_HEADS, head_dim=_WIDTH // _HEADS
+    )
+    mlp = dataclasses.replace(stack.block.mlp, mlp_dim=2 * _WIDTH)
+    block = dataclasses.replace(stack.block, attention=attention, mlp=mlp)
+    return dataclasses.replace(stack, num_layers=_LAYERS * stack.layers_divisor, block=block)
+
+
+def _first_batch(job: TrainConfig) -> Mapping[str, np.ndarray]:
+    from t5x_lite.data import pipeline
+
+    dataset = dataclasses.replace(job.dataset, batch_size=_ROWS, num_data_shards=1, shuffle=False)
+    return next(pipeline.make_batches(dataset, layout_of(job.model)))
+
+
+def _small(batch: Mapping[str, np.ndarray], vocab_size: int) -> dict[str, np.ndarray]:
+    """A corner of the batch, small enough for any vocabulary; every target in it counts."""
+    length = min(_MAX_LENGTH, batch["decoder_target_tokens"].shape[1])
+    rows = max(1, min(_ROWS, _MAX_LOGITS // (length * vocab_size)))
+    return {
+        name: feature[:rows, :_MAX_LENGTH]
+        for name, feature in batch.items()
+        if name != "decoder_loss_weights"
+    }
+
+
+def _loss(model: ModelConfig, batch: Mapping[str, np.ndarray]) -> float:
+    def sums(key: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        logits = transformer.apply(model, transformer.init_parameters(model, key), batch)
+        return compute_loss(logits, batch, LossConfig(), training=False)[1]
+
+    found = jax.jit(sums, compiler_options=_QUICKLY)(jax.random.key(0), dict(batch))
+    return float(found["cross_entropy_sum"]) / max(float(found["weight_sum"]), 1.0)

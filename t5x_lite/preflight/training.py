@@ -1,0 +1,186 @@
+"""The checks of a training job, in the order of what they cost."""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import io
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from t5x_lite import config, jobs
+from t5x_lite.checkpoints import folders, pretrained
+from t5x_lite.checkpoints.config import SavedDtype
+from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.model import transformer
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
+from t5x_lite.preflight import data, first_loss, places
+from t5x_lite.preflight.findings import Check, Kind, Said
+from t5x_lite.training import microbatches
+from t5x_lite.training import start as starts
+from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.state import StateFactory, make_factory
+
+_SAVED_BYTES = {SavedDtype.FLOAT32: 4, SavedDtype.BFLOAT16: 2}
+
+
+@dataclasses.dataclass
+class _Found:
+    """What one check finds out and later ones need.
+
+    Shapes are those on a single device, so that a mesh that does not fit hides nothing else.
+    """
+
+    shapes: StateFactory
+    readers: int
+    checkpoint_bytes: int = 0
+    origin: starts.Origin | None = None
+
+
+def checks(
+    resolved: config.Resolved[TrainConfig], arguments: argparse.Namespace
+) -> Iterator[Check]:
+    """All of them; what they find out decides which come later."""
+    job, processes = resolved.config, arguments.process_count or 1
+    one_device = make_partitioner(PartitioningConfig(), jax.devices()[:1])
+    found = _Found(make_factory(job, one_device), processes)
+    yield Check("model", lambda: _model(job, found))
+    yield Check("mesh and batch", lambda: _mesh(job, found, processes))
+    yield Check("start", lambda: _start(job, found), needs=("model",))
+    yield Check("model_dir", lambda: _model_dir(job, found), needs=("model",))
+    yield from data.checks(resolved, arguments, job.model, readers=found.readers)
+    read = ("tasks", "vocabulary", "data, train", "example, train")
+    if found.origin is not None and found.origin.path is not None:
+        vocabulary = pretrained.describe(found.origin.path).vocabulary
+        same = functools.partial(data.same_vocabulary, job.dataset, vocabulary)
+        yield Check("its vocabulary", same, needs=read)
+    if found.origin is not None and found.origin.dataset is not None:
+        folder = found.origin.dataset
+        positions = functools.partial(data.positions, job, folder, readers=found.readers)
+        yield Check("its data position", positions, needs=read)
+    yield Check("restarts", lambda: data.restartable(job), needs=("tasks", "data, train"))
+    yield Check("first loss", lambda: first_loss.check(job), needs=read)
+
+
+def _model(job: TrainConfig, found: _Found) -> Iterator[Said]:
+    """Whether optimizer, schedule and parameter groups fit the model."""
+    state = found.shapes.abstract
+    saved = _SAVED_BYTES[job.checkpoints.dtype]
+    parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.parameters))
+    found.checkpoint_bytes = parameters * saved + _num_bytes(state.optimizer_state)
+    yield (
+        Kind.OK,
+        f"{transformer.num_parameters(job.model):,} parameters, a checkpoint of "
+        f"{places.size(found.checkpoint_bytes)}",
+    )
+
+
+def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Said]:
+    """Whether parameters and batches divide over the devices, and what a device holds."""
+    partitioner = make_partitioner(job.partitioning)
+    found.readers = _readers(partitioner, processes)
+    rows, parts = job.dataset.batch_size, job.num_microbatches
+    factory, problems = make_factory(job, partitioner), []
+    fitting: list[Callable[[], object]] = [lambda: factory.abstract]
+    for dataset in jobs.datasets(job).values():
+        fitting.append(functools.partial(partitioner.check_batch_size, dataset.batch_size))
+    fitting.append(lambda: microbatches.check(rows, parts, partitioner))
+    for fits in fitting:
+        try:
+            fits()
+        except ValueError as error:
+            problems.append(str(error))
+    # A batch that does not divide is so for each data set and for microbatches.
+    for problem in dict.fromkeys(problems):
+        yield Kind.FIX, problem
+    if not problems:
+        state, mesh = factory.abstract, dict(partitioner.mesh.shape)
+        in_parts = f" in {parts} parts" if parts > 1 else ""
+        yield (
+            Kind.OK,
+            f"data={mesh['data']} x model={mesh['model']}, {rows} rows a batch{in_parts}\n"
+            f"a device holds {places.size(_on_a_device(state))} of parameters and optimizer, "
+            f"{places.size(_on_a_device(state.parameters))} of gradients, and activations",
+        )
+
+
+def _readers(partitioner: Partitioner, processes: int) -> int:
+    """How many processes read parts of their own of a batch, were there so many."""
+    devices, partitions = partitioner.mesh.size, partitioner.mesh.shape["model"]
+    local, rest = divmod(devices, processes)
+    if rest:
+        raise ValueError(
+            f"--process_count={processes} processes cannot share {devices} devices evenly: give "
+            "the number of all devices with --cpu_devices=..."
+        )
+    if local % partitions and partitions % local:
+        raise ValueError(
+            f"NUM_PARTITIONS={partitions} with {local} devices a process makes processes hold "
+            "overlapping parts of a batch: choose --gin.NUM_PARTITIONS so that it divides them or "
+            "is a multiple of them."
+        )
+    return min(processes, partitioner.data_axis_size)
+
+
+def _start(job: TrainConfig, found: _Found) -> Iterator[Said]:
+    """What the run would start from, and whether names and shapes are the model's."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            origin = starts.find_origin(job, job.model)
+            report = starts.check_origin(job, found.shapes, origin)
+    except ModelMismatchError as error:
+        yield Kind.FIX, f"{error}\n{jobs.fitting_gin_file(error.stored_model)}"
+        return
+    except FileNotFoundError as error:
+        yield Kind.FIX, f"{error} Name one: --gin.INITIAL_CHECKPOINT_PATH=..."
+        return
+    finally:
+        damaged = printed.getvalue().strip()
+    if damaged:
+        yield Kind.NOTE, damaged.removeprefix("WARNING: ")
+    found.origin = origin
+    yield Kind.OK, f"{origin.source}; steps {origin.first_step} to {origin.last_step}"
+    if report is not None and job.restore.is_partial and not origin.is_own:
+        yield Kind.NOTE, f"of the checkpoint's leaves: {report.counts()}"
+
+
+def _model_dir(job: TrainConfig, found: _Found) -> Iterator[Said]:
+    """Whether checkpoints can be written, and all that are kept at a time."""
+    existing = places.check_writable(job.model_dir, "--gin.MODEL_DIR")
+    directory = folders.absolute(job.model_dir)
+    if existing is None:
+        yield Kind.NOTE, f"{directory} is remote: neither room nor rights were looked at"
+        return
+    # The new one is whole before an old one goes.
+    kept = job.checkpoints.keep + job.checkpoints.keep_best + 1
+    there = min(len(folders.steps(directory)), kept - 1)
+    needed, free = (kept - there) * found.checkpoint_bytes, places.room_in(existing)
+    more = "more " if there else ""
+    sentence = (
+        f"{directory}: {kept - there} {more}checkpoints at a time need {places.size(needed)}, "
+        f"free are {places.size(free)}"
+    )
+    if needed > free:
+        yield (
+            Kind.FIX,
+            f"{sentence}: make room, keep fewer (--gin.KEEP_CHECKPOINTS=..., now "
+            f"{job.checkpoints.keep}), or give another --gin.MODEL_DIR.",
+        )
+    else:
+        yield Kind.OK, sentence
+
+
+def _num_bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _on_a_device(tree: Any) -> int:
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )
