@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import InferConfig, Mode
@@ -84,8 +86,10 @@ def _settings(config: InferConfig, found: Restored, shard: Source) -> dict[str, 
     digest = hashlib.sha256()
     for ids in (*shard.inputs, *(shard.targets or ())):
         digest.update(np.asarray(ids, np.int32).tobytes() + b"|")
+    digest.update(json.dumps(list(shard.texts), default=str).encode())
     return {
-        "checkpoints": [str(each.path) for each in found.found],
+        # Their content: another one may be written under the same path.
+        "checkpoints": [pretrained.identity(each.path) for each in found.found],
         "ensemble": config.ensemble.value,
         "mode": config.mode.value,
         "decoding": repr(config.decoding),

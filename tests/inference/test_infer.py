@@ -1,6 +1,7 @@
 """The infer job on files: lines, modes, shards, and going on after a kill."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -163,6 +164,27 @@ def test_answers_of_other_settings_are_not_kept(byt5, folder):
     (folder / "inputs.jsonl").write_text('{"inputs": "another"}\n')
     assert infer(byt5, folder, *longer) == 0
     assert [line["inputs"] for line in read(path)] == [{"inputs_pretokenized": "another"}]
+
+
+def test_answers_of_another_checkpoint_under_the_same_path_are_not_kept(
+    byt5, folder, tmp_path, capsys
+):
+    """Nor lines whose other fields have changed, though the model reads the same."""
+    copy = tmp_path / "model"
+    shutil.copytree(byt5(), copy)
+    words = (f"--gin.CHECKPOINT_PATH={copy}",)
+    assert infer(byt5, folder, *words) == 0
+    assert infer(byt5, folder, *words) == 0
+    assert capsys.readouterr().out.count("were answered before") == 1
+    (copy / "model.safetensors").touch()
+    assert infer(byt5, folder, *words) == 0
+    rows = [json.loads(line) for line in (folder / "inputs.jsonl").read_text().splitlines()]
+    lines = [json.dumps({**row, "id": -row["id"]}) + "\n" for row in rows]
+    (folder / "inputs.jsonl").write_text("".join(lines))
+    assert infer(byt5, folder, *words) == 0
+    assert "were answered before" not in capsys.readouterr().out
+    written = read(folder / "out" / "inputs-predict.jsonl-00000-of-00001")
+    assert [line["inputs"]["id"] for line in written] == [-row["id"] for row in rows]
 
 
 @pytest.mark.parametrize(
