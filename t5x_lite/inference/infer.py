@@ -14,7 +14,7 @@ from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import InferConfig, Mode
 from t5x_lite.inference.engine import Engine, Generated
-from t5x_lite.inference.reports import longest, progress_of, warn_of_sentinels
+from t5x_lite.inference.reports import SentinelWarning, longest, progress_of
 from t5x_lite.inference.restored import Restored
 from t5x_lite.inference.shards import write_shard
 from t5x_lite.inference.sources import Source, file_source, task_sources
@@ -50,7 +50,8 @@ def infer(config: InferConfig, operative_config: str) -> None:
         (output / "infer_config.gin").write_text(operative_config)
     for source in sources:
         shard = source.shard(config.shard_id, config.num_shards)
-        job = _Job(config, engine, shard, source.width or longest(source.inputs))
+        warning = SentinelWarning(first_sentinel)
+        job = _Job(config, engine, shard, source.width or longest(source.inputs), warning)
         path = write_shard(
             output,
             f"{source.name}-{config.mode.value}",
@@ -61,6 +62,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
             settings=_settings(config, found, shard),
             answer=job.answer,
         )
+        warning.say(f"{config.mode.value} {source.name}")
         say(f"{len(shard.inputs)} lines in {path}")
 
 
@@ -107,6 +109,7 @@ class _Job:
     engine: Engine
     shard: Source
     width: int
+    warning: SentinelWarning
 
     def answer(self, start: int, end: int) -> list[dict[str, Any]]:
         """The lines of some examples."""
@@ -131,7 +134,7 @@ class _Job:
                 index_step=num_shards,
                 **settings,
             )
-            warn_of_sentinels(outputs, self.engine.first_sentinel, label)
+            self.warning.look_at(outputs)
             answers = [self._prediction(output) for output in outputs]
         return [
             {"inputs": texts, **answer} for texts, answer in zip(part.texts, answers, strict=True)
