@@ -135,12 +135,18 @@ def _add_job(
     summary: str,
 ) -> argparse.ArgumentParser:
     command = _add_command(commands, name, run, summary)
-    pretraining = "models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"
-    files = {"train": pretraining, "check": pretraining}
+    example = "--gin_file=models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"
+    if name in ("eval", "infer"):
+        example = "--gin.CHECKPOINT_PATH=/runs/one"
+    dry_run = "" if name == "check" else " --dry_run"
     command.epilog = (
-        f"example:\n  t5x_lite {name} --gin_file={files.get(name, f'recipes/{name}.gin')} "
-        f"--gin.MIXTURE_OR_TASK_NAME=my_task{'' if name == 'check' else ' --dry_run'}"
+        f"example:\n  t5x_lite {name} {example} --gin.MIXTURE_OR_TASK_NAME=my_task{dry_run}"
     )
+    if name in ("eval", "infer"):
+        command.epilog += (
+            f"\n\nWithout a recipe it is recipes/{name}.gin, and what is not given is what the "
+            "checkpoint\nsays of its run: task, lengths, modules, directory."
+        )
     gin = command.add_argument_group("configuration")
     gin.add_argument(
         "--gin_file",

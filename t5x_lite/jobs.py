@@ -6,6 +6,7 @@ inside the functions, so that a mistake in a gin file does not wait for them.
 """
 
 import argparse
+import dataclasses
 import shlex
 import traceback
 from collections.abc import Mapping, Sequence
@@ -29,23 +30,111 @@ class UsageError(ValueError):
 
 def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[Job]:
     """The configuration that flags and gin files make, and all modules it names found."""
-    if not arguments.gin_file:
-        kind = getattr(arguments, "job", arguments.command)
-        recipe = f"--gin_file=recipes/{kind}.gin"
-        needed = f"a recipe, such as {recipe}"  # the model is the checkpoint's own
+    assumed: _Assumed = _assumed(root, arguments)
+    if not arguments.gin_file and not assumed.gin_files:
+        needed = (
+            "a checkpoint, such as --gin.CHECKPOINT_PATH=/runs/one, or a recipe, such as "
+            f"--gin_file=recipes/{_kind(arguments)}.gin"
+        )
         if root is TrainConfig:
             recipe = "--gin_file=recipes/pretrain.gin"
             needed = f"a model and a recipe, such as --gin_file=models/t5_1_1/small.gin {recipe}"
         raise UsageError(f"t5x_lite {arguments.command} needs {needed}")
     resolved: config.Resolved[Job] = config.resolve(
         root,
-        arguments.gin_file,
-        overrides=arguments.gin_bindings,
+        [*assumed.gin_files, *arguments.gin_file],
+        overrides=[*assumed.overrides, *arguments.gin_bindings],
         search_paths=arguments.gin_search_paths,
-        imports=flag_imports(arguments),
+        imports=[*assumed.imports, *flag_imports(arguments)],
     )
     refuse_missing(_task_modules(resolved.config))
+    if assumed.facts and not arguments.process_index:
+        facts = ", ".join(f"{name}={value!r}" for name, value in assumed.facts.items())
+        comment = "# " if getattr(arguments, "dry_run", False) else ""
+        print(f"{comment}As the checkpoint says: {assumed.gin_files[0]}, {facts}", flush=True)
     return resolved
+
+
+def _kind(arguments: argparse.Namespace) -> str:
+    """train, eval or infer: the command itself, or the job that `check` looks at."""
+    return getattr(arguments, "job", arguments.command)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Assumed:
+    """What a command line that names a checkpoint need not say: the recipe, macros, modules."""
+
+    gin_files: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    imports: tuple[config.Import, ...] = ()
+
+    @property
+    def overrides(self) -> list[tuple[str, str]]:
+        """The facts as flags."""
+        return [("what the checkpoint says", f"{key}={val!r}") for key, val in self.facts.items()]
+
+
+def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
+    """`eval` and `infer` need only a checkpoint: where no gin file says anything of the job itself,
+    the recipe is ours, and what it requires is what the checkpoint says of its run. Files and flags
+    override each of it.
+    """
+    search_paths, flags = arguments.gin_search_paths, arguments.gin_bindings
+    in_files = config.defined_by(arguments.gin_file, search_paths=search_paths)
+    if root is TrainConfig or any(name.startswith(f"{root.__name__}.") for name in in_files):
+        return _Assumed()
+    given = in_files | config.defined_by([], overrides=flags)
+    reads_file = "INPUT_FILE" in given
+    recipe = f"recipes/{_kind(arguments)}{'_file' if reads_file else ''}.gin"
+    path = given.get("CHECKPOINT_PATH")
+    if not isinstance(path, str):
+        return _Assumed((recipe,) if arguments.gin_file else ())
+    output_dir = f"{_kind(arguments).upper()}_OUTPUT_DIR"
+    said: _Assumed = _said_by(path, output_dir)
+    facts = {name: value for name, value in said.facts.items() if name not in given}
+    if reads_file:
+        return _Assumed((recipe,), {name: facts[name] for name in facts if name == output_dir})
+    task, module = ({**facts, **given}.get(name) for name in _OF_THE_DATA[:2])
+    if isinstance(task, str) and "SPLIT" not in given:
+        modules = [*said.imports, *flag_imports(arguments)]
+        if isinstance(module, str):
+            modules.append(config.named_by_flag(module, "MIXTURE_OR_TASK_MODULE"))
+        split = _split_of(task, path, arguments, modules)
+        facts |= {"SPLIT": split} if split else {}
+    return _Assumed((recipe,), facts, said.imports)
+
+
+def _said_by(path: str, output_dir: str) -> _Assumed:
+    """Macros and modules of the run that wrote a checkpoint; a Hugging Face directory has none."""
+    from t5x_lite.checkpoints import pretrained
+
+    found = pretrained.describe(_one_checkpoint(path))
+    if found.description is None:
+        return _Assumed()
+    data = found.description.dataset
+    facts = {name: data[name.lower()] for name in _OF_THE_DATA if data.get(name.lower())}
+    imports = config.imports_in(found.description.operative_config, str(found.path))
+    return _Assumed((), facts | {output_dir: str(found.path.parent)}, imports)
+
+
+_OF_THE_DATA = ("MIXTURE_OR_TASK_NAME", "MIXTURE_OR_TASK_MODULE", "TASK_FEATURE_LENGTHS")
+
+
+def _split_of(
+    task: str, path: str, arguments: argparse.Namespace, imports: Sequence[config.Import]
+) -> str | None:
+    """The split that a task is evaluated on; what registers the task has to be imported for it."""
+    refuse_missing(imports)
+    prepare_data(arguments, imports, _vocabulary_carried_by(path))
+    from t5x_lite.data.checks import held_out_split
+
+    return held_out_split(task)
+
+
+def _one_checkpoint(path: str) -> str:
+    """For MODEL_DIR/best, which is one for each task, the model directory."""
+    folder = epath.Path(path)
+    return str(folder.parent) if folder.name == "best" and not folder.exists() else path
 
 
 def start(
@@ -133,7 +222,12 @@ def of_autopsy(arguments: argparse.Namespace) -> TrainConfig:
 def _vocabulary_of_initial_model(job: Job) -> str | None:
     """The SentencePiece model of the checkpoint that a job starts from, if it carries one."""
     path = job.restore.path if isinstance(job, TrainConfig) else job.checkpoint_path
-    if path is None or not epath.Path(path).exists():
+    return None if path is None else _vocabulary_carried_by(path)
+
+
+def _vocabulary_carried_by(path: str) -> str | None:
+    path = _one_checkpoint(path)
+    if not epath.Path(path).exists():
         return None
     from t5x_lite.checkpoints import huggingface, manager
 

@@ -8,7 +8,10 @@ import pytest
 from etils import epath
 
 from t5x_lite import cli, config
-from t5x_lite.checkpoints import manifest
+from t5x_lite.checkpoints import description, manifest
+from t5x_lite.checkpoints.description import describe_run
+from t5x_lite.evaluation.config import EvalConfig
+from t5x_lite.testing import tiny_model
 from t5x_lite.training.config import TrainConfig
 
 MODEL = "--gin_file=models/t5_1_1/tiny.gin"
@@ -52,6 +55,7 @@ def events(monkeypatch, tmp_path):
 
     for module, functions in {
         "t5x_lite.training.loop": ["train"],
+        "t5x_lite.evaluation.during_training": ["make_hook"],
         "t5x_lite.evaluation.evaluate": ["evaluate"],
         "t5x_lite.inference.infer": ["infer"],
         "t5x_lite.data.checks": ["check_dataset"],
@@ -118,17 +122,6 @@ def test_a_job_from_a_hugging_face_directory_takes_its_vocabulary_too(events, tm
     assert ("set_default_vocabulary", (str(tmp_path / "spiece.model"),), {}) in events
 
 
-def test_a_job_from_a_checkpoint_takes_the_vocabulary_that_it_carries(events, tmp_path):
-    """A model directory: its newest checkpoint's folder `vocabulary`."""
-    for item in ("state", "config", "vocabulary"):
-        (tmp_path / "run" / "checkpoint_5" / item).mkdir(parents=True)
-    path = tmp_path / "run" / "checkpoint_5" / "vocabulary" / "sentencepiece.model"
-    path.write_bytes(b"")
-    manifest.write(epath.Path(tmp_path / "run" / "checkpoint_5"), 0)
-    assert cli.main([*EVAL, f"--gin.CHECKPOINT_PATH={tmp_path / 'run'}"]) == 0
-    assert ("set_default_vocabulary", (str(path),), {}) in events
-
-
 @pytest.mark.parametrize("words", [EVAL, INFER])
 def test_a_checkpoint_says_which_model_it_holds(events, words):
     """No gin file of a model: the job leaves it to the checkpoint, which is read later."""
@@ -186,6 +179,102 @@ def test_a_dry_run_does_nothing_and_prints_a_gin_file(events, words, capsys, tmp
     assert statements(again) == statements(printed)
 
 
+@pytest.fixture
+def run(events, tmp_path, monkeypatch):
+    """A model directory whose newest checkpoint says what its run was; its task has two splits."""
+    directory = tmp_path / "run"
+    (directory / "checkpoint_5" / "state").mkdir(parents=True)
+    (tmp_path / "run_tasks.py").write_text("")
+    said = describe_run(
+        "import run_tasks\n",
+        tiny_model(vocab_size=64),
+        dataset={
+            "mixture_or_task_name": "its_task",
+            "mixture_or_task_module": None,
+            "task_feature_lengths": {"inputs": 8, "targets": 4},
+        },
+    )
+    checkpoint = epath.Path(directory / "checkpoint_5")
+    description.write(checkpoint, said)
+    manifest.write(checkpoint, process_count=0)
+    splits = types.SimpleNamespace(
+        held_out_split=lambda name: events.append(("held_out_split", (name,), {})) or "validation",
+        check_dataset=lambda *args, **settings: None,
+    )
+    monkeypatch.setitem(sys.modules, "t5x_lite.data.checks", splits)
+    monkeypatch.setattr("t5x_lite.data.checks", splits)
+    return directory
+
+
+@pytest.mark.parametrize("path", ["run", "run/checkpoint_5", "run/best"])
+@pytest.mark.parametrize("command", ["eval", "infer"])
+def test_a_checkpoint_is_all_that_eval_and_infer_need(events, run, command, path):
+    """The recipe is ours; task, lengths, modules and directory are those of its run."""
+    assert cli.main([command, f"--gin.CHECKPOINT_PATH={run.parent / path}"]) == 0
+    job = events[-1][1][0]
+    assert job.dataset.mixture_or_task_name == "its_task"
+    assert job.dataset.task_feature_lengths == {"inputs": 8, "targets": 4}
+    assert job.dataset.split == "validation"
+    assert job.output_dir == str(run)
+    assert job.checkpoint_path == str(run.parent / path)
+    names = [name for name, *_ in events]
+    assert names.index("import_modules") < names.index("held_out_split"), "it registers the task"
+    for args in (args for name, args, _ in events if name == "import_modules"):
+        assert [each.module for each in args[0]] == ["run_tasks"]
+
+
+def test_flags_and_files_override_what_the_checkpoint_says(events, run, tmp_path):
+    (tmp_path / "mine.gin").write_text("SPLIT = 'train'\nEVAL_OUTPUT_DIR = '/other'")
+    words = ["--gin_file=mine.gin", "--gin_file=decoding/beam4.gin"]
+    assert (
+        cli.main(
+            [
+                "eval",
+                f"--gin.CHECKPOINT_PATH={run}",
+                *words,
+                "--gin.MIXTURE_OR_TASK_NAME=other_task",
+            ]
+        )
+        == 0
+    )
+    job = events[-1][1][0]
+    assert (job.dataset.split, job.output_dir) == ("train", "/other")
+    assert job.dataset.mixture_or_task_name == "other_task"
+    assert job.decoding.strategy.value == "beam"
+    assert "held_out_split" not in [name for name, *_ in events]
+
+
+def test_a_checkpoint_and_a_file_need_no_task(events, run):
+    words = ["infer", f"--gin.CHECKPOINT_PATH={run}", "--gin.INPUT_FILE=inputs.txt"]
+    assert cli.main(words) == 0
+    assert [name for name, *_ in events] == ["initialize", "infer"]
+    job = events[-1][1][0]
+    assert (job.dataset, job.output_dir) == (None, str(run))
+
+
+def test_a_dry_run_of_a_checkpoint_prints_a_gin_file_too(events, run, capsys, tmp_path):
+    words = ["eval", f"--gin.CHECKPOINT_PATH={run}", "--dry_run"]
+    assert cli.main(words) == 0
+    (tmp_path / "again.gin").write_text(capsys.readouterr().out)
+    job = config.resolve(EvalConfig, ["again.gin"]).config
+    assert (job.dataset.mixture_or_task_name, job.dataset.split) == ("its_task", "validation")
+
+
+def test_a_recipe_takes_nothing_from_the_checkpoint(events, run, capsys):
+    words = ["eval", "--gin_file=recipes/eval.gin", f"--gin.CHECKPOINT_PATH={run}"]
+    assert "MIXTURE_OR_TASK_NAME has no value" in error_of(capsys, words)
+
+
+@pytest.mark.parametrize("path", ["run", "run/best"])
+def test_a_job_from_a_checkpoint_takes_the_vocabulary_that_it_carries(events, run, path):
+    """A model directory's is its newest checkpoint's, also where each task has its best one."""
+    vocabulary = run / "checkpoint_5" / "vocabulary" / "sentencepiece.model"
+    vocabulary.parent.mkdir()
+    vocabulary.write_bytes(b"")
+    assert cli.main([*EVAL, f"--gin.CHECKPOINT_PATH={run.parent / path}"]) == 0
+    assert ("set_default_vocabulary", (str(vocabulary),), {}) in events
+
+
 def test_data_flags_reach_seqio(events):
     cli.main([*TRAIN, "--tfds_data_dir=/tfds", "--seqio_additional_cache_dirs=/a,gs://b"])
     settings = {name: settings for name, _, settings in events}
@@ -241,10 +330,11 @@ def test_all_problems_of_a_configuration_are_one_message(capsys):
         (["trane"], "invalid choice: 'trane'"),
         ([], "COMMAND"),
         (["train"], "needs a model and a recipe"),
-        (["eval"], "needs a recipe, such as --gin_file=recipes/eval.gin"),
+        (["eval"], "needs a checkpoint, such as --gin.CHECKPOINT_PATH=/runs/one, or a recipe"),
         (["check"], "t5x_lite check needs a model and a recipe"),
-        (["check", "--job=infer"], "needs a recipe, such as --gin_file=recipes/infer.gin"),
+        (["check", "--job=infer"], "or a recipe, such as --gin_file=recipes/infer.gin"),
         (["check", "--dry_run"], "check does not know --dry_run"),
+        (["infer", "--gin_file=decoding/beam4.gin"], "CHECKPOINT_PATH has no value"),
         (["inspect", "task", "--lengths=64"], "needed is inputs=64,targets=32; given '64'"),
         (["vocab", "--output=v.model"], "needs text: --task=NAME or --file=GLOB"),
         (["vocab", "--file=x"], "required: --output"),

@@ -15,8 +15,11 @@ class SavedDtype(enum.Enum):
 
 
 class BestMode(enum.Enum):
-    """Whether a larger or a smaller score is the better one."""
+    """Whether a larger or a smaller score is the better one; AUTO tells by a metric's name, so that
+    losses and scores can be told apart (`metrics/direction.py`).
+    """
 
+    AUTO = "auto"
     MAX = "max"
     MIN = "min"
 
@@ -35,7 +38,7 @@ class SaveCheckpointConfig:
     keep: int = 3
     keep_best: int = 0
     best_metric: str = ".*"
-    best_mode: BestMode = BestMode.MAX
+    best_mode: BestMode = BestMode.AUTO
     dtype: SavedDtype = SavedDtype.FLOAT32
 
     def __post_init__(self) -> None:

@@ -106,7 +106,8 @@ def _position(found: Pretrained) -> str:
         return "none is stored: the data begins anew, or is replayed"
     files = manifest.files_below(folder)
     shards = {match.groups() for path in files if (match := _SHARD.search(path.name))}
-    in_shards = f"{len(shards)} shards" if shards else f"{len(files)} files"
+    count, kind = (len(shards), "shard") if shards else (len(files), "file")
+    in_shards = f"{count} {kind}{'' if count == 1 else 's'}"
     size = sum(path.stat().length for path in files)
     batches = found.step - found.description.initial_step
     return f"behind batch {batches:,}, {_size(size)} in {in_shards}"

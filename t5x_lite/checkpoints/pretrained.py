@@ -9,13 +9,14 @@ directory.
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
 
 from t5x_lite.checkpoints import description as descriptions
-from t5x_lite.checkpoints import folders, huggingface, whole
+from t5x_lite.checkpoints import folders, huggingface, manifest, whole
 from t5x_lite.checkpoints.description import Description, check_model
 from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
 from t5x_lite.checkpoints.restoring import restore
@@ -23,6 +24,8 @@ from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.partitioner import Partitioner
 
 VOCABULARY = "vocabulary"
+# Files of a Hugging Face directory that decide what its model says.
+_OF_THE_MODEL = (".safetensors", ".json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,25 +48,52 @@ class Pretrained:
         return self.description is None
 
 
-def describe(path: epath.PathLike) -> Pretrained:
+def describe(path: epath.PathLike, model: ModelConfig | None = None) -> Pretrained:
     """The model, step and tokenizer of a path.
 
+    Args:
+        model: what the path has to hold; only an old checkpoint that does not say needs it.
+
     Raises:
+        ModelMismatchError: it holds another model.
         FileNotFoundError: there is no checkpoint; the message lists the nearest.
         ValueError: it is damaged, or does not say which model it holds.
     """
     directory = folders.absolute(path)
     if huggingface.is_huggingface_directory(directory):
-        return Pretrained(directory, 0, huggingface.read_config(directory), directory)
+        stored = huggingface.read_config(directory)
+        if model is not None:
+            check_model(model, stored, directory)
+        return Pretrained(directory, 0, model or stored, directory)
     checkpoint = whole.find(directory)
     vocabulary = checkpoint / VOCABULARY
     return Pretrained(
         checkpoint,
         folders.step_of(checkpoint),
-        descriptions.model_of(checkpoint),
+        model_for(checkpoint, model),
         vocabulary if vocabulary.is_dir() else None,
         descriptions.read(checkpoint),
     )
+
+
+def identity(path: epath.PathLike) -> str:
+    """A hash that changes with what a path holds: a checkpoint written again under the same path
+    has another one, a copy of one of ours has the same.
+
+    Raises:
+        FileNotFoundError, ValueError: as `describe`.
+    """
+    directory = folders.absolute(path)
+    if huggingface.is_huggingface_directory(directory):
+        files = [file for file in sorted(directory.iterdir()) if file.suffix in _OF_THE_MODEL]
+        # Checksums would cost as much as reading the model.
+        stats = ((file.name, file.stat()) for file in files)
+        parts = [(name, int(stat.length), stat.mtime) for name, stat in stats]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+    written = manifest.read(whole.find(directory))["files"]
+    # What is written beside the state later, such as PINNED, changes no parameter.
+    state = sorted((name, sums) for name, sums in written.items() if name.startswith("state/"))
+    return hashlib.sha256(repr(state).encode()).hexdigest()
 
 
 def load_parameters(

@@ -1,9 +1,11 @@
 """Which checkpoints stay."""
 
+import math
 import re
 from collections.abc import Collection, Mapping
 
 from t5x_lite.checkpoints.config import BestMode, SaveCheckpointConfig
+from t5x_lite.metrics.direction import lower_is_better
 
 # Of every step, scores by "<task>/<metric>".
 Scores = Mapping[int, Mapping[str, float]]
@@ -17,9 +19,15 @@ def superseded(
     metrics = {name for step in steps for name in scores.get(step, {})}
     for metric in metrics:
         if config.keep_best and re.fullmatch(config.best_metric, metric):
-            sign = -1 if config.best_mode is BestMode.MAX else 1
-            scored = [step for step in steps if metric in scores.get(step, {})]
+            sign = 1 if _lower_is_better(metric, config.best_mode) else -1
+            values = {step: scores.get(step, {}).get(metric, math.nan) for step in steps}
+            # NaN would win or lose every comparison, depending on its place.
+            scored = [step for step, value in values.items() if not math.isnan(value)]
             # Of equal scores the earlier is the better one: it took fewer steps.
-            scored.sort(key=lambda step: (sign * scores[step][metric], step))
+            scored.sort(key=lambda step: (sign * values[step], step))
             kept |= set(scored[: config.keep_best])
     return sorted(set(steps) - kept)
+
+
+def _lower_is_better(metric: str, mode: BestMode) -> bool:
+    return lower_is_better(metric) if mode is BestMode.AUTO else mode is BestMode.MIN

@@ -99,7 +99,9 @@ def _problems(checkpoint: epath.Path, *, sums: bool) -> list[str]:
 def _say_damaged(
     checkpoint: epath.Path, problems: list[str], *, used: epath.Path, move_aside: bool
 ) -> None:
-    if jax.process_index() != 0:
+    # The command line looks for a checkpoint's vocabulary before processes meet; to ask for an
+    # index would start JAX's backend, after which they cannot.
+    if jax.distributed.is_initialized() and jax.process_index() != 0:
         return
     where = ""
     if move_aside:

@@ -26,7 +26,7 @@ from t5x_lite.config.errors import ConfigError, Location, Problem
 from t5x_lite.config.files import packaged_root, read_sources
 from t5x_lite.config.modules import import_modules, missing_modules, named_by_flag
 from t5x_lite.config.operative import operative_text
-from t5x_lite.config.parse import Import
+from t5x_lite.config.parse import Definition, Import, parse_text
 from t5x_lite.config.unused import unused_definitions
 
 __all__ = [
@@ -35,7 +35,9 @@ __all__ = [
     "Location",
     "Problem",
     "Resolved",
+    "defined_by",
     "import_modules",
+    "imports_in",
     "imports_of",
     "missing_modules",
     "named_by_flag",
@@ -49,6 +51,26 @@ Root = TypeVar("Root")
 def imports_of(gin_file: str) -> tuple[Import, ...]:
     """What a gin file imports, such as the config.gin of a run; nothing of it is built."""
     return tuple(read_sources([gin_file], (), (".",)).imports)
+
+
+def imports_in(gin_text: str, source: str) -> tuple[Import, ...]:
+    """What a gin text imports, such as the one that a checkpoint carries."""
+    statements, _ = parse_text(gin_text, source)
+    return tuple(each for each in statements if isinstance(each, Import))
+
+
+def defined_by(
+    gin_files: Sequence[str],
+    *,
+    overrides: Sequence[tuple[str, str]] = (),
+    search_paths: Sequence[str] = (".",),
+) -> dict[str, object]:
+    """Every name that files and flags define (`MACRO`, `scope/Class.field`), with the value that
+    counts; mistakes are left for `resolve` to tell.
+    """
+    layers = read_sources(gin_files, overrides, search_paths).layers
+    every: list[Definition] = [each for layer in layers for each in layer.definitions]
+    return {str(each): each.value for each in every}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,6 +58,13 @@ def check_split(name: str, split: str) -> None:
         )
 
 
+def held_out_split(name: str) -> str | None:
+    """What a task is evaluated on if nobody says: its test split, else its validation split."""
+    check_mixture_or_task(name)
+    splits = seqio.get_mixture_or_task(name).splits
+    return next((split for split in ("test", "validation") if split in splits), None)
+
+
 def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) -> None:
     """Refuses lengths of other features than the task's, and layouts the task cannot feed."""
     features = tuple(seqio.get_mixture_or_task(name).output_features)

@@ -26,7 +26,9 @@ _CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """A directory with inference_eval/, and the step that is meant; None is each task's newest."""
+    """A directory with inference_eval/, and the step that is meant; None is that of each task's
+    newest evaluation.
+    """
 
     directory: epath.Path
     step: int | None = None
@@ -109,14 +111,16 @@ def print_comparison(paths: tuple[str, str], config: StatisticsConfig) -> None:
     """A row for each metric of each common task; the first model, then the second."""
     first, second = (find(path) for path in paths)
     table = rich_table.Table(title=f"A: {paths[0]}   B: {paths[1]}")
-    columns = ("task", "metric", "A", "B", "B - A", f"{100 * config.confidence:g} % interval", "p")
-    for name in columns:
+    interval = f"{100 * config.confidence:g} % interval"
+    for name in ("task", "metric", "steps", "A", "B", "B - A", interval, "p"):
         table.add_column(name, justify="left" if name in ("task", "metric") else "right")
     for task, comparisons in compare(first, second, config).items():
+        steps = ", ".join(str(each.scores(task)["step"]) for each in (first, second))
         for each in comparisons:
             table.add_row(
                 task,
                 each.metric,
+                steps,
                 f"{each.first:.2f}",
                 f"{each.second:.2f}",
                 f"{each.difference:+.2f}",

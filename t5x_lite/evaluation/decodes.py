@@ -18,7 +18,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Int32
 
 from t5x_lite import __version__
-from t5x_lite.checkpoints import huggingface, manager
+from t5x_lite.checkpoints import pretrained
 from t5x_lite.data.examples import Example
 from t5x_lite.evaluation.config import EvalConfig
 
@@ -81,28 +81,12 @@ def file_name(
         # Activations are bfloat16 on some of them.
         "platform": jax.default_backend(),
         "checkpoints": [
-            _identity(path) for path in (config.checkpoint_path, *config.ensemble_paths)
+            pretrained.identity(path) for path in (config.checkpoint_path, *config.ensemble_paths)
         ],
         "prompts": _prompts(examples, length),
         "settings": sorted(settings.items()),
     }
     return f"{task}-{step:06}-{_hash(repr(parts))[:16]}.npz"
-
-
-def _identity(path: str) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of a checkpoint's files: another one under its path has others."""
-    if huggingface.is_huggingface_directory(path):
-        folder = manager.absolute(path)
-    else:
-        # What is written beside the state later, such as PINNED, changes no answer.
-        folder = manager.find(path) / "state"
-    found = []
-    for file in [*folder.glob("*"), *folder.glob("*/*")]:
-        stat = file.stat()
-        if stat.is_directory:
-            continue
-        found.append((str(file.relative_to(folder)), int(stat.length), int(stat.mtime)))
-    return sorted(found)
 
 
 def _prompts(examples: Sequence[Example], length: int | None) -> str:

@@ -44,7 +44,8 @@ def rate_warnings(task: str, rates: Mapping[str, float], targets: Mapping[str, f
     advice = {
         "sentinel_rate": (
             "hold a sentinel such as <extra_id_0>: the checkpoint was only pre-trained, or its "
-            "fine-tuning did not reach this task; fine-tune it (recipes/finetune.gin)"
+            "fine-tuning did not reach this task; fine-tune it (recipes/finetune.gin), or keep "
+            "them out: --gin.FORBID_SENTINELS=True"
         ),
         "empty_rate": (
             "are empty: look at the prompts (t5x_lite inspect) and at the targets it learned from"

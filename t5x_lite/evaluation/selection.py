@@ -1,8 +1,9 @@
 """The best checkpoint of each task, chosen by its validation scores as the T5 paper does it: each
 task of a mixture on its own, the mean where a task has several metrics (section 2.4 and 3.1.2).
 
-The scores are those that evaluations during the run left in its log. Every metric of a task is
-taken to be better when higher; a task without decoded metrics is chosen by its held-out loss.
+The scores are those that evaluations during the run left in its log. Which way a metric improves is
+told by its name (`metrics/direction.py`); a task without decoded metrics is chosen by its held-out
+loss.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from etils import epath
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.json_lines import write_lines
+from t5x_lite.metrics.direction import lower_is_better
 from t5x_lite.training.progress import say
 
 BEST = "best"
@@ -23,7 +25,9 @@ _FILE = "best_checkpoints.json"
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """The step at which a task scored best: the mean of `scores`, negative if it is a loss."""
+    """The step at which a task scored best: `value` is the mean of `scores`, of which those that
+    are better when lower count as negative.
+    """
 
     step: int
     value: float
@@ -39,11 +43,10 @@ def best_steps(history: Mapping[int, scores_log.Scores]) -> dict[str, Best]:
     for task in sorted({name.partition("/")[0] for name in names}):
         own = {name for name in names if name.startswith(f"{task}/")}
         chosen = sorted(own - {f"{task}/{_LOSS}"}) or sorted(own)
-        sign = -1 if chosen == [f"{task}/{_LOSS}"] else 1
         candidates = [
             Best(
                 step,
-                sign * sum(scores[name] for name in chosen) / len(chosen),
+                sum(_signed(name, scores[name]) for name in chosen) / len(chosen),
                 {name.partition("/")[2]: scores[name] for name in chosen},
             )
             for step, scores in sorted(history.items())
@@ -112,6 +115,10 @@ def _kept(
         for step, scores in history.items()
         if (directory / f"checkpoint_{step}").is_dir()
     }
+
+
+def _signed(name: str, value: float) -> float:
+    return -value if lower_is_better(name) else value
 
 
 def _shown(best: Best) -> str:

@@ -63,7 +63,10 @@ def intervals(
         values = np.stack([scorer.at(rng.integers(0, size, size)) for _ in range(count)])
         for index, name in enumerate(scorer.names):
             interval = _interval(values[:, index], config.confidence)
-            found[name] = _unanimous(interval, size, config) if scorer.is_mean else interval
+            if scorer.is_mean and interval.low == interval.high:
+                most = _most(metric, targets, name)
+                interval = interval if most is None else _unanimous(interval, size, config, most)
+            found[name] = interval
     return found
 
 
@@ -124,16 +127,28 @@ def _num_resamples(scorer: Scorer, config: StatisticsConfig, *, calls_each: int)
     return min(config.num_resamples, third if fits else _FEWEST_RESAMPLES)
 
 
-def _unanimous(interval: Interval, size: int, config: StatisticsConfig) -> Interval:
+def _unanimous(interval: Interval, size: int, config: StatisticsConfig, most: int) -> Interval:
     """Where every example is right, or every one wrong, all resamples are alike, but the next
     example need not be; then the bound is that of the binomial distribution (Clopper and Pearson).
+    `most` is the score where every example is right.
     """
-    slack = 100 * (1 - ((1 - config.confidence) / 2) ** (1 / size))
-    if interval.low == 100.0:
-        return dataclasses.replace(interval, low=100 - slack)
+    slack = most * (1 - ((1 - config.confidence) / 2) ** (1 / size))
+    if interval.low == most:
+        return dataclasses.replace(interval, low=most - slack)
     if interval.high == 0.0:
         return dataclasses.replace(interval, high=slack)
     return interval
+
+
+def _most(metric: MetricFn, targets: Sequence[Any], name: str) -> int | None:
+    """100 or 1: what the metric gives if the targets themselves are the predictions; None if it is
+    no share.
+    """
+    try:
+        most = metric(targets, targets)[name]
+    except Exception:
+        most = 100  # predictions are of another kind than targets; T5's metrics are in per cent
+    return int(most) if most in (1, 100) else None
 
 
 def _interval(values: Float[np.ndarray, " resamples"], confidence: float) -> Interval:

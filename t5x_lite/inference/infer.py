@@ -2,17 +2,19 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import InferConfig, Mode
 from t5x_lite.inference.engine import Engine, Generated
-from t5x_lite.inference.reports import longest, progress_of, warn_of_sentinels
+from t5x_lite.inference.reports import SentinelWarning, longest, progress_of
 from t5x_lite.inference.restored import Restored
 from t5x_lite.inference.shards import write_shard
 from t5x_lite.inference.sources import Source, file_source, task_sources
@@ -48,7 +50,8 @@ def infer(config: InferConfig, operative_config: str) -> None:
         (output / "infer_config.gin").write_text(operative_config)
     for source in sources:
         shard = source.shard(config.shard_id, config.num_shards)
-        job = _Job(config, engine, shard, source.width or longest(source.inputs))
+        warning = SentinelWarning(first_sentinel)
+        job = _Job(config, engine, shard, source.width or longest(source.inputs), warning)
         path = write_shard(
             output,
             f"{source.name}-{config.mode.value}",
@@ -59,6 +62,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
             settings=_settings(config, found, shard),
             answer=job.answer,
         )
+        warning.say(f"{config.mode.value} {source.name}")
         say(f"{len(shard.inputs)} lines in {path}")
 
 
@@ -84,8 +88,10 @@ def _settings(config: InferConfig, found: Restored, shard: Source) -> dict[str, 
     digest = hashlib.sha256()
     for ids in (*shard.inputs, *(shard.targets or ())):
         digest.update(np.asarray(ids, np.int32).tobytes() + b"|")
+    digest.update(json.dumps(list(shard.texts), default=str).encode())
     return {
-        "checkpoints": [str(each.path) for each in found.found],
+        # Their content: another one may be written under the same path.
+        "checkpoints": [pretrained.identity(each.path) for each in found.found],
         "ensemble": config.ensemble.value,
         "mode": config.mode.value,
         "decoding": repr(config.decoding),
@@ -103,6 +109,7 @@ class _Job:
     engine: Engine
     shard: Source
     width: int
+    warning: SentinelWarning
 
     def answer(self, start: int, end: int) -> list[dict[str, Any]]:
         """The lines of some examples."""
@@ -127,7 +134,7 @@ class _Job:
                 index_step=num_shards,
                 **settings,
             )
-            warn_of_sentinels(outputs, self.engine.first_sentinel, label)
+            self.warning.look_at(outputs)
             answers = [self._prediction(output) for output in outputs]
         return [
             {"inputs": texts, **answer} for texts, answer in zip(part.texts, answers, strict=True)

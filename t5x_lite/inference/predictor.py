@@ -9,13 +9,13 @@ from jaxtyping import Int32
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data import checks
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.examples import EvaluationTask, Example, inputs_of
+from t5x_lite.data.examples import Example, inputs_of
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import PredictionConfig
 from t5x_lite.inference.engine import Engine
-from t5x_lite.inference.reports import longest, progress_of, warn_of_sentinels
+from t5x_lite.inference.reports import longest, progress_of
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training import compilation_cache
 from t5x_lite.training.layout import layout_of
@@ -30,30 +30,6 @@ class Predictor:
     step: int
     decoding: DecodingConfig
 
-    def answer(
-        self,
-        task: EvaluationTask,
-        dataset: DatasetConfig,
-        *,
-        num_examples: int | None = None,
-        label: str,
-    ) -> tuple[list[Example], list[str]]:
-        """The examples of the job's split, each exactly once, and the model's text for each."""
-        examples = task.examples(
-            split=dataset.split,
-            task_feature_lengths=dataset.task_feature_lengths,
-            num_examples=num_examples,
-            use_cached=dataset.use_cached,
-            seed=dataset.seed,
-        )
-        ids = self.decode(
-            examples,
-            batch_size=dataset.batch_size,
-            length=(dataset.task_feature_lengths or {}).get("inputs"),
-            label=f"{label} {task.name}",
-        )
-        return examples, [task.decode(row) for row in ids]
-
     def decode(
         self, examples: Sequence[Example], *, batch_size: int, length: int | None, label: str
     ) -> list[Int32[np.ndarray, " _length"]]:
@@ -66,7 +42,6 @@ class Predictor:
             width=length or longest(inputs),
             report=progress_of(label, len(examples)),
         )
-        warn_of_sentinels(outputs, self.engine.first_sentinel, label)
         return [output.tokens[0] for output in outputs]
 
 

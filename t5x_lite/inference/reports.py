@@ -32,14 +32,26 @@ def progress_of(label: str, total: int, *, done_before: int = 0) -> Report:
     return report
 
 
-def warn_of_sentinels(outputs: Sequence[Generated], first_sentinel: int | None, label: str) -> None:
-    """Says so when outputs hold <extra_id_...>: the mark of a model that was only pretrained."""
-    if first_sentinel is None or not outputs:
-        return
-    share = sum(max(output.ids()) >= first_sentinel for output in outputs) / len(outputs)
-    if share >= _SENTINELS_WORTH_A_WARNING:
-        say(
-            f"warning: {label}: {share:.0%} of the outputs contain sentinels (<extra_id_...>). "
-            "Unless the task asks for them, this checkpoint was only pretrained, or its "
-            "fine-tuning failed; --gin.FORBID_SENTINELS=True keeps them out."
-        )
+class SentinelWarning:
+    """Says when outputs hold <extra_id_...>: the mark of a model that was only pretrained."""
+
+    def __init__(self, first_sentinel: int | None):
+        self._first_sentinel = first_sentinel
+        self._with_sentinels = self._seen = 0
+
+    def look_at(self, outputs: Sequence[Generated]) -> None:
+        """Counts those whose best decode has a sentinel."""
+        if self._first_sentinel is not None:
+            self._with_sentinels += sum(max(o.ids()) >= self._first_sentinel for o in outputs)
+            self._seen += len(outputs)
+
+    def say(self, label: str) -> None:
+        """One line about all that were looked at, if there is reason for one."""
+        share = self._with_sentinels / max(self._seen, 1)
+        if share >= _SENTINELS_WORTH_A_WARNING:
+            say(
+                f"warning: {label}: {share:.0%} of the outputs contain sentinels (<extra_id_...>). "
+                "Unless the task asks for them, this checkpoint was only pretrained, or its "
+                "fine-tuning failed; --gin.FORBID_SENTINELS=True (in Python "
+                "forbid_sentinels=True) keeps them out."
+            )

@@ -72,10 +72,8 @@ def describe(
     """Finds checkpoints and their models, `model` where it is given.
 
     Raises:
+        ModelMismatchError: `model` is not what a path holds.
         FileNotFoundError, ValueError: a path is no checkpoint, or does not say its model.
     """
-    found = tuple(pretrained.describe(path) for path in paths)
-    members = []
-    for each in found:
-        members.append(model or each.model)
-    return Restored(found, Ensemble(tuple(members), average))
+    found = tuple(pretrained.describe(path, model) for path in paths)
+    return Restored(found, Ensemble(tuple(each.model for each in found), average))

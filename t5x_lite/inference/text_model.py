@@ -18,7 +18,7 @@ from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine, Generated
-from t5x_lite.inference.reports import warn_of_sentinels
+from t5x_lite.inference.reports import SentinelWarning
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -128,7 +128,9 @@ class TextModel:
             decoding or DecodingConfig(),
             batch_size=self._batch_size,
         )
-        warn_of_sentinels(generated, self.engine.first_sentinel, "generate")
+        warning = SentinelWarning(self.engine.first_sentinel)
+        warning.look_at(generated)
+        warning.say("generate")
         return [self._outputs(each) for each in generated]
 
     def score(self, inputs: Texts, targets: Texts) -> list[float]:

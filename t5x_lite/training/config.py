@@ -82,8 +82,9 @@ class ProfileConfig:
 
 
 class ScoreMode(enum.Enum):
-    """Which way a score improves."""
+    """Which way a score improves; AUTO tells by a metric's name (`metrics/direction.py`)."""
 
+    AUTO = "auto"
     MAX = "max"
     MIN = "min"
 
@@ -99,7 +100,7 @@ class EarlyStoppingConfig:
 
     metric: str | None = None
     patience: int = 5
-    mode: ScoreMode = ScoreMode.MAX
+    mode: ScoreMode = ScoreMode.AUTO
     min_delta: float | int = 0.0
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+from t5x_lite.metrics.direction import lower_is_better
 from t5x_lite.training.config import EarlyStoppingConfig, ScoreMode
 
 
@@ -25,7 +26,8 @@ class EarlyStopping:
         history: Mapping[int, Mapping[str, float]] | None = None,
     ):
         self._config = config
-        self._best_step, self._best, self._last_step = 0, math.nan, -1
+        self._best_step, self._last_step = 0, -1
+        self._best = self._best_shown = math.nan
         self.num_evaluations_without_gain = 0
         for step, scores in (history or {}).items():
             self.update(step, scores)
@@ -54,22 +56,30 @@ class EarlyStopping:
         """
         if self._config.metric is None:
             return False
-        found = [value for name, value in scores.items() if re.fullmatch(self._config.metric, name)]
+        found = {
+            name: value for name, value in scores.items() if re.fullmatch(self._config.metric, name)
+        }
         if found and step > self._last_step:
             self._last_step = step
-            self._count(step, sum(found) / len(found))
+            signed = [self._sign(name) * value for name, value in found.items()]
+            self._count(step, sum(signed) / len(signed), sum(found.values()) / len(found))
         return self.is_over
+
+    def _sign(self, name: str) -> int:
+        """1 for a score that has to rise, -1 for one that has to fall."""
+        mode = self._config.mode
+        falls = lower_is_better(name) if mode is ScoreMode.AUTO else mode is ScoreMode.MIN
+        return -1 if falls else 1
 
     @property
     def is_over(self) -> bool:
         """Whether the scores so far end the run; a run started again may ask before it trains."""
         return self.num_evaluations_without_gain >= self._config.patience
 
-    def _count(self, step: int, value: float) -> None:
-        sign = 1 if self._config.mode is ScoreMode.MAX else -1
-        gain = sign * (value - self._best)
+    def _count(self, step: int, value: float, shown: float) -> None:
+        gain = value - self._best
         if gain > self._config.min_delta or (math.isnan(self._best) and not math.isnan(value)):
-            self._best_step, self._best = step, value
+            self._best_step, self._best, self._best_shown = step, value, shown
             self.num_evaluations_without_gain = 0
         else:
             self.num_evaluations_without_gain += 1
@@ -79,7 +89,7 @@ class EarlyStopping:
         """Why it stopped, and where the best step is."""
         return (
             f"stopped early after step {self._last_step}: {self._config.metric} was best at step "
-            f"{self._best_step} ({self._best:.4g}) and has not improved by more than "
+            f"{self._best_step} ({self._best_shown:.4g}) and has not improved by more than "
             f"{self._config.min_delta:g} in {self.num_evaluations_without_gain} evaluations "
             "(--gin.EARLY_STOPPING_PATIENCE=...)"
         )

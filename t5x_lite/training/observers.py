@@ -56,8 +56,17 @@ class Observed:
     @functools.cached_property
     def description(self) -> Description:
         """What every checkpoint says of the run."""
+        data = self.config.dataset
         return describe_run(
-            self.operative_config, self.config.model, initial_step=self.run.initial_step
+            self.operative_config,
+            self.config.model,
+            initial_step=self.run.initial_step,
+            # What `t5x_lite eval` and `infer` take unless they are told otherwise.
+            dataset={
+                "mixture_or_task_name": data.mixture_or_task_name,
+                "mixture_or_task_module": data.module,
+                "task_feature_lengths": dict(data.task_feature_lengths or {}),
+            },
         )
 
 

@@ -1,5 +1,6 @@
 """Which checkpoints stay: the newest, the best, the pinned; and never fewer than one."""
 
+import math
 import os
 
 import hypothesis
@@ -29,14 +30,22 @@ SCORES = {
         ({"keep": 1, "keep_best": 2, "best_metric": "a/bleu"}, {2, 3, 5}),
         ({"keep": 1, "keep_best": 1, "best_metric": "a"}, {5}),
         ({"keep": 1, "keep_best": 1, "best_metric": ".*loss", "best_mode": BestMode.MIN}, {1, 5}),
-        ({"keep": 1, "keep_best": 1, "best_metric": ".*"}, {2, 5}),
+        ({"keep": 1, "keep_best": 1, "best_metric": ".*"}, {1, 2, 5}),
+        ({"keep": 1, "keep_best": 1, "best_metric": ".*", "best_mode": BestMode.MAX}, {2, 5}),
     ],
     ids=str,
 )
 def test_the_newest_and_the_best_by_each_metric_stay(changes, kept):
-    """Of equal scores the earlier, and a pattern means the whole name."""
+    """Of equal scores the earlier, of a loss the least, and a pattern means the whole name."""
     config = SaveCheckpointConfig(**changes)
     assert set(SCORES) - set(retention.superseded(list(SCORES), SCORES, [], config)) == kept
+
+
+def test_a_score_that_is_no_number_is_never_the_best():
+    """Wherever it stands."""
+    config = SaveCheckpointConfig(keep=1, keep_best=1)
+    scores = {1: {"a": math.nan}, 2: {"a": 1.0}, 3: {"a": math.nan}, 4: {}}
+    assert retention.superseded(list(scores), scores, [], config) == [1, 3]
 
 
 @hypothesis.given(

@@ -107,6 +107,18 @@ def test_a_named_one_that_is_damaged_is_an_error_with_the_newest_whole_one(run):
         manager.find(run / "checkpoint_3")
 
 
+def test_looking_starts_no_backend(run, monkeypatch, capsys):
+    """Commands look before processes meet and before devices are simulated."""
+
+    def started():
+        raise AssertionError("JAX's backend would be started")
+
+    monkeypatch.setattr("jax.process_index", started)
+    truncate(run / "checkpoint_3" / "dataset" / "shard_0")
+    assert manager.find(run).name == "checkpoint_2"
+    assert "checkpoint_3 is damaged" in capsys.readouterr().out
+
+
 def test_processes_share_the_work(run):
     """Together they look at every file, each at its part."""
     checkpoint = manager.absolute(run / "checkpoint_3")

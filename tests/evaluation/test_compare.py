@@ -5,7 +5,7 @@ import json
 import pytest
 
 from t5x_lite import cli
-from t5x_lite.evaluation.compare import compare, find
+from t5x_lite.evaluation.compare import compare, find, print_comparison
 from t5x_lite.evaluation.config import StatisticsConfig
 
 TASK = "evaluation_echo"
@@ -56,9 +56,11 @@ def test_the_better_model_is_better_where_it_is(dirs):
     assert (by_name["first"].difference, by_name["first"].p_value) == (0.0, 1.0)
 
 
-def test_a_checkpoint_of_a_model_directory_is_its_evaluation_at_that_step(dirs):
+def test_a_checkpoint_of_a_model_directory_is_its_evaluation_at_that_step(dirs, capsys):
     """Not the newest."""
     write(dirs[0], 20, WORDS)
+    print_comparison((str(dirs[1]), str(dirs[0])), CONFIG)
+    assert "10, 20" in capsys.readouterr().out, "the steps are shown"
     newest = compare(find(str(dirs[1])), find(str(dirs[0])), CONFIG)[TASK]
     assert newest[0].second == 100.0
     older = compare(find(str(dirs[1])), find(f"{dirs[0]}/checkpoint_10"), CONFIG)[TASK]

@@ -144,6 +144,7 @@ def test_a_checkpoint_written_again_is_another_one(config, model_dir, tmp_path):
     job = dataclasses.replace(config, checkpoint_path=str(copy))
     examples = [{"inputs": np.arange(5)}]
     first = decodes.file_name(job, "task", 8, examples, None)
+    assert first == decodes.file_name(config, "task", 8, examples, None), "a copy is the same"
     assert first == decodes.file_name(job, "task", 8, examples, None)
     shutil.rmtree(copy / "checkpoint_8")
     shutil.copytree(model_dir / "checkpoint_4", copy / "checkpoint_8")

@@ -36,6 +36,15 @@ def test_losses_do_not_count_beside_decoded_metrics():
     assert best_steps(history)["a"].step == 2
 
 
+def test_of_an_error_rate_the_least_is_best():
+    """Also beside a score of which the most is."""
+    history = {1: {"a/wer": 9.0}, 2: {"a/wer": 4.0}, 3: {"a/wer": 7.0}}
+    assert best_steps(history)["a"].step == 2
+    both = {step: scores | {"a/bleu": 1.0} for step, scores in history.items()}
+    assert best_steps(both)["a"].step == 2
+    assert best_steps(both)["a"].value == -1.5
+
+
 @pytest.fixture
 def model_dir(tmp_path):
     """Scores of three steps; the checkpoint of the second is gone."""

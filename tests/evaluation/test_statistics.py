@@ -109,6 +109,21 @@ def test_what_never_failed_may_fail_yet(prediction, expected):
     assert (found.low, found.high) == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize(("prediction", "expected"), [(1, (0.8843, 1.0)), (0, (0.0, 0.1157))])
+def test_shares_of_one_are_bounded_as_those_of_100(prediction, expected):
+    """A user's metric need not be in per cent; a mean that is no share has no such bound."""
+
+    def share(targets, predictions):
+        return {"share": float(np.mean(np.equal(targets, predictions)))}
+
+    def distance(targets, predictions):
+        return {"distance": float(np.mean(np.abs(np.subtract(targets, predictions))))}
+
+    found = intervals([share, distance], [1] * 30, [prediction] * 30, CONFIG)
+    assert (found["share"].low, found["share"].high) == pytest.approx(expected, abs=1e-4)
+    assert (found["distance"].low, found["distance"].high) == (1 - prediction, 1 - prediction)
+
+
 def test_the_same_seed_gives_the_same_interval_and_another_one_another():
     """Reproducible, and not by being constant."""
     data = labels(0, 100, 0.7)

@@ -1,6 +1,7 @@
 """The infer job on files: lines, modes, shards, and going on after a kill."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -165,6 +166,27 @@ def test_answers_of_other_settings_are_not_kept(byt5, folder):
     assert [line["inputs"] for line in read(path)] == [{"inputs_pretokenized": "another"}]
 
 
+def test_answers_of_another_checkpoint_under_the_same_path_are_not_kept(
+    byt5, folder, tmp_path, capsys
+):
+    """Nor lines whose other fields have changed, though the model reads the same."""
+    copy = tmp_path / "model"
+    shutil.copytree(byt5(), copy)
+    words = (f"--gin.CHECKPOINT_PATH={copy}",)
+    assert infer(byt5, folder, *words) == 0
+    assert infer(byt5, folder, *words) == 0
+    assert capsys.readouterr().out.count("were answered before") == 1
+    (copy / "model.safetensors").touch()
+    assert infer(byt5, folder, *words) == 0
+    rows = [json.loads(line) for line in (folder / "inputs.jsonl").read_text().splitlines()]
+    lines = [json.dumps({**row, "id": -row["id"]}) + "\n" for row in rows]
+    (folder / "inputs.jsonl").write_text("".join(lines))
+    assert infer(byt5, folder, *words) == 0
+    assert "were answered before" not in capsys.readouterr().out
+    written = read(folder / "out" / "inputs-predict.jsonl-00000-of-00001")
+    assert [line["inputs"]["id"] for line in written] == [-row["id"] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("content", "words", "message"),
     [
@@ -187,7 +209,7 @@ def test_mistakes_are_one_message(byt5, folder, capsys, content, words, message)
 
 def test_a_warning_tells_of_sentinels(byt5, folder, capsys):
     """An untrained model writes them; forbidding them is the way out that is named."""
-    assert infer(byt5, folder) == 0
-    assert "of the outputs contain sentinels" in capsys.readouterr().out
+    assert infer(byt5, folder, "--gin.CHECKPOINT_PERIOD=1") == 0
+    assert capsys.readouterr().out.count("of the outputs contain sentinels") == 1
     assert infer(byt5, folder, "--gin.FORBID_SENTINELS=True") == 0
     assert "sentinels (<extra_id" not in capsys.readouterr().out

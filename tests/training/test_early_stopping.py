@@ -38,6 +38,16 @@ def test_two_evaluations_without_a_gain_are_the_end(settings, values, expected):
     assert stops_at(config, [float(value) for value in values]) == expected
 
 
+@pytest.mark.parametrize(("name", "expected"), [("loss_per_token", None), ("bleu", 2)])
+def test_a_falling_loss_is_a_gain(name, expected):
+    """And a falling score is none, unless the mode says otherwise."""
+    stopping = EarlyStopping(EarlyStoppingConfig(metric=f"task/{name}", patience=2))
+    stops = [stopping.update(step, {f"task/{name}": 9.0 - step}) for step in range(5)]
+    assert (stops.index(True) if any(stops) else None) == expected
+    best = "step 4 (5)" if expected is None else "step 0 (9)"
+    assert best in stopping.reason
+
+
 def test_a_run_started_again_decides_as_if_it_had_never_ended(tmp_path):
     """At every place where it may be cut: the history is in the model directory, the steps behind
     the checkpoint that it goes on from are forgotten and scored again.

@@ -70,15 +70,11 @@ def test_every_architecture_trains_and_evaluates_through_the_same_commands(archi
     ]
     first = lines(tmp_path / "train/metrics.jsonl")[0]["loss_per_token"]
     assert losses[1] < losses[0] < first, "the loss did not fall"
+    # The checkpoint says the rest.
     run(
         "eval",
-        *MODEL,
-        "--gin_file=recipes/eval.gin",
-        chosen,
-        *TASK,
         f"--gin.CHECKPOINT_PATH={tmp_path}",
-        f"--gin.EVAL_OUTPUT_DIR={tmp_path}",
-        "--gin.SPLIT=validation",
+        "--gin.NUM_PARTITIONS=2",
         "--gin.NUM_EXAMPLES=5",
         "--gin.BATCH_SIZE=8",
         "--gin.MAX_DECODE_LENGTH=6",
