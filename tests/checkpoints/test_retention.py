@@ -39,6 +39,19 @@ def test_the_newest_and_the_best_by_each_metric_stay(changes, kept):
     assert set(SCORES) - set(retention.superseded(list(SCORES), SCORES, [], config)) == kept
 
 
+def test_the_best_loss_is_the_lowest_and_nan_is_no_score():
+    """The default pattern matches every score, among them held-out losses and failed metrics."""
+    scores = {
+        1: {"a/bleu": float("nan"), "a/loss_per_token": 3.0},
+        2: {"a/bleu": 5.0, "a/loss_per_token": float("nan")},
+        3: {"a/bleu": 4.0, "a/loss_per_token": 1.0},
+        4: {"a/bleu": float("nan"), "a/loss_per_token": 2.0},
+        5: {},
+    }
+    config = SaveCheckpointConfig(keep=1, keep_best=1)
+    assert retention.superseded(list(scores), scores, [], config) == [1, 4]
+
+
 @hypothesis.given(
     steps=st.sets(st.integers(0, 50), min_size=1),
     scores=st.dictionaries(
