@@ -37,7 +37,7 @@ class Start:
         return self.first_step - self.initial_step
 
 
-def start(config: TrainConfig, factory: StateFactory) -> Start:
+def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None = None) -> Start:
     """Takes the first that there is: the newest whole checkpoint in MODEL_DIR,
     INITIAL_CHECKPOINT_PATH, random parameters.
 
@@ -46,12 +46,16 @@ def start(config: TrainConfig, factory: StateFactory) -> Start:
     at its own checkpoint only: the initial one may be gone, or have been trained further. Damaged
     checkpoints in MODEL_DIR are moved aside; all processes must call.
 
+    Args:
+        launched_at: the step at which a run that rolls back was started; it wrote the checkpoints
+            behind it, so the positions of its data are there also with RESTORE_DATASET=False.
+
     Raises:
         ValueError: the run would train no step, or its model is not that of the checkpoint.
     """
     own = whole.newest(config.model_dir, sums=True, move_aside=True)
     if own is not None:
-        return _continue(config, factory, own)
+        return _continue(config, factory, own, launched_at)
     path = config.restore.path
     if path is None:
         last_step = _last_step(config, 0, initial_step=0)
@@ -65,12 +69,15 @@ def start(config: TrainConfig, factory: StateFactory) -> Start:
     return _start_from(config, factory, whole.find(path, sums=True))
 
 
-def _continue(config: TrainConfig, factory: StateFactory, own: epath.Path) -> Start:
+def _continue(
+    config: TrainConfig, factory: StateFactory, own: epath.Path, launched_at: int | None
+) -> Start:
     initial_step, first_step = description.read(own).initial_step, folders.step_of(own)
     last_step = _last_step(config, first_step, initial_step=initial_step, whence=own)
     pretrained.model_for(own, factory.model)
     state = restore(own, factory.abstract, optional=_OPTIONAL, fresh=_fresh(config, factory))
-    dataset = own / DATASET if config.restore.dataset and (own / DATASET).is_dir() else None
+    wanted = config.restore.dataset or (launched_at is not None and first_step > launched_at)
+    dataset = own / DATASET if wanted and (own / DATASET).is_dir() else None
     source = f"continues from {own}"
     return Start(state, first_step, last_step, initial_step, source, dataset=dataset)
 
@@ -89,6 +96,9 @@ def _start_from(config: TrainConfig, factory: StateFactory, initial: epath.Path)
         fresh=_fresh(config, factory),
         on_report=lambda report: say(report.table()) if given.is_partial else None,
     )
+    if int(state.step) != step:  # the map keeps it fresh, so this run counts from zero
+        step = int(state.step)
+        last_step = _last_step(config, step, initial_step=step, whence=initial)
     # Losses of another run, such as pre-training's, would make a spike of this one's first.
     state = dataclasses.replace(state, health=factory.fresh_health())
     kept = "what fits of " if given.is_partial else ""
