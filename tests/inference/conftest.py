@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from t5x_lite.checkpoints import huggingface
+from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
 from t5x_lite.data.layout import Layout
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine
@@ -15,7 +16,6 @@ from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.testing import tiny_model
-from t5x_lite.training.state import abstract_parameters, place_parameters
 
 VOCAB = 384  # ByT5's
 

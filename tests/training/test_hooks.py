@@ -1,5 +1,6 @@
 """What happens beside training, each hook by itself."""
 
+import dataclasses
 import math
 
 import jax.numpy as jnp
@@ -84,7 +85,8 @@ def test_the_log_averages_over_its_period_and_never_skips_the_last_step():
         learning_rate=lambda step: jnp.float32(step),
     )
     for step in range(1, 6):
-        log.after_step(step, STATE, step_metrics(float(step)))
+        state = dataclasses.replace(STATE, optimizer_state={"step": step})
+        log.after_step(step, state, step_metrics(float(step)))
     log.close()
     assert {step: scalars["loss_per_token"] for step, scalars in writer.written.items()} == {
         2: pytest.approx(1.5),

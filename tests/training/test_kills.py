@@ -1,0 +1,151 @@
+"""A run that is killed at random moments is, to the last bit, the run that never was.
+
+The children are real processes and the signal is -9. A fork server has imported everything once, so
+that a child is training a few seconds after its birth.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import pathlib
+import random
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from t5x_lite.checkpoints import manager, restoring
+from t5x_lite.json_lines import read_lines
+
+pytestmark = pytest.mark.slow
+
+NUM_KILLS, NUM_STEPS = 20, 400
+TRAIN = [
+    "train",
+    "--gin_file=models/t5_1_0/tiny.gin",
+    "--gin_file=recipes/pretrain.gin",
+    "--module_import=toy_tasks",
+    "--gin.MIXTURE_OR_TASK_NAME=toy_both",
+    "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 16}",
+    "--gin.VOCAB_SIZE=384",
+    "--gin.NUM_PARTITIONS=2",
+    "--gin.NUM_DATA_SHARDS=2",
+    "--gin.BATCH_SIZE=8",
+    "--gin.DROPOUT_RATE=0.1",
+    "--gin.LEARNING_RATE_FACTORS=constant",
+    "--gin.LEARNING_RATE=0.01",
+    "--gin.EVAL_STEPS=0",
+    "--gin.LOG_PERIOD=1",
+    # So often that one is under way most of the time.
+    "--gin.CHECKPOINT_PERIOD=4",
+    f"--gin.TRAIN_STEPS={NUM_STEPS}",
+    "--cpu_devices=4",
+]
+
+
+def train(folder: str, model_dir: str) -> None:
+    """What a child does."""
+    import sys
+
+    os.chdir(folder)
+    from t5x_lite import cli
+
+    sys.exit(cli.main([*TRAIN, f"--gin.MODEL_DIR={model_dir}"]))
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Starts a child that trains in a directory."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["tensorflow", "seqio", "orbax.checkpoint", "t5x_lite.training.loop", "t5x_lite.cli"]
+    )
+
+    def process(model_dir: pathlib.Path) -> multiprocessing.Process:
+        child = context.Process(
+            target=train, args=(str(pathlib.Path(__file__).parent), str(model_dir))
+        )
+        child.start()
+        return child
+
+    return process
+
+
+def losses(model_dir: pathlib.Path) -> dict[int, float]:
+    """Loss of each step in the log."""
+    with contextlib.suppress(FileNotFoundError):
+        lines = read_lines(model_dir / "train/metrics.jsonl")
+        return {line["step"]: line["loss_per_token"] for line in lines}
+    return {}
+
+
+def wait_for_a_step(child, model_dir: pathlib.Path, after: int) -> None:
+    """Until the child has trained beyond where the last one was."""
+    deadline = time.monotonic() + 300
+    while max(losses(model_dir), default=0) <= after:
+        assert child.exitcode is None, f"it ended by itself with {child.exitcode}"
+        assert time.monotonic() < deadline, "no step in five minutes"
+        time.sleep(0.02)
+
+
+def test_twenty_kills_change_no_bit(start, tmp_path):
+    """Losses of all steps and all leaves of the last checkpoint equal those of one long run."""
+    alone = start(tmp_path / "alone")
+    alone.join()
+    assert alone.exitcode == 0
+    killed = tmp_path / "killed"
+    dice, torn = random.Random(0), 0
+    for number in range(NUM_KILLS):
+        child = start(killed)
+        if number % 4:
+            newest = manager.newest(killed)
+            wait_for_a_step(child, killed, 0 if newest is None else manager.step_of(newest))
+            time.sleep(dice.uniform(0.0, 0.4))
+        else:
+            # Also before the first step: while it imports, compiles, restores.
+            time.sleep(dice.uniform(0.0, 8.0))
+        child.kill()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL, "it was done before it could be killed"
+        torn += any("tmp" in path.name for path in killed.glob("*"))
+    assert torn, "no kill hit a save"
+    last = start(killed)
+    last.join()
+    assert last.exitcode == 0
+    assert losses(killed) == losses(tmp_path / "alone")
+    expected = read_state(manager.find(tmp_path / "alone"))
+    found = read_state(manager.find(killed))
+    compare(found, expected, "")
+
+
+def read_state(checkpoint) -> dict:
+    """Every leaf of a checkpoint, on the host."""
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+        restoring.metadata(checkpoint),
+    )
+    return jax.device_get(restoring.restore(checkpoint, shapes))
+
+
+def compare(found: object, expected: object, name: str) -> None:
+    """Bit for bit."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), name
+        for key in expected:
+            compare(found[key], expected[key], f"{name}/{key}")
+    else:
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_asked_to_stop_saves_first(number, start, tmp_path):
+    """Exit status 75, and the last step it trained is in a checkpoint."""
+    child = start(tmp_path)
+    wait_for_a_step(child, tmp_path, 0)
+    os.kill(child.pid, number)
+    child.join()
+    assert child.exitcode == 75
+    assert manager.step_of(manager.find(tmp_path)) == max(losses(tmp_path))
