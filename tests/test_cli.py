@@ -5,8 +5,10 @@ import sys
 import types
 
 import pytest
+from etils import epath
 
 from t5x_lite import cli, config
+from t5x_lite.checkpoints import manifest
 from t5x_lite.training.config import TrainConfig
 
 MODEL = "--gin_file=models/t5_1_1/tiny.gin"
@@ -50,6 +52,7 @@ def events(monkeypatch, tmp_path):
 
     for module, functions in {
         "t5x_lite.training.loop": ["train"],
+        "t5x_lite.evaluation.during_training": ["make_hook"],
         "t5x_lite.evaluation.evaluate": ["evaluate"],
         "t5x_lite.inference.infer": ["infer"],
         "t5x_lite.data.checks": ["check_dataset"],
@@ -123,6 +126,7 @@ def test_a_job_from_a_checkpoint_takes_the_vocabulary_that_it_carries(events, tm
         (tmp_path / "run" / "checkpoint_5" / item).mkdir(parents=True)
     path = tmp_path / "run" / "checkpoint_5" / "vocabulary" / "sentencepiece.model"
     path.write_bytes(b"")
+    manifest.write(epath.Path(tmp_path / "run" / "checkpoint_5"), 0, step=5)
     assert cli.main([*EVAL, f"--gin.CHECKPOINT_PATH={tmp_path / 'run'}"]) == 0
     assert ("set_default_vocabulary", (str(path),), {}) in events
 
