@@ -33,16 +33,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parse(words)
         return arguments.run(arguments) or 0
+    except (Unhealthy, Interrupted) as error:  # of all processes
+        if show_traceback:
+            raise
+        print(f"t5x_lite: error: {error}", file=sys.stderr)
+        return error.exit_status
     except (ValueError, KeyError, RuntimeError, OSError) as error:
         if show_traceback or not jobs.is_for_the_user(error):
+            _wait_for_no_one(1)
             raise
         print(f"t5x_lite: error: {jobs.message(error)}", file=sys.stderr)
         if isinstance(error, ModelMismatchError):
             print(jobs.fitting_gin_file(error.stored_model), file=sys.stderr)
-        return error.exit_status if isinstance(error, Unhealthy | Interrupted) else 2
+        return _wait_for_no_one(2)
     except KeyboardInterrupt:
         print("t5x_lite: interrupted", file=sys.stderr)
-        return 130
+        return _wait_for_no_one(130)
+    except BaseException:
+        _wait_for_no_one(1)
+        raise
+
+
+def _wait_for_no_one(status: int) -> int:
+    """The exit status; an error may be of this process alone, if it is one of several."""
+    processes = sys.modules.get("t5x_lite.partitioning.processes")
+    if processes is not None:
+        processes.leave_soon(status)
+    return status
 
 
 # Parsing.

@@ -72,6 +72,7 @@ def events(monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, module, fake)
         monkeypatch.setattr(module, fake, raising=False)
     monkeypatch.setattr(config, "import_modules", note("import_modules"))
+    monkeypatch.setattr(cli, "_wait_for_no_one", lambda status: status)
     return happened
 
 

@@ -29,8 +29,9 @@ class SaveCheckpointConfig:
     """Every `period` steps, after `minutes` without one, and at the end.
 
     The newest `keep` stay; so do, for every recorded metric "<task>/<metric>" that the whole of the
-    regular expression `best_metric` matches, its best `keep_best`; and every folder that holds a
-    file PINNED. `dtype` is that of the saved parameters, optimizer slots are saved as they are.
+    regular expression `best_metric` matches, its best `keep_best`, of a held-out loss always the
+    lowest; and every folder that holds a file PINNED. `dtype` is that of the saved parameters,
+    optimizer slots are saved as they are.
     """
 
     period: int = 1000

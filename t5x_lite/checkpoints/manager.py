@@ -55,11 +55,19 @@ class Checkpoints:
         self._save: Save | None = None
         self._began = time.monotonic()
         self._lock = threading.Lock()
-        folders.check_writable(self.directory, process_index=jax.process_index())
-        if jax.process_index() == 0:
-            if removed := folders.remove_left_overs(self.directory):
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Fails on all processes if it fails on one: the others would wait for it."""
+        problem: OSError | None = None
+        try:
+            folders.check_writable(self.directory, process_index=jax.process_index())
+            if jax.process_index() == 0 and (removed := folders.remove_left_overs(self.directory)):
                 _say(f"removed what a killed run left in {self.directory}: {', '.join(removed)}")
-        together.wait_for_all(f"checkpoints_{together.number()}")
+        except OSError as error:
+            problem = error
+        if not together.all_true(problem is None):
+            raise problem or OSError(f"another process cannot write to {self.directory}.")
 
     def due(self, step: int) -> bool:
         """Whether a checkpoint is due at this step, by steps or by minutes; asked at every step.
@@ -100,7 +108,10 @@ class Checkpoints:
     def record(self, step: int, scores: Mapping[str, float]) -> None:
         """Notes scores of a step, by "<task>/<metric>", and lets go what they supersede."""
         if jax.process_index() == 0:
-            scores_log.append(self.directory, step, scores)
+            try:
+                scores_log.append(self.directory, step, scores)
+            except OSError as error:
+                _say(f"WARNING: the scores of step {step} choose no checkpoint: {error}")
             self._retire()
 
     def wait(self) -> bool:

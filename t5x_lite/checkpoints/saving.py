@@ -65,7 +65,7 @@ class Save:
         self._commits: list[Any] = []
         arguments = ocp.args.PyTreeSave(dict(state), save_args=_save_args(state, dtype))
         self._attempt(lambda: self._begin(arguments, num_bytes(state, dtype)))
-        self._thread = threading.Thread(target=self._finish, name="save checkpoint")
+        self._thread = threading.Thread(target=self._run, name="save checkpoint")
         self._thread.start()
 
     def wait(self) -> None:
@@ -88,6 +88,10 @@ class Save:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             copying = self._handler.async_save(self._temporary / folders.STATE, args=arguments)
             self._commits = pool.submit(asyncio.run, copying).result() or []
+
+    def _run(self) -> None:
+        with _noted(self):  # that other processes do not answer, too
+            self._finish()
 
     def _finish(self) -> None:
         with _quiet_orbax():

@@ -82,7 +82,8 @@ class EvaluateDecoded:
                 say(warning)
         self._on_scores(step, scores)
         if jax.process_index() == 0:
-            selection.write_best(self._model_dir)
+            with self._writings[name].attempting():
+                selection.write_best(self._model_dir)
 
     def close(self) -> None:
         """Writes what is buffered."""
@@ -120,7 +121,7 @@ def make_hook(
         _try_metrics(scored)
         tasks.append(scored)
         writer = make_writer(folder / task.name, first_step)
-        writings[task.name] = Writing(folder, dataset.split, config.decoding, writer)
+        writings[task.name] = Writing(folder, dataset.split, config.decoding, writer, goes_on=True)
         if jax.process_index() == 0:
             for kind in ("metrics", "statistics"):
                 drop_lines_behind(folder / f"{task.name}-{kind}.jsonl", first_step)

@@ -6,10 +6,11 @@ eval/empty_rate, eval/truncated_rate), and ours: <task>-baselines.json and <task
 (split, decoding settings, intervals, rates).
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -22,6 +23,7 @@ from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.rates import output_rates, rate_warnings
 from t5x_lite.evaluation.statistics import Interval, intervals
 from t5x_lite.json_lines import append_line, write_lines
+from t5x_lite.training.progress import say
 from t5x_lite.training.writers import ScalarWriter
 
 
@@ -53,13 +55,24 @@ class Writing:
     """Where results go and what is said beside them.
 
     A `writer` that stays open serves a run that evaluates many times; without one each result
-    opens and closes its own.
+    opens and closes its own. A run that `goes_on` is not ended by a disk that is full.
     """
 
     folder: epath.Path
     split: str
     decoding: DecodingConfig
     writer: ScalarWriter | None = None
+    goes_on: bool = False
+
+    @contextlib.contextmanager
+    def attempting(self) -> Iterator[None]:
+        """Inside, something is written."""
+        try:
+            yield
+        except OSError as error:
+            if not self.goes_on:
+                raise
+            say(f"WARNING: files of an evaluation are not written, training goes on: {error}")
 
 
 class ScoredTask:
@@ -81,18 +94,21 @@ class ScoredTask:
         texts = [task.decode(row) for row in rows]
         predictions = self._predictions(texts)
         if writes:
-            self._write_predictions(writing.folder, step, predictions)
+            with writing.attempting():
+                self._write_predictions(writing.folder, step, predictions)
         scores = task.score(self._targets, predictions)
         rates = self._rates(rows, texts)
         if writes:
-            self._write_scores(writing, step, scores, rates)
+            with writing.attempting():
+                self._write_scores(writing, step, scores, rates)
         copy, constant = self.baselines
         found: dict[str, Interval] = {}
         if writes:
             baselines = {"copy_input": copy, "most_frequent_target": constant}
-            write_lines(writing.folder / f"{task.name}-baselines.json", [baselines])
             found = intervals(task.metrics, self._targets, predictions, statistics)
-            self._write_statistics(writing, step, found, rates, statistics)
+            with writing.attempting():
+                write_lines(writing.folder / f"{task.name}-baselines.json", [baselines])
+                self._write_statistics(writing, step, found, rates, statistics)
         warnings = rate_warnings(task.name, rates, self._target_rates)
         return Result(task.name, step, len(texts), scores, copy, constant, found, rates, warnings)
 
@@ -162,11 +178,11 @@ class ScoredTask:
         rates: Mapping[str, float],
     ) -> None:
         name = self.task.name
-        append_line(writing.folder / f"{name}-metrics.jsonl", {"step": step, **scores})
         writer = writing.writer or ScalarWriter(writing.folder / name)
         writer.write(step, {f"eval/{tag}": value for tag, value in {**scores, **rates}.items()})
         if writing.writer is None:
             writer.close()
+        append_line(writing.folder / f"{name}-metrics.jsonl", {"step": step, **scores})
 
     def _write_statistics(
         self,

@@ -76,7 +76,7 @@ def write_autopsy(
     _attempt("write the batch", lambda: _write_batch(directory, batch, decode))
     _attempt("save the state", lambda: save_state(directory, state))
     _attempt("find the largest values", examine)
-    _give_up_old_states(directory)
+    _attempt("remove older states", lambda: _give_up_old_states(directory))
     return directory
 
 
@@ -141,10 +141,14 @@ def texts(batch: Mapping[str, np.ndarray], rows: Sequence[int], decode: Decode) 
 
 def _prepare(directory: epath.Path) -> None:
     """An empty folder, for all processes; that of an earlier try at the same step goes."""
-    if jax.process_index() == 0:
+
+    def make() -> None:
         if directory.exists():
             directory.rmtree()
         directory.mkdir(parents=True)
+
+    if jax.process_index() == 0:
+        _attempt("make the folder", make)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(f"{directory.name} is there")
 

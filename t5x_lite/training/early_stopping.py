@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from t5x_lite.metrics.direction import lower_is_better
 from t5x_lite.training.config import EarlyStoppingConfig, ScoreMode
 
+_LOSS = "/loss_per_token"
+
 
 class EarlyStopping:
     """Counts the evaluations since the best one."""
@@ -33,14 +35,23 @@ class EarlyStopping:
             self.update(step, scores)
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Refuses a metric that no evaluation of this run will give.
+        """Refuses a metric that no evaluation of this run will give, and a loss that is to rise.
 
         Raises:
             ValueError: with the names there are.
         """
         names = sorted(names)
         metric = self._config.metric
-        if metric is not None and not any(re.fullmatch(metric, name) for name in names):
+        if metric is None:
+            return
+        found = [name for name in names if re.fullmatch(metric, name)]
+        if self._config.mode is ScoreMode.MAX and any(name.endswith(_LOSS) for name in found):
+            raise ValueError(
+                f"EARLY_STOPPING_METRIC={metric!r} names a loss, {', '.join(found)}, and the mode "
+                "'max' would end the run for its falling: give "
+                "--gin.EarlyStoppingConfig.mode='min' too."
+            )
+        if not found:
             known = ", ".join(names) or "none: set INFER_EVAL_DATASET or EVAL_STEPS"
             raise ValueError(
                 f"EARLY_STOPPING_METRIC={metric!r} matches no score of this run's evaluations "

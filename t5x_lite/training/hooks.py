@@ -95,13 +95,15 @@ class Log:
         sums = metrics_lib.add(self._pending) if self._pending else {"steps": 0.0}
         if not sums["steps"]:
             return  # none of them counted
-        timed = self._pending
-        if "timing/compilation_seconds" in self._once and len(timed) > 1:
-            timed = timed[1:]
+        timed = sums
+        if "timing/compilation_seconds" in self._once and len(self._pending) > 1:
+            behind_compilation = metrics_lib.add(self._pending[1:])
+            # Speeds divide: of steps that did not count there is none.
+            timed = behind_compilation if behind_compilation["steps"] else sums
         seconds = self._stopwatch.seconds()
         scalars = metrics_lib.summarize(sums)
         scalars |= metrics_lib.speed(
-            metrics_lib.add(timed),
+            timed,
             seconds,
             jax.device_count(),
             step_flops=self._step_flops,
@@ -247,7 +249,7 @@ class FirstLoss:
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Says what was found."""
-        if not self.due(step):
+        if not self.due(step) or not metrics:  # a first step that was left out has no loss
             return
         sums = metrics_lib.add([metrics])
         loss = sums["cross_entropy_sum"] / max(sums["weight_sum"], 1.0)

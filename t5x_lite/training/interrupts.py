@@ -51,8 +51,10 @@ class Interrupts:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside, the first SIGTERM or SIGINT becomes a wish; the next one acts as always."""
-        if threading.current_thread() is not threading.main_thread():
+        """Inside, the first SIGTERM or SIGINT becomes a wish; the next one acts as always, also
+        when the loop was left and entered again in between.
+        """
+        if self._signal_name or threading.current_thread() is not threading.main_thread():
             # Only the main thread may handle signals; a notebook's thread stops by other means.
             yield
             return

@@ -50,6 +50,7 @@ class Job:
     factory: StateFactory
     train_step: TrainStep
     recovery: Recovery
+    interrupts: Interrupts
     began: float
 
 
@@ -82,28 +83,34 @@ def train(
         factory,
         make_step_of(config, factory),
         Recovery(model_dir, config.health),
+        # It outlives a rollback: whoever asked to stop before it is still to be heard.
+        Interrupts(period=config.log_period),
         began,
     )
     describe = functools.partial(_describe, model_dir, table, operative_config)
+    run = start(config, factory)
+    launched_at = run.first_step
     while True:
         try:
-            return _run(job, hook_makers, describe)
+            return _run(job, run, hook_makers, describe)
         except RollBack as event:
             say(str(event))
+        run = start(config, factory, launched_at=launched_at)
 
 
-def _run(job: Job, hook_makers: Sequence[HookMaker], describe: Callable[[], None]) -> TrainState:
+def _run(
+    job: Job, run: Start, hook_makers: Sequence[HookMaker], describe: Callable[[], None]
+) -> TrainState:
     """From the newest checkpoint, or the start, to the end."""
     config = job.config
     with contextlib.ExitStack() as stack:
-        run = start(config, job.factory)
         checkpoints = Checkpoints(job.model_dir, config.checkpoints)
-        stack.callback(checkpoints.close)
+        stack.push(_closing(checkpoints.close))
         compilation_cache.enable(job.model_dir, enabled=config.compilation_cache)
         say(f"{job.model_dir}: {run.source}; steps {run.first_step} to {run.last_step}")
         describe()
         batches = _make_batches(config, job.factory, run)
-        stack.callback(batches.close)
+        stack.push(_closing(batches.close))
         observed = Observed(
             config=config,
             operative_config=job.operative_config,
@@ -116,11 +123,27 @@ def _run(job: Job, hook_makers: Sequence[HookMaker], describe: Callable[[], None
             restore_seconds=time.monotonic() - job.began,
         )
         observers = Observers(observed, hook_makers)
-        stack.callback(observers.close)
+        stack.push(_closing(observers.close))
         say(f"ready after {time.monotonic() - job.began:.1f} s; compiling the training step")
         state = _Steps(job, run, batches, observers).train()
     say(f"done: {job.model_dir}, {time.monotonic() - job.began:.0f} s in all")
     return state
+
+
+def _closing(close: Callable[[], None]) -> Callable[..., None]:
+    """For ExitStack.push: closes, but what that raises does not take the place of the error that
+    ends the run, by which everyone above decides what follows.
+    """
+
+    def leave(kind: Any, error: BaseException | None, where: Any) -> None:
+        try:
+            close()
+        except Exception as another:
+            if error is None:
+                raise
+            say(f"WARNING: {another}")
+
+    return leave
 
 
 class _Steps:
@@ -133,7 +156,7 @@ class _Steps:
 
     def train(self) -> TrainState:
         """Until the last step, an early stop, or an interruption that is saved first."""
-        interrupts = Interrupts(period=self._job.config.log_period)
+        interrupts = self._job.interrupts
         state, step, last = self._run.state, self._run.first_step, self._run.last_step
         with interrupts.listening():
             while step < last and not self._observers.is_over:
@@ -150,7 +173,7 @@ class _Steps:
                         self._observers.after_step(step, state, {})
                         continue
                 self._observers.after_step(step, state, metrics)
-                if stops:
+                if stops and step < last and not self._observers.is_over:
                     self._observers.wait_for_save()
                     raise interrupts.stopped(step, self._job.model_dir)
         return state
@@ -221,7 +244,7 @@ def _make_batches(config: TrainConfig, factory: StateFactory, run: Start) -> Bat
         process_count=count,
         restore_from=run.dataset,
         batches_done=run.batches_done,
-        anew=not config.restore.dataset,
+        anew=not config.restore.dataset and run.dataset is None,
         snapshot_period=config.checkpoints.period,
         say=say,
     )

@@ -10,7 +10,7 @@ import jax
 from etils import epath
 from jaxtyping import Array
 
-from t5x_lite.checkpoints import folders, scores
+from t5x_lite.checkpoints import folders, scores, together
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import Description, describe_run
 from t5x_lite.checkpoints.manager import Checkpoints, absolute
@@ -91,6 +91,9 @@ class Observers:
             observed.config.early_stopping,
             history={step: found for step, found in known if step <= first_step},
         )
+        self._is_over = together.first_says(self._stopping.is_over)
+        if self._is_over:
+            say(self._stopping.reason)
         self._save = _checkpoint_hook(observed)
         first_loss = hooks.FirstLoss(observed.config.model.vocab_size)
         found: list[hooks.Hook | None] = [
@@ -138,13 +141,15 @@ class Observers:
 
     @property
     def is_over(self) -> bool:
-        """Whether the scores so far end the run."""
-        return self._stopping.is_over
+        """Whether the scores so far end the run, as the first process sees them: a metric may give
+        others a score that differs in its last digit, and one that goes on alone waits forever.
+        """
+        return self._is_over
 
     def on_scores(self, step: int, found: Mapping[str, float]) -> None:
         """Writes scores down; they decide which checkpoints stay and whether the run ends."""
         self._observed.checkpoints.record(step, found)
-        self._stopping.update(step, found)
+        self._is_over = together.first_says(self._stopping.update(step, found))
 
     def save_now(self) -> None:
         """Makes the next step one to save after."""

@@ -59,7 +59,10 @@ class Recovery:
         if limit is not None:
             raise Unhealthy(_advice(event, folder, limit))
         left_out = skipped.choose(event, self._config, newest_checkpoint=newest_checkpoint)
-        skipped.record(self._model_dir, left_out)
+        try:
+            skipped.record(self._model_dir, left_out)
+        except OSError as error:
+            say(f"WARNING: a run that is started again meets that step again: {error}")
         self._events.append(left_out)
         described = (
             f"leaving out step {', '.join(map(str, left_out.steps))} "

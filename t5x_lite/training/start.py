@@ -61,7 +61,7 @@ class Origin:
     dataset: epath.Path | None = None
 
 
-def start(config: TrainConfig, factory: StateFactory) -> Start:
+def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None = None) -> Start:
     """Takes the first that there is: the newest whole checkpoint in MODEL_DIR,
     INITIAL_CHECKPOINT_PATH, random parameters.
 
@@ -70,12 +70,21 @@ def start(config: TrainConfig, factory: StateFactory) -> Start:
     at its own checkpoint only: the initial one may be gone, or have been trained further. Damaged
     checkpoints in MODEL_DIR are moved aside; all processes must call.
 
+    Args:
+        launched_at: the step at which a run that rolls back was started; it wrote the checkpoints
+            behind it, so the positions of its data are there also with RESTORE_DATASET=False.
+
     Raises:
         ValueError: the run would train no step, or its model is not that of the checkpoint.
     """
-    found = find_origin(config, factory.model, sums=True, move_aside=True)
+    found = find_origin(config, factory.model, sums=True, move_aside=True, launched_at=launched_at)
+    state = _state(config, factory, found)
+    step = int(state.step)
+    if step != found.first_step:  # the map keeps it fresh, so this run counts from zero
+        last_step = _last_step(config, step, initial_step=step, whence=found.path)
+        found = dataclasses.replace(found, first_step=step, initial_step=step, last_step=last_step)
     return Start(
-        _state(config, factory, found),
+        state,
         found.first_step,
         found.last_step,
         found.initial_step,
@@ -86,20 +95,26 @@ def start(config: TrainConfig, factory: StateFactory) -> Start:
 
 
 def find_origin(
-    config: TrainConfig, model: ModelConfig, *, sums: bool = False, move_aside: bool = False
+    config: TrainConfig,
+    model: ModelConfig,
+    *,
+    sums: bool = False,
+    move_aside: bool = False,
+    launched_at: int | None = None,
 ) -> Origin:
     """What `start` takes; reads no tensor, and without its two options changes nothing.
 
     Args:
         sums: the checksums of a checkpoint's files are looked at, which reads them all; else sizes.
         move_aside: damaged checkpoints in MODEL_DIR are renamed.
+        launched_at: as of `start`.
 
     Raises:
         ValueError: the run would train no step, or its model is not that of the checkpoint.
     """
     own = whole.newest(config.model_dir, sums=sums, move_aside=move_aside)
     if own is not None:
-        return _own(config, model, own)
+        return _own(config, model, own, launched_at)
     path = config.restore.path
     if path is None:
         source = f"starts from scratch, seed {config.random_seed}"
@@ -128,11 +143,14 @@ def check_origin(config: TrainConfig, factory: StateFactory, found: Origin) -> R
     return restoring.check(found.path, factory.abstract, **_how(config, found))
 
 
-def _own(config: TrainConfig, model: ModelConfig, own: epath.Path) -> Origin:
+def _own(
+    config: TrainConfig, model: ModelConfig, own: epath.Path, launched_at: int | None
+) -> Origin:
     initial_step, first_step = description.read(own).initial_step, folders.step_of(own)
     last_step = _last_step(config, first_step, initial_step=initial_step, whence=own)
     pretrained.model_for(own, model)
-    dataset = own / DATASET if config.restore.dataset and (own / DATASET).is_dir() else None
+    wanted = config.restore.dataset or (launched_at is not None and first_step > launched_at)
+    dataset = own / DATASET if wanted and (own / DATASET).is_dir() else None
     source = f"continues from {own}"
     return Origin(own, first_step, last_step, initial_step, source, is_own=True, dataset=dataset)
 

@@ -182,3 +182,31 @@ def test_a_checkpoint_is_due_by_steps_or_minutes(tmp_path, monkeypatch):
     save(checkpoints, 7)
     assert not checkpoints.due(8)
     checkpoints.close()
+
+
+def test_scores_that_a_full_disk_does_not_take_end_no_run(tmp_path, monkeypatch, capsys):
+    """They are said to be lost; the next ones may find room."""
+
+    def refuse(*unused):
+        raise OSError("No space left on device")
+
+    checkpoints = open_directory(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(manager.scores_log, "append", refuse)
+        checkpoints.record(1, {"task/accuracy": 1.0})
+    assert "No space left" in capsys.readouterr().out
+    checkpoints.record(2, {"task/accuracy": 2.0})
+    assert manager.scores_log.read(tmp_path) == {2: {"task/accuracy": 2.0}}
+
+
+def test_a_save_that_breaks_off_is_no_checkpoint(tmp_path, monkeypatch, capsys):
+    """As when another process has died: a barrier raises in the thread that writes."""
+
+    def lose(name):
+        if name.endswith("_done"):
+            raise RuntimeError("DEADLINE_EXCEEDED: barrier")
+
+    checkpoints = open_directory(tmp_path)
+    monkeypatch.setattr(saving.together, "wait_for_all", lose)
+    assert not save(checkpoints, 1)
+    assert "DEADLINE_EXCEEDED" in capsys.readouterr().out

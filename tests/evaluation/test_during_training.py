@@ -154,3 +154,19 @@ def test_nothing_is_decoded_where_nothing_is_asked_or_nothing_can_be_scored(hook
     assert hook_of(infer_eval_dataset=None)[0] is None
     assert hook_of(task="evaluation_without_metrics")[0] is None
     assert "evaluation_without_metrics has no metric_fns" in capsys.readouterr().out
+
+
+def test_a_full_disk_costs_files_and_not_the_run(hook_of, state, monkeypatch, capsys):
+    """What the run needs, the scores, is in memory."""
+
+    def refuse(*unused):
+        raise OSError("No space left on device")
+
+    hook, told = hook_of(eval_period=4)
+    for name in ("write_lines", "append_line"):
+        monkeypatch.setattr(f"t5x_lite.evaluation.scoring.{name}", refuse)
+    monkeypatch.setattr("t5x_lite.evaluation.selection.write_lines", refuse)
+    hook.after_step(4, state, METRICS)
+    hook.close()
+    assert [step for step, _ in told] == [4]
+    assert "No space left on device" in capsys.readouterr().out

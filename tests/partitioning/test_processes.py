@@ -1,6 +1,9 @@
+import threading
+
 import jax
 import pytest
 
+from t5x_lite import cli
 from t5x_lite.partitioning import processes
 
 
@@ -89,3 +92,17 @@ def test_a_pod_that_jax_does_not_understand_is_an_error(tpu_vm, monkeypatch):
     monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "host-0,host-1")
     with pytest.raises(ValueError, match="has the hosts host-0,host-1.*give --coordinator_address"):
         processes.initialize()
+
+
+@pytest.mark.parametrize(("count", "statuses"), [(1, []), (2, [130])])
+def test_a_process_with_an_error_does_not_wait_for_the_others(count, statuses, monkeypatch):
+    """They wait for its part of a sum, and JAX would have it wait for them for five minutes."""
+    left = threading.Event()
+    found = []
+    monkeypatch.setattr(processes.jax.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(processes.jax, "process_count", lambda: count)
+    monkeypatch.setattr(processes, "_SECONDS_TO_LEAVE", 0.0)
+    monkeypatch.setattr(processes.os, "_exit", lambda status: (found.append(status), left.set()))
+    assert cli._wait_for_no_one(130) == 130
+    left.wait(5.0 if statuses else 0.05)
+    assert found == statuses

@@ -1,5 +1,6 @@
 """When a run ends by itself."""
 
+import dataclasses
 import math
 
 import pytest
@@ -103,6 +104,15 @@ def test_a_metric_that_nothing_gives_is_an_error_before_training():
         stopping.check_names(["task/accuracy"])
     stopping = EarlyStopping(EarlyStoppingConfig(metric="task/.*"))
     stopping.check_names(["task/accuracy"])
+
+
+def test_a_loss_that_is_to_rise_is_an_error_before_training():
+    """A run that learns would be stopped for it."""
+    config = EarlyStoppingConfig(metric="task/loss_per_token")
+    with pytest.raises(ValueError, match="mode='min'"):
+        EarlyStopping(config).check_names(["task/accuracy", "task/loss_per_token"])
+    falling = dataclasses.replace(config, mode=ScoreMode.MIN)
+    EarlyStopping(falling).check_names(["task/accuracy", "task/loss_per_token"])
 
 
 def test_without_a_metric_nothing_stops():

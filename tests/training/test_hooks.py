@@ -53,6 +53,12 @@ def test_later_losses_are_no_first_losses(capsys):
     assert not capsys.readouterr().out
 
 
+def test_a_first_step_that_was_left_out_has_no_loss(capsys):
+    """A run that skips its first batch goes on."""
+    hooks.FirstLoss(VOCABULARY).after_step(1, STATE, {})
+    assert not capsys.readouterr().out
+
+
 class Recorder(ScalarWriter):
     """A writer that remembers."""
 
@@ -91,6 +97,23 @@ def test_the_log_averages_over_its_period_and_never_skips_the_last_step():
     assert writer.written[4]["learning_rate"] == 3.0
     assert "timing/compilation_seconds" in writer.written[2]
     assert "timing/compilation_seconds" not in writer.written[4]
+
+
+def test_a_report_of_a_single_step_that_counted_has_a_speed():
+    """The step behind compilation was unhealthy, and speeds are divided by."""
+    writer = Recorder()
+    log = hooks.Log(
+        writer,
+        Stopwatch(),
+        period=2,
+        first_step=0,
+        last_step=2,
+        learning_rate=lambda step: jnp.float32(step),
+    )
+    log.after_step(1, STATE, step_metrics(1.0))
+    nothing = {name: 0 * value for name, value in step_metrics(1.0).items()}
+    log.after_step(2, STATE, nothing)
+    assert writer.written[2]["timing/steps_per_second"] > 0
 
 
 def test_outside_a_terminal_progress_is_plain_lines(capsys, monkeypatch):

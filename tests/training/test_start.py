@@ -16,11 +16,11 @@ from t5x_lite.checkpoints.pretrained import load_parameters
 from t5x_lite.training.start import start
 
 
-def save(directory, factory, step, seed, initial_step=0):
+def save(directory, factory, step, seed, initial_step=0, files=None):
     """A checkpoint at this step, of a run that started at `initial_step`."""
     state = dataclasses.replace(factory.initialize(seed), step=jax.numpy.int32(step))
     checkpoints = Checkpoints(directory, SaveCheckpointConfig(period=1, keep=5))
-    checkpoints.save(step, state, Description("", initial_step))
+    checkpoints.save(step, state, Description("", initial_step), files)
     checkpoints.close()
     return state
 
@@ -174,3 +174,23 @@ def test_a_partial_start_takes_what_is_asked_for_and_says_so(job, factory, tmp_p
     assert "parameters/token_embedder/embedding" in printed
     assert "2 kept fresh, 2 left over" in printed
     assert "what fits of" in run.source
+
+
+def test_a_fresh_step_counts_from_zero(job, factory, tmp_path):
+    """The number of the state and that of the loop are one number."""
+    save(tmp_path / "other", factory, 4, seed=7)
+    given = RestoreCheckpointConfig(path=str(tmp_path / "other"), assignment_map=(("step", None),))
+    run = start(dataclasses.replace(job, restore=given), factory)
+    assert (run.first_step, run.initial_step, int(run.state.step)) == (0, 0, 0)
+
+
+def test_a_rollback_goes_on_with_the_data_that_the_run_itself_has_begun(job, factory):
+    """RESTORE_DATASET=False is about what was there when the run was started."""
+    for step in (4, 6):
+        save(job.model_dir, factory, step, seed=8, files={"dataset": {"position": b""}})
+    anew = dataclasses.replace(job, restore=RestoreCheckpointConfig(dataset=False))
+    assert start(anew, factory).dataset is None
+    assert start(anew, factory, launched_at=6).dataset is None
+    behind = start(anew, factory, launched_at=4).dataset
+    assert behind is not None
+    assert behind.parent.name == "checkpoint_6"
