@@ -38,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"t5x_lite: error: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        # Who read the output has seen enough (`| head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, KeyError, RuntimeError, OSError) as error:
         if show_traceback or not jobs.is_for_the_user(error):
             _wait_for_no_one(1)

@@ -62,6 +62,11 @@ def test_every_command_runs(folder, users_shell):
             done = run(command + (" --dry_run" if info == "dry-run" else ""), folder, users_shell)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert (folder / "runs/mine/loss.png").exists()
+    (python,) = [text for _, text in blocks("python") if "t5x_lite.load(" in text]
+    (folder / "use.py").write_text(python)
+    done = run("python use.py", folder, users_shell)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "(1, 32)"
 
 
 @pytest.mark.slow
