@@ -237,6 +237,12 @@ def _describe(model_dir: epath.Path, table: str, operative_config: str) -> None:
 def _make_batches(config: TrainConfig, factory: StateFactory, run: Start) -> Batches:
     index, count = factory.partitioner.reader
     layout: Layout = layout_of(config.model)
+    anew = not config.restore.dataset and run.dataset is None
+    if anew and run.batches_done:
+        say(
+            "WARNING: the data starts anew (RESTORE_DATASET=False), so examples come again that "
+            "were seen. Take the flag out of the command now: at every restart it does the same."
+        )
     return Batches(
         config.dataset,
         layout,
@@ -244,7 +250,7 @@ def _make_batches(config: TrainConfig, factory: StateFactory, run: Start) -> Bat
         process_count=count,
         restore_from=run.dataset,
         batches_done=run.batches_done,
-        anew=not config.restore.dataset and run.dataset is None,
+        anew=anew,
         snapshot_period=config.checkpoints.period,
         say=say,
     )
