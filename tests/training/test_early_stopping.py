@@ -108,11 +108,12 @@ def test_a_metric_that_nothing_gives_is_an_error_before_training():
 
 def test_a_loss_that_is_to_rise_is_an_error_before_training():
     """A run that learns would be stopped for it."""
-    config = EarlyStoppingConfig(metric="task/loss_per_token")
+    config = EarlyStoppingConfig(metric="task/loss_per_token", mode=ScoreMode.MAX)
     with pytest.raises(ValueError, match="mode='min'"):
         EarlyStopping(config).check_names(["task/accuracy", "task/loss_per_token"])
-    falling = dataclasses.replace(config, mode=ScoreMode.MIN)
-    EarlyStopping(falling).check_names(["task/accuracy", "task/loss_per_token"])
+    for mode in (ScoreMode.MIN, ScoreMode.AUTO):
+        falling = dataclasses.replace(config, mode=mode)
+        EarlyStopping(falling).check_names(["task/accuracy", "task/loss_per_token"])
 
 
 def test_without_a_metric_nothing_stops():
