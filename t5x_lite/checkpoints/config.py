@@ -4,6 +4,8 @@ import dataclasses
 import enum
 import re
 
+from t5x_lite.metrics.direction import Direction
+
 
 class SavedDtype(enum.Enum):
     """BFLOAT16 halves the parameters on disk and rounds them: a run that continues from such a
@@ -12,16 +14,6 @@ class SavedDtype(enum.Enum):
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
-
-
-class BestMode(enum.Enum):
-    """Whether a larger or a smaller score is the better one; AUTO tells by a metric's name, so that
-    losses and scores can be told apart (`metrics/direction.py`).
-    """
-
-    AUTO = "auto"
-    MAX = "max"
-    MIN = "min"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +31,7 @@ class SaveCheckpointConfig:
     keep: int = 3
     keep_best: int = 0
     best_metric: str = ".*"
-    best_mode: BestMode = BestMode.AUTO
+    best_mode: Direction = Direction.AUTO
     dtype: SavedDtype = SavedDtype.FLOAT32
 
     def __post_init__(self) -> None:

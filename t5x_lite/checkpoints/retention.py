@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 
-from t5x_lite.checkpoints.config import BestMode, SaveCheckpointConfig
+from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.metrics.direction import lower_is_better
 
 # Of every step, scores by "<task>/<metric>".
@@ -22,7 +22,7 @@ def superseded(
     metrics = {name for step in steps for name in scores.get(step, {})}
     for metric in metrics:
         if config.keep_best and re.fullmatch(config.best_metric, metric):
-            sign = 1 if _lower_is_better(metric, config.best_mode) else -1
+            sign = 1 if lower_is_better(metric, config.best_mode) else -1
             values = {step: scores.get(step, {}).get(metric, math.nan) for step in steps}
             # NaN would win or lose every comparison, depending on its place.
             scored = [step for step, value in values.items() if not math.isnan(value)]
@@ -30,7 +30,3 @@ def superseded(
             scored.sort(key=lambda step: (sign * values[step], step))
             kept |= set(scored[: config.keep_best])
     return sorted(set(steps) - kept)
-
-
-def _lower_is_better(metric: str, mode: BestMode) -> bool:
-    return lower_is_better(metric) if mode is BestMode.AUTO else mode is BestMode.MIN

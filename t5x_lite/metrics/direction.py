@@ -1,5 +1,6 @@
-"""Which way a metric improves, by its name: of a loss the smaller value is the better one."""
+"""Which way a metric improves: as it is told, or by its name."""
 
+import enum
 import re
 
 # Words of a name, as in `loss_per_token`, `perplexity`, `wer`.
@@ -9,11 +10,21 @@ _LOWER_IS_BETTER = frozenset(
 )
 
 
-def lower_is_better(metric: str) -> bool:
+class Direction(enum.Enum):
+    """Which values are the better ones: larger, smaller, or what the metric's name says."""
+
+    AUTO = "auto"
+    MAX = "max"
+    MIN = "min"
+
+
+def lower_is_better(metric: str, direction: Direction = Direction.AUTO) -> bool:
     """Whether a smaller value of `metric` or `<task>/<metric>` is the better one.
 
     >>> lower_is_better("my_task/loss_per_token"), lower_is_better("wer"), lower_is_better("rouge1")
     (True, True, False)
     """
+    if direction is not Direction.AUTO:
+        return direction is Direction.MIN
     name = metric.rpartition("/")[2].lower()
     return not _LOWER_IS_BETTER.isdisjoint(re.split(r"[^a-z0-9]+", name))

@@ -7,6 +7,7 @@ from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointC
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.losses.config import LossConfig
+from t5x_lite.metrics.direction import Direction
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import (
     AdafactorConfig,
@@ -81,14 +82,6 @@ class ProfileConfig:
             )
 
 
-class ScoreMode(enum.Enum):
-    """Which way a score improves; AUTO tells by a metric's name (`metrics/direction.py`)."""
-
-    AUTO = "auto"
-    MAX = "max"
-    MIN = "min"
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EarlyStoppingConfig:
     """Ends a run after `patience` evaluations in a row without a gain of more than `min_delta`.
@@ -100,7 +93,7 @@ class EarlyStoppingConfig:
 
     metric: str | None = None
     patience: int = 5
-    mode: ScoreMode = ScoreMode.AUTO
+    mode: Direction = Direction.AUTO
     min_delta: float | int = 0.0
 
     def __post_init__(self) -> None:

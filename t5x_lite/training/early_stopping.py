@@ -13,8 +13,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from t5x_lite.metrics.direction import lower_is_better
-from t5x_lite.training.config import EarlyStoppingConfig, ScoreMode
+from t5x_lite.metrics.direction import Direction, lower_is_better
+from t5x_lite.training.config import EarlyStoppingConfig
 
 _LOSS = "/loss_per_token"
 
@@ -45,7 +45,7 @@ class EarlyStopping:
         if metric is None:
             return
         found = [name for name in names if re.fullmatch(metric, name)]
-        if self._config.mode is ScoreMode.MAX and any(name.endswith(_LOSS) for name in found):
+        if self._config.mode is Direction.MAX and any(name.endswith(_LOSS) for name in found):
             raise ValueError(
                 f"EARLY_STOPPING_METRIC={metric!r} names a loss, {', '.join(found)}, and the mode "
                 "'max' would end the run for its falling: give "
@@ -78,9 +78,7 @@ class EarlyStopping:
 
     def _sign(self, name: str) -> int:
         """1 for a score that has to rise, -1 for one that has to fall."""
-        mode = self._config.mode
-        falls = lower_is_better(name) if mode is ScoreMode.AUTO else mode is ScoreMode.MIN
-        return -1 if falls else 1
+        return -1 if lower_is_better(name, self._config.mode) else 1
 
     @property
     def is_over(self) -> bool:

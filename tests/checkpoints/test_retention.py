@@ -10,7 +10,8 @@ import pytest
 
 from t5x_lite.checkpoints import manager, retention
 from t5x_lite.checkpoints import scores as scores_log
-from t5x_lite.checkpoints.config import BestMode, SaveCheckpointConfig
+from t5x_lite.checkpoints.config import SaveCheckpointConfig
+from t5x_lite.metrics.direction import Direction
 
 SCORES = {
     1: {"a/bleu": 3.0, "b/loss": 0.1},
@@ -29,9 +30,9 @@ SCORES = {
         ({"keep": 1, "keep_best": 1, "best_metric": "a/bleu"}, {2, 5}),
         ({"keep": 1, "keep_best": 2, "best_metric": "a/bleu"}, {2, 3, 5}),
         ({"keep": 1, "keep_best": 1, "best_metric": "a"}, {5}),
-        ({"keep": 1, "keep_best": 1, "best_metric": ".*loss", "best_mode": BestMode.MIN}, {1, 5}),
+        ({"keep": 1, "keep_best": 1, "best_metric": ".*loss", "best_mode": Direction.MIN}, {1, 5}),
         ({"keep": 1, "keep_best": 1, "best_metric": ".*"}, {1, 2, 5}),
-        ({"keep": 1, "keep_best": 1, "best_metric": ".*", "best_mode": BestMode.MAX}, {2, 5}),
+        ({"keep": 1, "keep_best": 1, "best_metric": ".*", "best_mode": Direction.MAX}, {2, 5}),
     ],
     ids=str,
 )

@@ -6,7 +6,8 @@ import math
 import pytest
 
 from t5x_lite.checkpoints import scores as score_log
-from t5x_lite.training.config import EarlyStoppingConfig, ScoreMode
+from t5x_lite.metrics.direction import Direction
+from t5x_lite.training.config import EarlyStoppingConfig
 from t5x_lite.training.early_stopping import EarlyStopping
 
 
@@ -25,8 +26,8 @@ def stops_at(config: EarlyStoppingConfig, values) -> int | None:
         ({}, [1, 2, 3, 4, 5], None),
         ({}, [1, 2, 2, 1], 3),
         ({}, [1, 2, 2, 3, 3], None),
-        ({"mode": ScoreMode.MIN}, [3, 2, 2, 2], 3),
-        ({"mode": ScoreMode.MIN}, [1, 2, 3], 2),
+        ({"mode": Direction.MIN}, [3, 2, 2, 2], 3),
+        ({"mode": Direction.MIN}, [1, 2, 3], 2),
         ({"min_delta": 1.0}, [1, 1.5, 2.0], 2),
         ({"min_delta": 1.0}, [1, 2.5, 4.0], None),
         ({}, [math.nan, math.nan], 1),
@@ -108,10 +109,10 @@ def test_a_metric_that_nothing_gives_is_an_error_before_training():
 
 def test_a_loss_that_is_to_rise_is_an_error_before_training():
     """A run that learns would be stopped for it."""
-    config = EarlyStoppingConfig(metric="task/loss_per_token", mode=ScoreMode.MAX)
+    config = EarlyStoppingConfig(metric="task/loss_per_token", mode=Direction.MAX)
     with pytest.raises(ValueError, match="mode='min'"):
         EarlyStopping(config).check_names(["task/accuracy", "task/loss_per_token"])
-    for mode in (ScoreMode.MIN, ScoreMode.AUTO):
+    for mode in (Direction.MIN, Direction.AUTO):
         falling = dataclasses.replace(config, mode=mode)
         EarlyStopping(falling).check_names(["task/accuracy", "task/loss_per_token"])
 
