@@ -334,10 +334,12 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
-    if os.path.isdir(arguments.task) or "://" in arguments.task:
+    # Names of tasks have no slash; a folder beside may have the name of one.
+    is_path = "/" in arguments.task
+    if is_path or os.path.isdir(arguments.task):
         from t5x_lite.checkpoints import inspect as checkpoint_inspect
 
-        if checkpoint_inspect.is_inspectable(arguments.task):
+        if is_path or checkpoint_inspect.is_inspectable(arguments.task):
             print(checkpoint_inspect.inspect_checkpoint(arguments.task))
             return
     imports = jobs.flag_imports(arguments)

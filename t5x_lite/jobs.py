@@ -245,6 +245,7 @@ def fitting_gin_file(stored_model: Mapping[str, Any]) -> str:
 
     wanted = codec.from_json(ModelConfig, stored_model)
     root = config.packaged_root()
+    other_size = ""
     for path in sorted((root / "models").glob("*/*.gin")):
         name = str(path.relative_to(root))
         try:
@@ -253,6 +254,10 @@ def fitting_gin_file(stored_model: Mapping[str, Any]) -> str:
             continue  # a part of a model, such as an architecture
         if not differences(model, wanted):
             return f"The config that fits: --gin_file={name}"
+        if not differences(dataclasses.replace(model, vocab_size=wanted.vocab_size), wanted):
+            other_size = f"--gin_file={name} --gin.VOCAB_SIZE={wanted.vocab_size}"
+    if other_size:
+        return f"The config that fits: {other_size}"
     return (
         "No model file of t5x_lite fits; t5x_lite inspect CHECKPOINT shows the macros of the run "
         "that wrote it."

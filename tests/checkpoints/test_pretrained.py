@@ -145,9 +145,12 @@ def test_twice_the_layers_by_two_are_the_same_model():
     assert differences(same, MODEL) == []
 
 
-def test_the_command_line_names_the_model_file_that_fits(monkeypatch, capsys):
-    """Found by its values among the files that come with t5x_lite."""
+@pytest.mark.parametrize("flag", ["", " --gin.VOCAB_SIZE=256"])
+def test_the_command_line_names_the_model_file_that_fits(flag, monkeypatch, capsys):
+    """Found by its values among the files that come with t5x_lite, whatever the vocabulary."""
     stored = resolve(ModelConfig, ["models/t5_1_1/base.gin"]).config
+    if flag:
+        stored = dataclasses.replace(stored, vocab_size=256)
     with pytest.raises(ModelMismatchError) as error:
         pretrained.check_model(MODEL, stored, "/runs/one")
 
@@ -158,7 +161,13 @@ def test_the_command_line_names_the_model_file_that_fits(monkeypatch, capsys):
     assert cli.main(["report", "/runs/one"]) == 2
     printed = capsys.readouterr().err.splitlines()
     assert printed[0] == "t5x_lite: error: the model of this job is not the one in /runs/one:"
-    assert printed[-1] == "The config that fits: --gin_file=models/t5_1_1/base.gin"
+    assert printed[-1] == f"The config that fits: --gin_file=models/t5_1_1/base.gin{flag}"
+
+
+def test_inspect_says_that_a_folder_holds_no_checkpoint(tmp_path, capsys):
+    """It is no task of that name."""
+    assert cli.main(["inspect", str(tmp_path)]) == 2
+    assert f"no checkpoint at {tmp_path}" in capsys.readouterr().err
 
 
 def test_inspect_shows_what_a_checkpoint_holds(run, capsys):
