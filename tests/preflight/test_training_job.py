@@ -170,7 +170,7 @@ def test_another_model_than_the_checkpoints_is_compared_without_reading_it(
     [(subject, text)] = to_fix(findings)
     assert subject == "start"
     assert "mlp_dim: 1024 in the job" in text
-    assert "model file of t5x_lite fits" in text
+    assert "The config that fits: --gin_file=models/t5_1_1/tiny.gin --gin.VOCAB_SIZE=384" in text
     _, findings, _ = check_train(initial, "--gin.OPTIMIZER=@AdamWConfig()")
     assert "does not fit the model of this job" in to_fix(findings)[0][1]
     _, findings, _ = check_train(initial, "--gin.TRAIN_STEPS=5")
