@@ -2,7 +2,7 @@
 
 import pytest
 
-from t5x_lite.metrics.accuracy import accuracy, sequence_accuracy
+from t5x_lite.metrics.accuracy import accuracy, all_match, sequence_accuracy
 
 
 def test_shares_by_hand():
@@ -12,9 +12,15 @@ def test_shares_by_hand():
     assert sequence_accuracy(targets, predictions) == {"sequence_accuracy": 75.0}
 
 
+def test_one_mistake_is_no_match():
+    """For the answers to one question."""
+    assert all_match([0, 1], [0, 1]) == {"exact_match": 100.0}
+    assert all_match([0, 1], [0, 2]) == {"exact_match": 0.0}
+
+
 def test_missing_predictions_are_an_error():
     """A silently shortened comparison would overstate the score."""
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="one prediction for each"):
         accuracy(["a", "b"], ["a"])
 
 

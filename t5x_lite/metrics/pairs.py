@@ -1,0 +1,19 @@
+"""What every metric asks of its arguments: as many predictions as targets, and at least one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def check_pairs(targets: Sequence[Any], predictions: Sequence[Any]) -> None:
+    """A silently shortened comparison would overstate a score, and 0/0 is none.
+
+    Raises:
+        ValueError: there is nothing to score, or not one prediction for each target.
+    """
+    if len(targets) != len(predictions):
+        raise ValueError(
+            f"{len(targets)} targets and {len(predictions)} predictions were given; needed is one "
+            "prediction for each target."
+        )
+    if not len(targets):
+        raise ValueError("There are no targets to score; was the split empty?")
