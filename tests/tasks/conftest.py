@@ -1,6 +1,8 @@
 """A vocabulary for tasks that need one, and the cache of docstrings in a folder of the session."""
 
 import pytest
+import seqio
+import tensorflow as tf
 
 from t5x_lite.text import default_vocabulary
 from t5x_lite.text.training import train_sentencepiece
@@ -29,3 +31,25 @@ def vocabulary(vocabulary_path):
     default_vocabulary.set_default_vocabulary(vocabulary_path)
     yield vocabulary_path
     default_vocabulary.set_default_vocabulary(before)
+
+
+@pytest.fixture
+def formatted():
+    """What a task makes of examples as TFDS has them, before it makes ids of them."""
+    return _formatted
+
+
+def _formatted(task_name, *examples):
+    task = seqio.TaskRegistry.get(task_name)
+    dataset = tf.data.Dataset.from_tensors(examples[0])
+    for example in examples[1:]:
+        dataset = dataset.concatenate(tf.data.Dataset.from_tensors(example))
+    for preprocess in task.preprocessors[: task.preprocessors.index(seqio.preprocessors.tokenize)]:
+        dataset = preprocess(dataset)
+    return [{k: _plain(v) for k, v in each.items()} for each in dataset.as_numpy_iterator()]
+
+
+def _plain(value):
+    if isinstance(value, bytes):
+        return value.decode()
+    return [_plain(each) for each in value.tolist()] if getattr(value, "ndim", 0) else value
