@@ -89,6 +89,16 @@ def check_model(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike) -
     )
 
 
+def check_initial(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike) -> None:
+    """Refuses a job that cannot start from a checkpoint: its model may add to one that is as it was
+    pre-trained (adapters), and differ in nothing else.
+
+    Raises:
+        ModelMismatchError: as `check_model`.
+    """
+    check_model(job.plain if stored == stored.plain else job, stored, whence)
+
+
 def differences(ours: ModelConfig, theirs: ModelConfig) -> list[tuple[str, Any, Any]]:
     """Fields that matter to parameters or logits and differ: name, our value, their value."""
     one, other = _flat(codec.to_json(ours)), _flat(codec.to_json(theirs))

@@ -75,6 +75,11 @@ def from_values(values: Mapping[str, Any], tensor_names: Collection[str]) -> Mod
 
 def to_values(config: ModelConfig) -> dict[str, Any]:
     """The config.json of a model, or an error if Hugging Face's T5 has no such model."""
+    if config != config.plain:
+        raise ValueError(
+            "Hugging Face's T5 has no place for what fine-tuning added to this model: "
+            f"{_added(config)}; needed is a model without."
+        )
     block, bias = config.decoder.block, config.decoder.relative_bias
     mlp = {activations: name for name, activations in _ACTIVATIONS.items()}.get(
         block.mlp.activations
@@ -116,6 +121,12 @@ def to_values(config: ModelConfig) -> dict[str, Any]:
         f"{', '.join(_ACTIVATIONS)}, no sharing, and a head tied and scaled or neither; "
         f"given {config}."
     )
+
+
+def _added(config: ModelConfig) -> str:
+    block = config.decoder.block
+    parts = {f"adapters (adapter_dim={block.adapter_dim})": block.adapter_dim is not None}
+    return ", ".join(name for name, is_there in parts.items() if is_there)
 
 
 def _head(values: Mapping[str, Any], tensor_names: Collection[str]) -> tuple[bool, bool]:

@@ -134,6 +134,16 @@ def open_huggingface(
         yield opened
 
 
+def check_initial(checkpoint: epath.Path, model: ModelConfig) -> None:
+    """Whether training may start from a checkpoint, from what it says of its model.
+
+    Raises:
+        ModelMismatchError: it is another model, not only one without what fine-tuning adds.
+    """
+    if descriptions.read(checkpoint).model:
+        descriptions.check_initial(model, descriptions.model_of(checkpoint), checkpoint)
+
+
 def model_for(checkpoint: epath.Path, model: ModelConfig | None) -> ModelConfig:
     """The given model if it is the checkpoint's, else the checkpoint's own.
 

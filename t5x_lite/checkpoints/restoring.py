@@ -90,7 +90,7 @@ def restore(
     `abstract` is a whole `TrainState` or only some of its parts as a dictionary, for instance
     {"parameters": ...}; parts that it lacks are not read. Leaves not in the checkpoint are taken
     from `fresh()`: those that `assignment_map` sets to None, with strict=False those that are
-    missing, and the parts named `optional` if the checkpoint has none of them.
+    missing, and leaves or folders of leaves named `optional` of which the checkpoint has nothing.
 
     Raises:
         ValueError: a leaf is missing, left over or of another shape, each with its name.
@@ -152,8 +152,7 @@ def plan(
 ) -> Report:
     """Where every leaf comes from; leaves are anything with a shape."""
     shapes = {name: tuple(leaf.shape) for name, leaf in stored.items()}
-    tops = {_top(name) for name in shapes}
-    absent = {part for part in optional if part not in tops}
+    absent = {part for part in optional if not any(_is_in(name, part) for name in shapes)}
     rows = [
         _row(name, tuple(leaf.shape), shapes, assignment_map, lenient=not strict, absent=absent)
         for name, leaf in wanted.items()
@@ -182,7 +181,7 @@ def _row(
         return Row(name, Source.FRESH, shape=shape)
     sources, stored_shape = _sources(given, shapes)
     if not sources:
-        fresh = lenient or _top(name) in absent
+        fresh = lenient or any(_is_in(name, part) for part in absent)
         return Row(name, Source.FRESH if fresh else Source.MISSING, shape=shape)
     source = Source.RESTORED if stored_shape == shape else Source.MISSHAPEN
     return Row(name, source, sources, shape, stored_shape, is_stack=given not in shapes)
@@ -311,6 +310,11 @@ def name_of(path: tuple[Any, ...]) -> str:
 
 def _top(name: str) -> str:
     return name.split("/", 1)[0]
+
+
+def _is_in(name: str, part: str) -> bool:
+    """Whether a leaf is `part`, or in that folder."""
+    return f"{name}/".startswith(f"{part}/")
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
-"""One layer, whichever stack it is in: self-attention, cross-attention if it has one, feed-forward.
+"""One layer, whichever stack it is in: self-attention, cross-attention if it has one, feed-forward,
+an adapter if it has one.
 
 Every sub-layer is `x + dropout(f(norm(x)))` (Raffel et al. 2020, section 2.1).
 """
@@ -11,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import attention, maxima
+from t5x_lite.model.adapter import Adapter
 from t5x_lite.model.attention import Attention, KeysValues
 from t5x_lite.model.config import BlockConfig, RelativeBiasConfig
 from t5x_lite.model.dropout import Dropout
@@ -61,6 +63,11 @@ class Block(nnx.Module):
             self.encoder_decoder_attention = Attention(config.attention, embed_dim, key=cross)
         self.pre_mlp_layer_norm = RMSNorm(embed_dim)
         self.mlp = MLP(config.mlp, embed_dim, key=feed_forward)
+        # Folded, not split off: all else begins as it would without an adapter.
+        added = jax.random.fold_in(key, 4)
+        self.adapter = (
+            Adapter(config.adapter_dim, embed_dim, key=added) if config.adapter_dim else None
+        )
         if relative_bias.per_layer:
             self.relpos_bias = RelativePositionBias(
                 config.attention.num_heads, relative_bias.num_buckets, key=bias
@@ -106,6 +113,8 @@ class Block(nnx.Module):
         with maxima.within("mlp"):
             h = self.mlp(self.pre_mlp_layer_norm(x), dropout.fold("mlp"))
         x = x + dropout(h, "mlp_output")
+        if self.adapter is not None:
+            x = x + dropout(self.adapter(x), "adapter_output")
         maxima.observe("residual", x)
         return x, LayerCache(seen, crossed)
 

@@ -103,11 +103,28 @@ class MLPConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockConfig:
-    """One layer: self-attention, cross-attention if asked for, feed-forward."""
+    """One layer: self-attention, cross-attention if asked for, feed-forward.
+
+    `adapter_dim` is the inner width of an adapter after the feed-forward sub-layer (Raffel et al.
+    2020, section 3.5.1); None has none.
+    """
 
     attention: AttentionConfig
     mlp: MLPConfig
     cross_attention: bool = False
+    adapter_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.adapter_dim is not None and self.adapter_dim < 1:
+            raise ValueError(
+                f"adapter_dim={self.adapter_dim}: needed is a width of at least 1, or None for no "
+                "adapter: --gin.ADAPTER_DIM=..."
+            )
+
+    @property
+    def plain(self) -> "BlockConfig":
+        """The block that is pre-trained, without what fine-tuning adds."""
+        return dataclasses.replace(self, adapter_dim=None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,16 +203,27 @@ class ModelConfig:
             encoder.depth == decoder.depth
             and encoder.block.attention == decoder.block.attention
             and encoder.block.mlp == decoder.block.mlp
+            and encoder.block.adapter_dim == decoder.block.adapter_dim
             and encoder.relative_bias.num_buckets == decoder.relative_bias.num_buckets
             and encoder.relative_bias.per_layer == decoder.relative_bias.per_layer
         )
         if not same:
             raise ValueError(
-                "sharing='encoder_decoder' needs the same depth, attention, mlp and position "
-                f"tables in both stacks; given encoder={encoder} decoder={decoder}."
+                "sharing='encoder_decoder' needs the same depth, attention, mlp, adapter and "
+                f"position tables in both stacks; given encoder={encoder} decoder={decoder}."
             )
 
     @property
     def head_is_separate(self) -> bool:
         """Whether there is a `logits_dense` kernel."""
         return not self.logits_via_embedding
+
+    @property
+    def plain(self) -> "ModelConfig":
+        """The model that is pre-trained, without what fine-tuning adds to it (adapters)."""
+
+        def of_stack(stack: StackConfig) -> StackConfig:
+            return dataclasses.replace(stack, block=stack.block.plain)
+
+        encoder = None if self.encoder is None else of_stack(self.encoder)
+        return dataclasses.replace(self, encoder=encoder, decoder=of_stack(self.decoder))

@@ -41,6 +41,8 @@ def _stack(model: ModelConfig, stack: StackConfig, rows: int, length: int, encod
     layer = mlp + _attention(model.embed_dim, block.attention, rows, length, length)
     if block.cross_attention:
         layer += _attention(model.embed_dim, block.attention, rows, length, encoded)
+    if block.adapter_dim is not None:
+        layer += 2 * rows * length * model.embed_dim * block.adapter_dim * 2
     return stack.depth * layer
 
 

@@ -1,6 +1,8 @@
 """Where a run starts and where it ends."""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from etils import epath
@@ -13,7 +15,8 @@ from t5x_lite.checkpoints import (
     restoring,
     whole,
 )
-from t5x_lite.checkpoints.restoring import Report
+from t5x_lite.checkpoints.restoring import Report, Source
+from t5x_lite.finetuning import additions
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.progress import say
@@ -22,6 +25,9 @@ from t5x_lite.training.state import StateFactory, TrainState
 DATASET = "dataset"
 # Parts of a state that older checkpoints lack; they begin as in a fresh state.
 _OPTIONAL = ("health",)
+_PARAMETERS = "parameters/"
+# Trees of a state with a leaf, or a folder of slots, for each parameter.
+_PER_PARAMETER = ("parameters", "optimizer_state/param_states")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,9 +144,9 @@ def check_origin(config: TrainConfig, factory: StateFactory, found: Origin) -> R
     if found.path is None:
         return None
     if found.is_huggingface:
-        with pretrained.open_huggingface(found.path, factory.model):
+        with pretrained.open_huggingface(found.path, factory.model.plain):
             return None
-    return restoring.check(found.path, factory.abstract, **_how(config, found))
+    return restoring.check(found.path, factory.abstract, **_how(config, factory.model, found))
 
 
 def _own(
@@ -159,27 +165,25 @@ def _initial(config: TrainConfig, model: ModelConfig, initial: epath.Path) -> Or
     given, step = config.restore, folders.step_of(initial)
     last_step = _last_step(config, step, initial_step=step, whence=initial)
     if not given.is_partial:
-        pretrained.model_for(initial, model)
+        pretrained.check_initial(initial, model)
     kept = "what fits of " if given.is_partial else ""
     source = f"starts from {kept}{initial}, optimizer and step included"
     return Origin(initial, step, last_step, step, source)
 
 
 def _state(config: TrainConfig, factory: StateFactory, found: Origin) -> TrainState:
-    given = config.restore
     if found.path is None:
         return factory.initialize(config.random_seed)
     if found.is_huggingface:
-        with pretrained.open_huggingface(found.path, factory.model) as (_, parameters):
-            return factory.from_parameters(parameters)
+        with pretrained.open_huggingface(found.path, factory.model.plain) as (_, parameters):
+            _say_added(additions.names(factory.model))
+            return factory.from_parameters(parameters, seed=config.random_seed)
     state = restoring.restore(
         found.path,
         factory.abstract,
-        **_how(config, found),
+        **_how(config, factory.model, found),
         fresh=lambda: factory.initialize(config.random_seed),
-        on_report=lambda report: (
-            say(report.table()) if given.is_partial and not found.is_own else None
-        ),
+        on_report=functools.partial(_say_report, config, found),
     )
     if found.is_own:
         return state
@@ -187,16 +191,33 @@ def _state(config: TrainConfig, factory: StateFactory, found: Origin) -> TrainSt
     return dataclasses.replace(state, health=factory.fresh_health())
 
 
-def _how(config: TrainConfig, found: Origin) -> dict[str, Any]:
+def _how(config: TrainConfig, model: ModelConfig, found: Origin) -> dict[str, Any]:
     """How a checkpoint is read; a run's own is taken whole."""
     if found.is_own:
         return {"optional": _OPTIONAL}
     given = config.restore
+    added = [f"{tree}/{name}" for name in additions.names(model) for tree in _PER_PARAMETER]
     return {
         "assignment_map": given.assignment_map,
         "strict": given.strict,
-        "optional": _OPTIONAL,
+        "optional": (*_OPTIONAL, *added),
     }
+
+
+def _say_report(config: TrainConfig, found: Origin, report: Report) -> None:
+    """What became of the leaves of another run's checkpoint, where it is not clear."""
+    if found.is_own:
+        return
+    if config.restore.is_partial:
+        say(report.table())
+    else:
+        fresh = [row.name for row in report.of(Source.FRESH)]
+        _say_added([n.removeprefix(_PARAMETERS) for n in fresh if n.startswith(_PARAMETERS)])
+
+
+def _say_added(names: Sequence[str]) -> None:
+    if names:
+        say(f"the checkpoint lacks {len(names)} tensors, which start anew: {', '.join(names)}")
 
 
 def _last_step(

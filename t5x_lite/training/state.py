@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Int
 
 from t5x_lite.checkpoints.parameters import place_parameters
+from t5x_lite.finetuning import additions
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim import optimizer as optimizers
@@ -115,10 +116,23 @@ class StateFactory:
         """Nothing known, on the devices."""
         return jax.jit(health.initial, out_shardings=self.shardings.health)()
 
-    def from_parameters(self, parameters: Any) -> TrainState:
-        """Step zero with given parameters and empty optimizer slots."""
-        placed = place_parameters(parameters, self.abstract.parameters)
-        return jax.jit(self._first, out_shardings=self.shardings, donate_argnums=0)(placed)
+    def from_parameters(self, parameters: Any, *, seed: int = 0) -> TrainState:
+        """Step zero with given parameters and empty optimizer slots.
+
+        Args:
+            parameters: the model's; of what fine-tuning adds they may lack some, which is then as
+                `initialize(seed)` makes it.
+        """
+        lacking = additions.lacking(self.model, parameters)
+        placed = place_parameters(parameters, additions.without(self.abstract.parameters, lacking))
+
+        def first(placed: Any, key: Array) -> TrainState:
+            if lacking:  # what is not used is not made
+                placed = additions.join(transformer.init_parameters(self.model, key), placed)
+            return self._first(placed)
+
+        start = jax.jit(first, out_shardings=self.shardings, donate_argnums=0)
+        return start(placed, jax.random.key(seed))
 
     def table(self) -> str:
         """Where every parameter lives and what it costs a device; how groups are treated."""
