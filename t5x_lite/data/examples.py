@@ -19,6 +19,7 @@ from jaxtyping import Int32
 from t5x_lite.data import checks, silence, streams
 from t5x_lite.data.config import UseCached
 from t5x_lite.data.layout import Layout
+from t5x_lite.metrics.means import MeanMetric
 from t5x_lite.metrics.sums import SumMetric
 
 MetricFn = Callable[[Sequence[Any], Sequence[Any]], dict[str, Any]]
@@ -112,7 +113,7 @@ class EvaluationTask:
         """The task's metric functions, each giving numbers by name."""
         return [
             metric_fn
-            if isinstance(metric_fn, SumMetric)
+            if isinstance(metric_fn, SumMetric | MeanMetric)
             else functools.partial(_numbers, self.name, metric_fn)
             for metric_fn in self.task.predict_metric_fns
         ]

@@ -3,9 +3,9 @@
     scorer = make_scorer(metric, targets, predictions)
     scorer.at(np.array([0, 0, 2]))  # the metric's values on example 0 twice and example 2 once
 
-Most metrics are means over examples, which is found out by trying; some say what they add up
-(`metrics/sums.py`). Both are computed from a table with a row for each example. Only what remains,
-such as F1 over classes or a correlation, is computed again for every selection.
+Most metrics are means over examples, as they say (`metrics/means.py`) or as is found out by trying;
+some say what they add up (`metrics/sums.py`). Both are computed from a table with a row for each
+example. Only what remains, such as a correlation of ranks, is computed again for every selection.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from t5x_lite.metrics.means import ExampleScores, MeanMetric
 from t5x_lite.metrics.sums import SumMetric
 
 MetricFn = Callable[[Sequence[Any], Sequence[Any]], dict[str, float]]
@@ -25,6 +26,7 @@ Values = Float[np.ndarray, " metrics"]
 
 _NUM_PROBES = 16
 _NUM_CHECKS = 3
+_NUM_TIMINGS = 3
 
 
 @runtime_checkable
@@ -36,8 +38,8 @@ class Scorer(Protocol):
         """What the metric function calls its values."""
 
     @property
-    def is_mean(self) -> bool:
-        """Whether the values are means of what single examples give."""
+    def num_terms(self) -> int | None:
+        """Of how many examples or groups the values are the mean; None if they are none."""
 
     @property
     def seconds(self) -> float:
@@ -47,27 +49,49 @@ class Scorer(Protocol):
         """The values on the examples selected, in the order of `names`."""
 
 
-def make_scorer(metric: MetricFn, targets: Sequence[Any], predictions: Sequence[Any]) -> Scorer:
-    """The cheapest scorer that gives what the metric function gives."""
-    began = time.monotonic()
-    whole = metric(targets, predictions)
-    seconds = time.monotonic() - began
+def make_scorer(metric: MetricFn, targets: Sequence[Any], *predictions: Sequence[Any]) -> Scorer:
+    """The cheapest scorer that gives what the metric function gives.
+
+    For two lists of predictions of the same targets the examples of the second follow those of the
+    first.
+    """
+    if isinstance(metric, MeanMetric):
+        return _means([metric.by_example(targets, each) for each in predictions])
     if isinstance(metric, SumMetric):
-        return _Sums(metric, metric.sums(targets, predictions), tuple(whole))
-    again = _Again(metric, targets, predictions, tuple(whole), seconds)
-    rows = _rows(again, len(targets), np.array(list(whole.values()), np.float64))
-    return again if rows is None else _Means(rows, tuple(whole))
+        return _sums(metric, [metric.sums(targets, each) for each in predictions])
+    repeated = [target for _ in predictions for target in targets]
+    answers = [prediction for each in predictions for prediction in each]
+    began = time.monotonic()
+    whole = metric(repeated, answers)
+    again = _Again(metric, repeated, answers, tuple(whole), time.monotonic() - began)
+    rows = _rows(again, len(repeated), np.array(list(whole.values()), np.float64))
+    return again if rows is None else _Means(rows, np.ones(len(rows)), again.names, len(targets))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Means:
     rows: Float[np.ndarray, "examples metrics"]
+    weights: Float[np.ndarray, " examples"]
     names: tuple[str, ...]
+    num_terms: int
     seconds: float = 0.0
-    is_mean: bool = True
 
     def at(self, indices: Indices) -> Values:
-        return self.rows[indices].mean(axis=0)
+        weights = self.weights[indices]
+        total = weights.sum()
+        if not total:  # nothing drawn that counts: the mean is not defined
+            return np.full(len(self.names), np.nan)
+        return weights @ self.rows[indices] / total
+
+
+def _means(scores: Sequence[ExampleScores]) -> _Means:
+    names = tuple(scores[0].values)
+    return _Means(
+        np.concatenate([np.stack([each.values[name] for name in names], 1) for each in scores]),
+        np.concatenate([each.weights for each in scores]),
+        names,
+        num_terms=int(np.count_nonzero(scores[0].weights)),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +99,21 @@ class _Sums:
     metric: SumMetric
     rows: Float[np.ndarray, "examples statistics"]
     names: tuple[str, ...]
-    seconds: float = 0.0
-    is_mean: bool = False
+    seconds: float
+    num_terms: None = None
 
     def at(self, indices: Indices) -> Values:
         scores = self.metric.from_sums(self.rows[indices].sum(axis=0))
         return np.array([scores[name] for name in self.names], np.float64)
+
+
+def _sums(metric: SumMetric, rows: Sequence[Float[np.ndarray, "examples statistics"]]) -> _Sums:
+    totals, seconds = rows[0].sum(axis=0), []
+    for _ in range(_NUM_TIMINGS):
+        began = time.monotonic()
+        scores = metric.from_sums(totals)
+        seconds.append(time.monotonic() - began)
+    return _Sums(metric, np.concatenate(rows), tuple(scores), min(seconds))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +123,7 @@ class _Again:
     predictions: Sequence[Any]
     names: tuple[str, ...]
     seconds: float
-    is_mean: bool = False
+    num_terms: None = None
 
     def at(self, indices: Indices) -> Values:
         targets = [self.targets[index] for index in indices]

@@ -9,7 +9,7 @@ random exchanges of the two models' answers that give at least the difference fo
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,9 +63,10 @@ def intervals(
         values = np.stack([scorer.at(rng.integers(0, size, size)) for _ in range(count)])
         for index, name in enumerate(scorer.names):
             interval = _interval(values[:, index], config.confidence)
-            if scorer.is_mean and interval.low == interval.high:
+            if scorer.num_terms and interval.low == interval.high:
                 most = _most(metric, targets, name)
-                interval = interval if most is None else _unanimous(interval, size, config, most)
+                if most is not None:
+                    interval = _unanimous(interval, scorer.num_terms, config, most)
             found[name] = interval
     return found
 
@@ -80,18 +81,22 @@ def compare(
     """Every value of every metric function for two lists of predictions of the same targets."""
     comparisons = []
     for metric in metrics:
-        scorer = make_scorer(metric, [*targets, *targets], [*first, *second])
-        comparisons += _compare(scorer, len(targets), config)
+        scorer = make_scorer(metric, targets, first, second)
+        scores = [metric(targets, each) for each in (first, second)]
+        comparisons += _compare(scorer, scores, len(targets), config)
     return comparisons
 
 
-def _compare(scorer: Scorer, size: int, config: StatisticsConfig) -> list[Comparison]:
-    """The scorer has the first model's answers as examples 0 to size - 1, then the second's."""
+def _compare(
+    scorer: Scorer, scores: Sequence[Mapping[str, float]], size: int, config: StatisticsConfig
+) -> list[Comparison]:
+    """The scorer has the first model's answers as examples 0 to size - 1, then the second's; the
+    scores are what the metric says of each, which for ROUGE is not quite its mean over examples.
+    """
     count = _num_resamples(scorer, config, calls_each=4)
     rng = np.random.default_rng(config.seed)
     all_of_first = np.arange(size)
-    scores = np.stack([scorer.at(all_of_first), scorer.at(all_of_first + size)])
-    difference = scores[1] - scores[0]
+    difference = scorer.at(all_of_first + size) - scorer.at(all_of_first)
     bootstrap, exchanged = [], []
     for _ in range(count):
         drawn = rng.integers(0, size, size)
@@ -105,9 +110,9 @@ def _compare(scorer: Scorer, size: int, config: StatisticsConfig) -> list[Compar
     return [
         Comparison(
             metric=name,
-            first=float(scores[0, index]),
-            second=float(scores[1, index]),
-            difference=float(difference[index]),
+            first=float(scores[0][name]),
+            second=float(scores[1][name]),
+            difference=float(scores[1][name] - scores[0][name]),
             interval=_interval(differences[:, index], config.confidence),
             p_value=float(p_values[index]),
         )

@@ -84,7 +84,7 @@ class F1OverAllAnswers:
         Raises:
             ValueError: there are no targets, or not one prediction for each.
         """
-        return self.from_sums(self.sums(targets, predictions).sum(axis=0))
+        return f1_score_with_invalid(_values(targets), _values(predictions))
 
     def sums(
         self, targets: Targets, predictions: Targets
