@@ -271,6 +271,12 @@ def _lengths(text: str) -> dict[str, int]:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def _count(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"needed is a number from 0 on; given {text!r}")
+
+
 # Jobs: train, eval, infer.
 
 
@@ -317,17 +323,36 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    summary = "show examples of a task as text and ids, or what a checkpoint holds"
+    summary = "show examples and statistics of a task or mixture, or what a checkpoint holds"
     command = _add_command(commands, "inspect", _inspect, summary)
     command.add_argument(
         "task",
-        metavar="TASK_OR_CHECKPOINT",
-        help="task or mixture; or the path of a checkpoint, a model directory (its newest) or a "
+        metavar="TASK_OR_MIXTURE",
+        help="or the path of a checkpoint, a model directory (its newest) or a "
         "Hugging Face directory, which needs no other flag",
     )
     command.add_argument("--split", default="train")
-    command.add_argument("--num_examples", type=int, default=3, metavar="N")
-    command.add_argument("--lengths", type=_lengths, metavar="inputs=64,targets=32")
+    command.add_argument(
+        "--examples",
+        type=_count,
+        metavar="N",
+        help="shown of each task (default: 3 of a task, 1 of each task of a mixture)",
+    )
+    command.add_argument(
+        "--sample",
+        type=_count,
+        default=2000,
+        metavar="N",
+        help="examples of each task that are read for the numbers (default: 2000; 0: no numbers)",
+    )
+    command.add_argument(
+        "--lengths",
+        type=_lengths,
+        metavar="inputs=64,targets=32",
+        help="task feature lengths (default: 512 each)",
+    )
+    command.add_argument("--ids", action="store_true", help="show ids below their text")
+    command.add_argument("--html", metavar="FILE", help="write it as one page with charts, too")
     command.add_argument("--seed", type=int, default=0, metavar="N")
     command.add_argument("--vocabulary", metavar="FILE", help="SentencePiece model")
     _add_data_flags(command)
@@ -345,14 +370,17 @@ def _inspect(arguments: argparse.Namespace) -> None:
     imports = jobs.flag_imports(arguments)
     jobs.refuse_missing(imports)
     jobs.prepare_data(arguments, imports, arguments.vocabulary)
-    from t5x_lite.data.inspect import inspect_task
+    from t5x_lite.inspection.inspect import inspect_task
 
     inspect_task(
         arguments.task,
         split=arguments.split,
-        num_examples=arguments.num_examples,
+        num_examples=arguments.examples,
+        max_sample=arguments.sample,
         task_feature_lengths=arguments.lengths,
         seed=arguments.seed,
+        ids=arguments.ids,
+        html=arguments.html,
     )
 
 

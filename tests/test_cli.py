@@ -61,7 +61,7 @@ def events(monkeypatch, tmp_path):
         "t5x_lite.data.checks": ["check_dataset"],
         "t5x_lite.data.silence": ["silence_tensorflow"],
         "t5x_lite.data.directories": ["set_directories"],
-        "t5x_lite.data.inspect": ["inspect_task"],
+        "t5x_lite.inspection.inspect": ["inspect_task"],
         "t5x_lite.data.raw_text": ["task_texts"],
         "t5x_lite.text.default_vocabulary": ["set_default_vocabulary"],
         "t5x_lite.text.training": ["train_sentencepiece", "file_texts"],
@@ -337,6 +337,7 @@ def test_all_problems_of_a_configuration_are_one_message(capsys):
         (["check", "--dry_run"], "check does not know --dry_run"),
         (["infer", "--gin_file=decoding/beam4.gin"], "CHECKPOINT_PATH has no value"),
         (["inspect", "task", "--lengths=64"], "needed is inputs=64,targets=32; given '64'"),
+        (["inspect", "task", "--sample=-1"], "needed is a number from 0 on; given '-1'"),
         (["vocab", "--output=v.model"], "needs text: --task=NAME or --file=GLOB"),
         (["vocab", "--file=x"], "required: --output"),
     ],
@@ -387,9 +388,12 @@ def test_inspect_takes_lengths_in_two_notations(events):
         assert (name, args) == ("inspect_task", ("my_task",))
         assert settings == {
             "split": "test",
-            "num_examples": 3,
+            "num_examples": None,
+            "max_sample": 2000,
             "task_feature_lengths": {"inputs": 64, "targets": 32},
             "seed": 0,
+            "ids": False,
+            "html": None,
         }
 
 

@@ -14,6 +14,11 @@ def is_registered(name: str) -> bool:
     return name in _names()
 
 
+def is_task(name: str) -> bool:
+    """Whether it is a task by itself, not a mixture."""
+    return name in seqio.TaskRegistry.names()
+
+
 def _names() -> set[str]:
     return seqio.TaskRegistry.names() | seqio.MixtureRegistry.names()
 

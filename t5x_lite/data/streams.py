@@ -74,12 +74,23 @@ def _examples(
     if isinstance(provider, seqio.Task):
         return streams[0]
     rates = [provider.get_rate(task) for task in tasks]
-    seed = _seed(config.seed, shard.index, provider.name)
     if num_epochs is None:
-        # The mixture's own, which its author may have chosen; SeqIO has no public name for it.
-        return provider._sample_fn(streams, rates, seed)
+        return draw(streams, rates, provider, config, shard)
+    seed = _seed(config.seed, shard.index, provider.name)
     # SeqIO stops when the first task has no more examples; an epoch means each of all tasks'.
     return tf.data.Dataset.sample_from_datasets(streams, rates, seed, stop_on_empty_dataset=False)
+
+
+def draw(
+    streams: Sequence[tf.data.Dataset],
+    rates: Sequence[float],
+    mixture: seqio.Mixture,
+    config: DatasetConfig,
+    shard: seqio.ShardInfo,
+) -> tf.data.Dataset:
+    """From endless streams, each as often as its rate says, in the order of this shard."""
+    # The mixture's own, which its author may have chosen; SeqIO has no public name for it.
+    return mixture._sample_fn(streams, rates, _seed(config.seed, shard.index, mixture.name))
 
 
 def tasks_with_split(provider: seqio.Task | seqio.Mixture, split: str) -> list[seqio.Task]:
@@ -100,7 +111,7 @@ def task_examples(
     source, preprocessors = source_of(task, config)
     features = tuple(task.output_features)
     shard_task = task.replace(
-        source=_ShardOfSource(source, shard, seed=_seed(config.seed, task.name)),
+        source=read_in_one_order(source, shard, seed=_seed(config.seed, task.name)),
         # The shuffling buffer is most of a saved position: only what the model reads goes into it.
         preprocessors=[*preprocessors, functools.partial(_keep_only, features=features)],
     )
@@ -168,6 +179,13 @@ def _no_cache(task: seqio.Task) -> str:
         f"--tasks={task.name} --output_cache_dir=DIR --module_import=...` and add "
         "--seqio_additional_cache_dirs=DIR."
     )
+
+
+def read_in_one_order(
+    source: seqio.DataSource, shard: seqio.ShardInfo, *, seed: int
+) -> seqio.DataSource:
+    """This shard of a source whose order is a function of the seed, the same for all shards."""
+    return _ShardOfSource(source, shard, seed=seed)
 
 
 class _ShardOfSource(seqio.DataSource):

@@ -16,10 +16,10 @@ from rich import table as rich_table
 from t5x_lite import json_lines
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import find_task
+from t5x_lite.display.terminal import console
 from t5x_lite.evaluation import statistics
 from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.statistics import Comparison
-from t5x_lite.evaluation.terminal import console
 
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 

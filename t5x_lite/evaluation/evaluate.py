@@ -8,11 +8,11 @@ from rich import table as rich_table
 
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import EvaluationTask, evaluation_tasks
+from t5x_lite.display.terminal import console, shown_range
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.answers import RestoredModel, read_examples
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.evaluation.scoring import Result, ScoredTask, Writing
-from t5x_lite.evaluation.terminal import console, shown_range
 from t5x_lite.training.progress import say
 
 

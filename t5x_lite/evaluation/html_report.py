@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from t5x_lite.checkpoints.manager import absolute
-from t5x_lite.evaluation import page
-from t5x_lite.evaluation.charts import Series, line_chart
+from t5x_lite.display import page
+from t5x_lite.display.line_chart import Series, line_chart
+from t5x_lite.display.terminal import shown_range
 from t5x_lite.evaluation.runs import Run
-from t5x_lite.evaluation.terminal import shown_range
 
 _SAMPLES_EACH_TASK = 6
 _STEPS_OF_SAMPLES = 6

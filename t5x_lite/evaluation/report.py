@@ -10,9 +10,9 @@ from etils import epath
 from rich import table as rich_table
 
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.display.terminal import console
 from t5x_lite.evaluation.html_report import html_report
 from t5x_lite.evaluation.runs import Number, Run, read_run
-from t5x_lite.evaluation.terminal import console
 
 _NUM_PREDICTIONS = 10
 _TEXT_FEATURES = ("inputs_pretokenized", "targets_pretokenized")

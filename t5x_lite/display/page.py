@@ -1,4 +1,4 @@
-"""The frame of a report: everything that a browser needs stands inside the one file."""
+"""The frame of a page: everything that a browser needs stands inside the one file."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,8 @@ th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align:
 td.number, th.number { text-align: right; white-space: nowrap; }
 pre { padding: .8rem; background: var(--box); border: 1px solid var(--line); overflow-x: auto;
       font: 12.5px/1.45 ui-monospace, monospace; max-height: 32rem; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(360px, 1fr)); gap: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(360px, 1fr)); gap: 1rem;
+          margin-bottom: 1rem; }
 figure { margin: 0; padding: .6rem; border: 1px solid var(--line); border-radius: 6px; }
 figcaption { font-weight: 600; }
 svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--soft); }
@@ -31,13 +32,21 @@ svg .cursor { stroke: var(--soft); stroke-dasharray: 2 2; }
 .key i { display: inline-block; width: 1.4rem; margin-right: .3rem; vertical-align: middle; }
 .key.off, .line.off { opacity: .15; }
 .values { min-height: 1.3rem; font-size: .82rem; color: var(--soft); }
+svg .mark { stroke: var(--text); stroke-dasharray: 4 3; }
+.key .swatch { width: .8rem; height: .8rem; border-radius: 2px; }
+.bar { display: flex; width: 18rem; height: .9rem; margin-top: .25rem; background: var(--box);
+       border-radius: 2px; overflow: hidden; }
+.facts { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
+.facts div { padding: .5rem .9rem; border: 1px solid var(--line); border-radius: 6px; }
+.facts dt { color: var(--soft); font-size: .82rem; }
+.facts dd { margin: 0; font-size: 1.15rem; font-variant-numeric: tabular-nums; }
 .diff td:nth-child(2) { background: var(--gone); } .diff td:nth-child(3) { background: var(--new); }
 td.text { min-width: 11rem; max-width: 24rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
 
 _SCRIPT = """
-for (const figure of document.querySelectorAll("figure")) {
-  const svg = figure.querySelector("svg"), values = figure.querySelector(".values");
+for (const svg of document.querySelectorAll("svg[data-series]")) {
+  const figure = svg.closest("figure"), values = figure.querySelector(".values");
   const series = JSON.parse(svg.dataset.series), hidden = new Set();
   for (const key of figure.querySelectorAll(".key")) key.onclick = () => {
     const index = Number(key.dataset.line), off = !hidden.has(index);
@@ -67,8 +76,15 @@ for (const figure of document.querySelectorAll("figure")) {
 """
 
 
-def page(title: str, sections: Iterable[tuple[str, str]]) -> str:
-    """A document of (heading, HTML) sections; those without content are left out."""
+def page(
+    title: str, sections: Iterable[tuple[str, str]], *, lead: str = "", style: str = ""
+) -> str:
+    """A document of (heading, HTML) sections; those without content are left out.
+
+    Args:
+        lead: HTML between the title and the first section.
+        style: CSS of what only this page has.
+    """
     filled = [(heading, body) for heading, body in sections if body]
     links = "".join(f'<a href="#{_anchor(heading)}">{text(heading)}</a>' for heading, _ in filled)
     bodies = "".join(
@@ -77,8 +93,8 @@ def page(title: str, sections: Iterable[tuple[str, str]]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(title)}</title><style>{_STYLE}</style></head>\n<body>"
-        f"<h1>{text(title)}</h1>\n<nav>{links}</nav>\n{bodies}"
+        f"<title>{text(title)}</title><style>{_STYLE}{style}</style></head>\n<body>"
+        f"<h1>{text(title)}</h1>\n<nav>{links}</nav>\n{lead}{bodies}"
         f"<script>{_SCRIPT}</script></body></html>\n"
     )
 
@@ -111,6 +127,14 @@ def table(
         f'<div class="scroll"><table class="{class_name}"><thead><tr>{cells(header, "th")}</tr>'
         f"</thead><tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def facts(named: Iterable[tuple[str, str]]) -> str:
+    """A few numbers that say most."""
+    pairs = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in named
+    )
+    return f'<dl class="facts">{pairs}</dl>'
 
 
 def folded(summary: str, body: str) -> str:

@@ -1,0 +1,125 @@
+"""What ids stand for: runs of text and the pieces between them that are no text.
+
+With <extra_id_0> = 31, the ids of "Thank you <extra_id_0> week" and the end token are the pieces
+(TEXT, "Thank you"), (SENTINEL, "<extra_id_0>", 0), (TEXT, "week"), (END, "</s>").
+"""
+
+import collections
+import enum
+import itertools
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import seqio
+from jaxtyping import Int
+
+from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
+
+_SENTINEL = re.compile(r"\u2581?<extra_id_(\d+)>")
+
+
+class Kind(enum.Enum):
+    """TEXT is decoded together with its neighbours; OUTSIDE is an id that the vocabulary lacks."""
+
+    TEXT = "text"
+    SENTINEL = "sentinel"
+    END = "end"
+    UNKNOWN = "unknown"
+    PADDING = "padding"
+    OUTSIDE = "outside"
+
+
+class Piece(NamedTuple):
+    """A run of text, or one special id; `sentinel` is n of <extra_id_n>."""
+
+    kind: Kind
+    text: str
+    sentinel: int | None = None
+
+
+class Pieces:
+    """The special ids of a vocabulary, and the way from ids to pieces."""
+
+    def __init__(self, vocabulary: seqio.Vocabulary):
+        if isinstance(vocabulary, DefaultVocabulary):
+            vocabulary = vocabulary.resolved()
+        self._vocabulary = vocabulary
+        self._sentinels = _sentinels(vocabulary)
+        self._knows: dict[str, bool] = {}
+
+    @property
+    def description(self) -> str:
+        """`32,100 ids (spiece.model)`."""
+        path = getattr(self._vocabulary, "sentencepiece_model_file", None)
+        source = path or type(self._vocabulary).__name__
+        return f"{self._vocabulary.vocab_size:,} ids ({source})"
+
+    def sentinels(self, ids: Int[np.ndarray, " _length"]) -> list[int]:
+        """The n of each <extra_id_n> among the ids, in their order."""
+        return [self._sentinels[i] for i in map(int, ids) if i in self._sentinels]
+
+    def num_unknown(self, ids: Int[np.ndarray, " _length"]) -> int:
+        """How many ids are the unknown piece."""
+        unknown = self._vocabulary.unk_id
+        return 0 if unknown is None else int(np.count_nonzero(ids == unknown))
+
+    def split(self, ids: Int[np.ndarray, " _length"]) -> list[Piece]:
+        """All of the ids, padding included."""
+        found = []
+        for kind, run in itertools.groupby(map(int, ids), self._kind):
+            if kind is Kind.TEXT:
+                found.append(Piece(kind, self._decode(list(run)).strip()))
+            else:
+                found += [self._special(kind, i) for i in run]
+        return found
+
+    def unknown_characters(self, texts: Iterable[str]) -> collections.Counter[str]:
+        """The characters that have no piece, and how often they occur."""
+        counts = collections.Counter(itertools.chain.from_iterable(texts))
+        return collections.Counter(
+            {each: count for each, count in counts.items() if self._is_unknown(each)}
+        )
+
+    def _kind(self, i: int) -> Kind:
+        vocabulary = self._vocabulary
+        if i in self._sentinels:
+            return Kind.SENTINEL
+        special = {vocabulary.eos_id: Kind.END, vocabulary.unk_id: Kind.UNKNOWN}
+        if i == vocabulary.pad_id:
+            return Kind.PADDING
+        if not 0 <= i < vocabulary.vocab_size:
+            return Kind.OUTSIDE
+        return special.get(i, Kind.TEXT)
+
+    def _special(self, kind: Kind, i: int) -> Piece:
+        if kind is Kind.SENTINEL:
+            return Piece(kind, f"<extra_id_{self._sentinels[i]}>", self._sentinels[i])
+        names = {Kind.END: "</s>", Kind.UNKNOWN: "<unk>", Kind.PADDING: "<pad>"}
+        return Piece(kind, names.get(kind, f"<no piece {i}>"))
+
+    def _decode(self, ids: list[int]) -> str:
+        text = self._vocabulary.decode(ids)
+        # SeqIO's PassThroughVocabulary has ids only.
+        return text if isinstance(text, str) else " ".join(map(str, ids))
+
+    def _is_unknown(self, character: str) -> bool:
+        if character not in self._knows:
+            ids = self._vocabulary.encode(character)
+            self._knows[character] = self._vocabulary.unk_id not in ids
+        return not self._knows[character]
+
+
+def _sentinels(vocabulary: seqio.Vocabulary) -> dict[int, int]:
+    """Id -> n of <extra_id_n>. SentencePiece models name their sentinels; elsewhere they are the
+    last ids in reverse, as for T5.
+    """
+    size = int(vocabulary.vocab_size)
+    if not isinstance(vocabulary, seqio.SentencePieceVocabulary):
+        return {size - 1 - n: n for n in range(vocabulary.extra_ids)}
+    found = {}
+    for i in range(vocabulary.tokenizer.GetPieceSize()):
+        if named := _SENTINEL.fullmatch(vocabulary.tokenizer.IdToPiece(i)):
+            found[i] = int(named[1])
+    return found

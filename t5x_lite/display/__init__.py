@@ -1,0 +1,1 @@
+"""How results are shown: the terminal, and pages with charts that need no network."""

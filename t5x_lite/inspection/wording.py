@@ -1,0 +1,78 @@
+"""Numbers and remarks as words, equal on the terminal and on the page."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+from t5x_lite.inspection.findings import Findings, TaskFindings
+from t5x_lite.inspection.statistics import FeatureStatistics
+
+_MANY_TRUNCATED = 0.05
+_MOST_CHARACTERS = 8
+
+
+def headline(findings: Findings) -> str:
+    """Behind the name: what was read, and at which lengths."""
+    lengths = ", ".join(f"{name} {length}" for name, length in findings.lengths.items())
+    note = f" ({findings.lengths_note}; --lengths=...)" if findings.lengths_note else ""
+    kind = f"mixture of {len(findings.shares)} tasks" if findings.is_mixture else "task"
+    vocabularies = ", ".join(dict.fromkeys(task.vocabulary for task in findings.tasks))
+    return f"{kind}, split {findings.split}, lengths {lengths}{note}, vocabulary of {vocabularies}"
+
+
+def sampled(task: TaskFindings) -> str:
+    """Behind a task's name: its size, and how much of it was read."""
+    count = task.num_source_examples
+    source = "an unknown number of" if count is None else f"{count:,}"
+    if not task.sample_size:
+        return f"{source} source examples"
+    which = f"all {task.sample_size:,}" if task.is_all else f"{task.sample_size:,} shuffled"
+    return f"{source} source examples; numbers are of {which} examples"
+
+
+def per_cent(share: float) -> str:
+    """Two digits where it is small: 0.013 %, 1.3 %, 13.0 %; nothing is 0."""
+    value = 100 * share
+    if value == 0:
+        return "0"
+    return f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+
+
+def sentinel_range(feature: FeatureStatistics) -> str:
+    """How many an example has: the mean, and from least to most."""
+    low, high = int(feature.sentinels.min()), int(feature.sentinels.max())
+    if low == high:
+        return str(low or "-")
+    return f"{feature.sentinels.mean():.1f} ({low} to {high})"
+
+
+def characters(counts: Mapping[str, int]) -> str:
+    """The most frequent, with their numbers; what shows nothing is named."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{_visible(each)} {count:,}" for each, count in ranked[:_MOST_CHARACTERS]]
+    rest = len(ranked) - len(shown)
+    return "  ".join(shown) + (f"  and {rest:,} others" if rest else "")
+
+
+def warnings(findings: Findings) -> Iterator[str]:
+    """What deserves a second look, each with what to do."""
+    for task in findings.tasks:
+        for name, each in task.features.items():
+            if each.truncated >= _MANY_TRUNCATED:
+                enough = each.percentiles["99 %"]
+                yield (
+                    f"{task.name}: {per_cent(each.truncated)} of the {name} are cut at "
+                    f"{each.limit}; {enough} would hold 99 % of them"
+                )
+            if each.num_empty:
+                yield f"{task.name}: {each.num_empty} examples have empty {name}"
+            if name == "targets" and each.unknown_share >= 0.01:
+                yield (
+                    f"{task.name}: {per_cent(each.unknown_share)} of the target tokens are "
+                    "unknown, which no model can write; another vocabulary has their characters"
+                )
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() and not unicodedata.combining(character):
+        return character
+    return unicodedata.name(character, f"U+{ord(character):04X}")

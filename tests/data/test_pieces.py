@@ -1,0 +1,49 @@
+"""Ids are told apart by what they stand for."""
+
+import numpy as np
+import pytest
+import seqio
+
+from t5x_lite.data.pieces import Kind, Piece, Pieces
+
+
+def split(vocabulary, ids):
+    return Pieces(vocabulary).split(np.array(ids))
+
+
+def test_text_is_decoded_between_special_pieces():
+    """Byte a is 97 + 3; of 261 ids the last two are sentinels."""
+    found = split(seqio.ByteVocabulary(extra_ids=2), [100, 101, 260, 259, 102, 1, 0, 300])
+    assert found == [
+        Piece(Kind.TEXT, "ab"),
+        Piece(Kind.SENTINEL, "<extra_id_0>", 0),
+        Piece(Kind.SENTINEL, "<extra_id_1>", 1),
+        Piece(Kind.TEXT, "c"),
+        Piece(Kind.END, "</s>"),
+        Piece(Kind.PADDING, "<pad>"),
+        Piece(Kind.OUTSIDE, "<no piece 300>"),
+    ]
+
+
+def test_ids_that_stand_for_nothing_are_shown_as_they_are():
+    assert split(seqio.PassThroughVocabulary(100, eos_id=1), [7, 8, 1])[:1] == [
+        Piece(Kind.TEXT, "7 8")
+    ]
+
+
+@pytest.mark.test_data
+def test_a_sentencepiece_model_names_its_sentinels(test_data_dir):
+    """T5's: <extra_id_0> is 32099; a backquote and a brace have no piece."""
+    path = str(test_data_dir / "vocab" / "t5_sentencepiece.model")
+    pieces = Pieces(seqio.SentencePieceVocabulary(path, extra_ids=100))
+    ids = np.array([13959, 1566, 32099, 2, 32000, 1])
+    assert [piece.text for piece in pieces.split(ids)] == [
+        "translate English",
+        "<extra_id_0>",
+        "<unk>",
+        "<extra_id_99>",
+        "</s>",
+    ]
+    assert pieces.sentinels(ids) == [0, 99]
+    assert pieces.num_unknown(ids) == 1
+    assert pieces.unknown_characters(["a `b`", "{c"]) == {"`": 2, "{": 1}
