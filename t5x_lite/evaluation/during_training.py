@@ -14,6 +14,7 @@ from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import evaluation_tasks
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.answers import LiveModel, read_examples
+from t5x_lite.evaluation.averages import NAME, averages, write_averages
 from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.scoring import Result, ScoredTask, Writing
 from t5x_lite.json_lines import drop_lines_behind
@@ -68,6 +69,7 @@ class EvaluateDecoded:
 
     def _evaluate(self, step: int, parameters: Any) -> None:
         scores: dict[str, float] = {}
+        results = []
         for scored in self._tasks:
             name = scored.task.name
             result = scored.result(
@@ -76,13 +78,17 @@ class EvaluateDecoded:
                 writing=self._writings[name],
                 statistics=_STATISTICS,
             )
+            results.append(result)
             scores |= {f"{name}/{metric}": value for metric, value in result.scores.items()}
             say(_line(step, result))
             for warning in result.warnings:
                 say(warning)
         self._on_scores(step, scores)
+        for name, value in averages(results).items():
+            say(f"step {step}  {name}: {value:.2f}")
         if jax.process_index() == 0:
-            with self._writings[name].attempting():
+            write_averages(results, self._writings[result.task])
+            with self._writings[result.task].attempting():
                 selection.write_best(self._model_dir)
 
     def close(self) -> None:
@@ -115,6 +121,8 @@ def make_hook(
         say(f"{dataset.mixture_or_task_name} has no metric_fns: nothing is decoded while training")
         return None
     folder = absolute(config.model_dir) / "inference_eval"
+    if jax.process_index() == 0:
+        drop_lines_behind(folder / f"{NAME}.jsonl", first_step)
     tasks, writings = [], {}
     for task in (task for task in found if task.has_metrics):
         scored = ScoredTask(task, read_examples(task, dataset, config.infer_eval_examples))

@@ -11,6 +11,7 @@ from t5x_lite.data.examples import EvaluationTask, evaluation_tasks
 from t5x_lite.display.terminal import console, shown_range
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.answers import RestoredModel, read_examples
+from t5x_lite.evaluation.averages import averages, what_is_missing, write_averages
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.evaluation.scoring import Result, ScoredTask, Writing
 from t5x_lite.training.progress import say
@@ -44,10 +45,12 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
     if jax.process_index() == 0:
         (output / "eval_config.gin").write_text(operative_config)
         terminal = console()
+        write_averages(results, writing)
         for table in (make_table(results, config.statistics.confidence), make_rates(results)):
             terminal.print(table)
-        for warning in (line for result in results for line in result.warnings):
-            say(warning)
+        warnings = [line for result in results for line in result.warnings]
+        for line in warnings + what_is_missing(results):
+            say(line)
         say(f"written to {output / 'inference_eval'}")
     return results
 
@@ -71,7 +74,7 @@ def tasks_with_metrics(name: str, split: str) -> list[EvaluationTask]:
 
 
 def make_table(results: Sequence[Result], confidence: float) -> rich_table.Table:
-    """Task, metric, score with its interval, trivial baseline."""
+    """Task, metric, score with its interval, trivial baseline; then averages of benchmarks."""
     table = rich_table.Table(title="evaluation")
     interval = f"{100 * confidence:g} % interval"
     for name in ("task", "metric", "score", interval, "trivial baseline", "examples", "step"):
@@ -89,6 +92,8 @@ def make_table(results: Sequence[Result], confidence: float) -> rich_table.Table
                 str(result.num_examples),
                 str(result.step),
             )
+    for name, value in averages(results).items():
+        table.add_row(name, "mean of tasks", f"{value:.2f}", "", "", "", "")
     return table
 
 

@@ -50,7 +50,9 @@ def html_report(runs: Sequence[Run]) -> str:
 
 
 def scores(runs: Sequence[Run]) -> str:
-    """The newest of each task and run, with intervals, beside the trivial baseline; then rates."""
+    """The newest of each task and run, with intervals, beside the trivial baseline; then
+    averages of benchmarks and rates.
+    """
     rows, rates = [], []
     names: list[str] = []
     for run in runs:
@@ -65,9 +67,14 @@ def scores(runs: Sequence[Run]) -> str:
                 names = list(found.statistics["rates"])
                 numbers = [f"{rate:.1f} %" for rate in found.statistics["rates"].values()]
                 rates.append((task, run.label, *numbers))
+    averages = [
+        (name, "mean of tasks", run.label, "", "", f"{value:.2f}", "", "")
+        for run in runs
+        for name, value in run.averages.items()
+    ]
     header = ("task", "metric", "run", "split", "step", "score", "trivial baseline", "examples")
     return (
-        page.table(header, sorted(rows), numbers_from=4)
+        page.table(header, sorted(rows) + averages, numbers_from=4)
         + (_explanation(runs) if rows else "")
         + page.table(("answers of", "run", *names), sorted(rates), numbers_from=2)
     )

@@ -43,7 +43,7 @@ def report(model_dirs: Sequence[str]) -> epath.Path:
 
 def scores_table(runs: Sequence[Run]) -> rich_table.Table:
     """Task, metric, the trivial baseline, and a score for each run that has one, with its interval
-    where one was computed.
+    where one was computed; then averages of benchmarks.
     """
     scored = [run for run in runs if run.history]
     table = rich_table.Table(title="scores on held-out examples")
@@ -57,6 +57,10 @@ def scores_table(runs: Sequence[Run]) -> rich_table.Table:
             baseline = first.baselines[task].get(metric)
             cells = [run.score_text(task, metric) for run in scored]
             table.add_row(task, metric, "-" if baseline is None else f"{baseline:.2f}", *cells)
+    for name in dict.fromkeys(name for run in scored for name in run.averages):
+        found = [run.averages.get(name) for run in scored]
+        cells = ["-" if value is None else f"{value:.2f}" for value in found]
+        table.add_row(name, "mean of tasks", "-", *cells)
     return table
 
 

@@ -9,6 +9,7 @@ from etils import epath
 
 from t5x_lite import json_lines
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.metrics.benchmark_averages import averages
 
 Number = float | int
 Lines = Sequence[Mapping[str, Any]]
@@ -53,6 +54,11 @@ class Run:
     def newest(self) -> dict[str, Evaluation]:
         """The newest evaluation of each task."""
         return {task: evaluations[-1] for task, evaluations in self.history.items()}
+
+    @property
+    def averages(self) -> dict[str, float]:
+        """GLUE's and SuperGLUE's, where all their tasks were evaluated, together or one by one."""
+        return averages({task: found.scores for task, found in self.newest.items()})
 
     def score_text(self, task: str, metric: str) -> str:
         """The newest score with its interval, such as `21.50 [19.02, 23.88]`; `-` without one."""

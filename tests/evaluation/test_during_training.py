@@ -15,6 +15,8 @@ from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.evaluation.during_training import make_hook
 from t5x_lite.evaluation.evaluate import evaluate
 from t5x_lite.losses.config import LossConfig
+from t5x_lite.metrics import benchmark_averages
+from t5x_lite.metrics.benchmark_averages import Benchmark
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.hooks import Hook
@@ -130,6 +132,8 @@ def test_a_run_that_goes_on_forgets_what_it_will_do_again(hook_of, state, tmp_pa
     """Killed after step 8, going on from step 4: step 8 is there once."""
     answers = np.full((9, 4), 100, np.int32)
     monkeypatch.setattr(LiveModel, "answer", lambda *unused: answers)
+    benchmark = Benchmark("echo_average", {"one": ("evaluation_echo/first",)})
+    monkeypatch.setattr(benchmark_averages, "BENCHMARKS", (benchmark,))
     hook, _ = hook_of(eval_period=4)
     for step in (4, 8):
         hook.after_step(step, state, METRICS)
@@ -141,6 +145,10 @@ def test_a_run_that_goes_on_forgets_what_it_will_do_again(hook_of, state, tmp_pa
     for kind in ("metrics", "statistics"):
         written = lines(folder / f"evaluation_echo-{kind}.jsonl")
         assert [line["step"] for line in written] == [4, 8], kind
+    averages = lines(folder / "benchmark_averages.jsonl")
+    assert [line["step"] for line in averages] == [4, 8]
+    scores = lines(folder / "evaluation_echo-metrics.jsonl")
+    assert [each["echo_average"] for each in averages] == [each["first"] for each in scores]
 
 
 def test_a_metric_with_a_mistake_is_found_before_training(hook_of):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,7 +15,10 @@ from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.evaluation import answers, decodes
 from t5x_lite.evaluation.config import EvalConfig, StatisticsConfig
 from t5x_lite.evaluation.evaluate import evaluate
+from t5x_lite.evaluation.report import report
 from t5x_lite.evaluation.statistics import intervals
+from t5x_lite.metrics import benchmark_averages
+from t5x_lite.metrics.benchmark_averages import Benchmark
 from t5x_lite.partitioning.config import PartitioningConfig
 
 
@@ -168,6 +172,38 @@ def test_every_task_is_evaluated_at_its_own_best_checkpoint(config, decoded, mod
     scores_log.append(copy, 8, {"evaluation_echo/accuracy": 4.0})
     (result,) = evaluate(dataclasses.replace(config, checkpoint_path=f"{copy}/best"), "")
     assert result.step == 4
+
+
+def test_a_benchmark_is_averaged_where_all_its_tasks_are_there(
+    config, decoded, monkeypatch, tmp_path, capsys
+):
+    """Printed, written beside the scores and reported; of another benchmark it says what lacks."""
+    whole = Benchmark(
+        "echo_average",
+        {
+            "one": ("evaluation_echo/first",),
+            "two": ("evaluation_echo/second", "evaluation_echo/accuracy"),
+        },
+    )
+    part = Benchmark("part_average", {**whole.tasks, "three": ("evaluation_other/accuracy",)})
+    monkeypatch.setattr(benchmark_averages, "BENCHMARKS", (whole, part))
+    (result,) = evaluate(config, "")
+    scores = result.scores
+    expected = (scores["first"] + (scores["second"] + scores["accuracy"]) / 2) / 2
+    assert expected > 0
+    folder = tmp_path / "eval" / "inference_eval"
+    (line,) = lines(folder / "benchmark_averages.jsonl")
+    average = line.pop("echo_average")
+    assert average == pytest.approx(expected)
+    assert line == {"step": 8, "split": "validation"}
+    assert list((folder / "benchmark_averages").glob("events.*"))
+    printed = capsys.readouterr().out
+    assert re.search(rf"echo_average +. mean of tasks +. +{average:.2f}", printed)
+    assert "no part_average: it needs also evaluation_other/accuracy" in printed
+    report([config.output_dir])
+    row = f"| echo_average | mean of tasks | - | {average:.2f} |"
+    assert row in (tmp_path / "eval" / "report.md").read_text()
+    assert "echo_average" in (tmp_path / "eval" / "report.html").read_text()
 
 
 def test_nothing_to_evaluate_is_an_error(config):
