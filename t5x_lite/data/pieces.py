@@ -1,7 +1,8 @@
 """What ids stand for: runs of text and the pieces between them that are no text.
 
-With <extra_id_0> = 31, the ids of "Thank you <extra_id_0> week" and the end token are the pieces
-(TEXT, "Thank you"), (SENTINEL, "<extra_id_0>", 0), (TEXT, "week"), (END, "</s>").
+The ids of "Thank you <extra_id_0>ty last week" and the end token, where a span ended inside of
+"party", are the pieces
+(TEXT, "Thank you"), (SENTINEL, "<extra_id_0>", 0), (TEXT, "ty last week"), (END, "</s>").
 """
 
 import collections
@@ -17,7 +18,8 @@ from jaxtyping import Int
 
 from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
 
-_SENTINEL = re.compile(r"\u2581?<extra_id_(\d+)>")
+_SPACE = "\u2581"  # as SentencePiece writes it
+_SENTINEL = re.compile(rf"{_SPACE}?<extra_id_(\d+)>")
 
 
 class Kind(enum.Enum):
@@ -67,10 +69,10 @@ class Pieces:
 
     def split(self, ids: Int[np.ndarray, " _length"]) -> list[Piece]:
         """All of the ids, padding included."""
-        found = []
+        found: list[Piece] = []
         for kind, run in itertools.groupby(map(int, ids), self._kind):
             if kind is Kind.TEXT:
-                found.append(Piece(kind, self._decode(list(run)).strip()))
+                found.append(Piece(kind, self._decode(list(run), is_first=not found)))
             else:
                 found += [self._special(kind, i) for i in run]
         return found
@@ -99,10 +101,15 @@ class Pieces:
         names = {Kind.END: "</s>", Kind.UNKNOWN: "<unk>", Kind.PADDING: "<pad>"}
         return Piece(kind, names.get(kind, f"<no piece {i}>"))
 
-    def _decode(self, ids: list[int]) -> str:
+    def _decode(self, ids: list[int], *, is_first: bool) -> str:
         text = self._vocabulary.decode(ids)
-        # SeqIO's PassThroughVocabulary has ids only.
-        return text if isinstance(text, str) else " ".join(map(str, ids))
+        if not isinstance(text, str):  # SeqIO's PassThroughVocabulary has ids only.
+            return " ".join(map(str, ids))
+        if isinstance(self._vocabulary, seqio.SentencePieceVocabulary) and not is_first:
+            # A text has no space before its first word; this one goes on.
+            begins_word = self._vocabulary.tokenizer.IdToPiece(ids[0]).startswith(_SPACE)
+            return f" {text}" if begins_word else text
+        return text
 
     def _is_unknown(self, character: str) -> bool:
         if character not in self._knows:

@@ -12,6 +12,7 @@ from t5x_lite.inspection.wording import (
     per_cent,
     sampled,
     sentinel_range,
+    spaced,
     warnings,
 )
 
@@ -166,11 +167,14 @@ def _example(example: ShownExample) -> str:
 
 
 def _decoded(pieces: Sequence[Piece]) -> str:
-    return " ".join(
-        page.text(each.text)
-        if each.kind is Kind.TEXT
-        else f'<b class="{_class(each)}">{page.text(each.text)}</b>'
-        for each in pieces
+    return "".join(
+        before
+        + (
+            page.text(each.text)
+            if each.kind is Kind.TEXT
+            else f'<b class="{_class(each)}">{page.text(each.text)}</b>'
+        )
+        for before, each in spaced(pieces)
     )
 
 

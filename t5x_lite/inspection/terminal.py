@@ -15,6 +15,7 @@ from t5x_lite.inspection.wording import (
     per_cent,
     sampled,
     sentinel_range,
+    spaced,
     warnings,
 )
 
@@ -66,9 +67,8 @@ def example_table(index: int, example: ShownExample, *, ids: bool) -> Table:
 def decoded(pieces: Sequence[Piece]) -> Text:
     """Text with its special pieces visible."""
     text = Text()
-    for index, piece in enumerate(pieces):
-        if index:
-            text.append(" ")
+    for before, piece in spaced(pieces):
+        text.append(before)
         text.append(piece.text, style=_style(piece))
     return text
 

@@ -1,8 +1,9 @@
 """Numbers and remarks as words, equal on the terminal and on the page."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from t5x_lite.data.pieces import Kind, Piece
 from t5x_lite.inspection.findings import Findings, TaskFindings
 from t5x_lite.inspection.statistics import FeatureStatistics
 
@@ -27,6 +28,17 @@ def sampled(task: TaskFindings) -> str:
         return f"{source} source examples"
     which = f"all {task.sample_size:,}" if task.is_all else f"{task.sample_size:,} shuffled"
     return f"{source} source examples; numbers are of {which} examples"
+
+
+def spaced(pieces: Sequence[Piece]) -> Iterator[tuple[str, Piece]]:
+    """Each piece and what to put before it: a space only between two that are no text, so that
+    where a sentinel cuts a word in two it can be seen.
+    """
+    last = Kind.TEXT
+    for piece in pieces:
+        both_special = Kind.TEXT not in (last, piece.kind)
+        yield (" " if both_special or piece.kind is Kind.END else ""), piece
+        last = piece.kind
 
 
 def per_cent(share: float) -> str:
@@ -65,6 +77,13 @@ def warnings(findings: Findings) -> Iterator[str]:
                 )
             if each.num_empty:
                 yield f"{task.name}: {each.num_empty} examples have empty {name}"
+            longest = each.percentiles["max"]
+            if name == "targets" and each.sentinels.all() and longest < each.limit:
+                # What an objective makes of a full window, so no other example is longer.
+                yield (
+                    f"{task.name}: corrupted targets have at most {longest} tokens, so a length of "
+                    f"{each.limit} is {per_cent(1 - longest / each.limit)} padding"
+                )
             if name == "targets" and each.unknown_share >= 0.01:
                 yield (
                     f"{task.name}: {per_cent(each.unknown_share)} of the target tokens are "

@@ -36,12 +36,14 @@ def test_a_sentencepiece_model_names_its_sentinels(test_data_dir):
     """T5's: <extra_id_0> is 32099; a backquote and a brace have no piece."""
     path = str(test_data_dir / "vocab" / "t5_sentencepiece.model")
     pieces = Pieces(seqio.SentencePieceVocabulary(path, extra_ids=100))
-    ids = np.array([13959, 1566, 32099, 2, 32000, 1])
+    ids = np.array([13959, 1566, 32099, 12, 2968, 32000, 2, 7, 1])
     assert [piece.text for piece in pieces.split(ids)] == [
         "translate English",
         "<extra_id_0>",
-        "<unk>",
+        " to German",
         "<extra_id_99>",
+        "<unk>",
+        "s",
         "</s>",
     ]
     assert pieces.sentinels(ids) == [0, 99]
