@@ -1,0 +1,95 @@
+"""Small real experiments, one command each.
+
+    python -m benchmarks.experiments M-3               # runs what is missing, shows the result
+    python -m benchmarks.experiments all
+    python -m benchmarks.experiments M-3 --publish=docs  # and puts it into docs/RESULTS.md
+
+What is finished is not run again, and what was killed goes on where it was: start the same command
+again. The data is found in T5X_LITE_TEST_DATA (default: ../shared/data).
+"""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Callable
+
+from benchmarks.experiments.catalogue import EXPERIMENTS, chosen
+from benchmarks.experiments.experiment import Experiment
+from benchmarks.experiments.lab import FULL, MINIATURE, Lab, share_compilations
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def main(words: list[str] | None = None) -> int:
+    """The exit status."""
+    arguments = _parser().parse_args(words)
+    try:
+        experiments = chosen(arguments.experiments)
+        scale = MINIATURE if arguments.miniature else FULL
+        share_compilations(arguments.output / "compilation_cache")
+        lab = Lab(arguments.output, scale, say=_say())
+        for experiment in experiments:
+            _run(experiment, lab, arguments)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"experiments: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _say() -> Callable[[str], None]:
+    """Prints to where the terminal is now: while a command runs, its output goes into its log."""
+    terminal = sys.stdout
+    return lambda text: print(text, file=terminal, flush=True)
+
+
+def _run(experiment: Experiment, lab: Lab, arguments: argparse.Namespace) -> None:
+    from benchmarks.experiments import charts, report, results
+
+    print(f"== {experiment.key} {experiment.title}", flush=True)
+    records = []
+    for record in experiment.measure(lab, range(lab.scale.num_seeds)):
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in record.scores.items())
+        print(f"{experiment.key}  {record.arm}  seed {record.seed}: {shown}", flush=True)
+        records.append(record)
+    command = f"python -m benchmarks.experiments {experiment.key}"
+    found = results.Results(results.circumstances(command, lab.spent()), records)
+    folder = lab.output / "results"
+    results.write(folder / f"{experiment.key}.jsonl", found)
+    picture = charts.png(experiment.title, experiment.chart, records)
+    (folder / f"{experiment.key}.png").write_bytes(picture)
+    print("\n".join(report.summary(experiment, found)), flush=True)
+    print(f"written to {folder}", flush=True)
+    if arguments.publish:
+        report.publish(experiment, found, arguments.publish)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.experiments",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "experiments", nargs="+", metavar="NAME", help=f"all, or of {', '.join(EXPERIMENTS)}"
+    )
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        default=_ROOT / "build" / "experiments",
+        metavar="DIR",
+        help="runs and results (default: build/experiments)",
+    )
+    parser.add_argument(
+        "--miniature", action="store_true", help="a few steps of everything: shows that it works"
+    )
+    parser.add_argument(
+        "--publish",
+        type=pathlib.Path,
+        metavar="DOCS",
+        help="a folder with RESULTS.md to write into",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

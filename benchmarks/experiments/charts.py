@@ -1,0 +1,85 @@
+"""Records as a picture: every seed is a dot, so that the spread is seen."""
+
+import io
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.experiments import statistics
+from benchmarks.experiments.experiment import Chart, Record, arms, by_seed
+
+# Told apart also by people who do not see all colours (Okabe and Ito).
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
+
+
+def png(title: str, chart: Chart, records: Sequence[Record]) -> bytes:
+    """The picture of an experiment."""
+    figure = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    if chart.x is None:
+        _bars(axes, chart, records)
+    elif isinstance(chart.x, str):
+        _curves(axes, chart, records)
+    else:
+        _over(axes, chart, records)
+    axes.set_title(title, fontsize="medium")
+    axes.spines[["top", "right"]].set_visible(False)
+    written = io.BytesIO()
+    canvas.print_png(written)
+    return written.getvalue()
+
+
+def _bars(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
+    names = [arm for arm in arms(records) if by_seed(records, arm, chart.metric)]
+    for place, arm in enumerate(names):
+        values = list(by_seed(records, arm, chart.metric).values())
+        mean = statistics.spread(values).mean
+        axes.barh(place, mean, color=COLORS[place % len(COLORS)], alpha=0.55, height=0.6)
+        axes.plot(values, [place] * len(values), "o", color="black", markersize=4)
+        axes.annotate(
+            f"{mean:.2f}", (max(values), place), (6, 0), textcoords="offset points", va="center"
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(chart.label)
+    axes.margins(x=0.15)
+
+
+def _curves(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
+    """Lines of the arms that have a curve; the others are levels."""
+    for place, arm in enumerate(arms(records)):
+        color, label = COLORS[place % len(COLORS)], arm
+        own = [record for record in records if record.arm == arm]
+        for record in (each for each in own if each.curve):
+            axes.plot(*zip(*record.curve), color=color, label=label, linewidth=1.2)
+            label = None
+        if label is not None:
+            mean = statistics.spread([record.scores[chart.metric] for record in own]).mean
+            axes.axhline(mean, color=color, linestyle="--", linewidth=1, label=label)
+    axes.set(xlabel=chart.x, ylabel=chart.label)
+    axes.legend(fontsize="small")
+
+
+def _over(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
+    """Means over a number that arms have, with their seeds; the others are levels."""
+    placed = [arm for arm in arms(records) if arm in chart.x]
+    spreads = []
+    for arm in placed:
+        values = list(by_seed(records, arm, chart.metric).values())
+        spreads.append(statistics.spread(values))
+        axes.plot([chart.x[arm]] * len(values), values, "o", color="black", markersize=3)
+    axes.plot([chart.x[arm] for arm in placed], [each.mean for each in spreads], color=COLORS[0])
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([chart.x[arm] for arm in placed], [f"{chart.x[arm]:g}" for arm in placed])
+    axes.minorticks_off()
+    for place, arm in enumerate(arms(records)):
+        if arm not in chart.x:
+            level = statistics.spread(list(by_seed(records, arm, chart.metric).values())).mean
+            color = COLORS[1 + place % (len(COLORS) - 1)]
+            axes.axhline(level, color=color, linestyle="--", linewidth=1, label=arm)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small")
+    axes.set(xlabel=chart.x_label, ylabel=chart.label)

@@ -1,0 +1,88 @@
+"""The small real data that experiments read: WikiText-2, Multi30k and SST-2 from one folder.
+
+The folder is that of T5X_LITE_TEST_DATA (else ../shared/data beside the project). Files are read
+when a task first asks for them. What is tested is in no other split: WikiText-2 is divided by
+article, Multi30k is tested on its own validation pairs, SST-2 on its own dev sentences, and a part
+of their training examples is set aside for validation.
+"""
+
+import functools
+import gzip
+import os
+import pathlib
+import re
+
+from t5x_lite.tasks.splits import digest, split_of
+
+Examples = list[dict[str, str]]
+
+NUM_VALIDATION = 1_000
+
+_TITLE = re.compile(r" = ([^=]+) = ")
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def folder() -> pathlib.Path:
+    """Where the data is.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    named = os.environ.get("T5X_LITE_TEST_DATA")
+    found = pathlib.Path(named) if named else _ROOT.parent / "shared" / "data"
+    if not found.is_dir():
+        raise FileNotFoundError(
+            f"The experiments need the folder of real data, and {found} is none: set "
+            "T5X_LITE_TEST_DATA to a folder with text/wikitext-2, translation and glue/SST-2."
+        )
+    return found
+
+
+def wikitext(split: str) -> Examples:
+    """Paragraphs of WikiText-2; an article is in one split as a whole."""
+    found = []
+    for part in ("valid", "test"):
+        title = part
+        for line in (folder() / "text" / "wikitext-2" / f"{part}.txt").read_text().splitlines():
+            heading = _TITLE.fullmatch(line)
+            title = heading.group(1) if heading else title
+            if line.strip() and split_of(title) == split:
+                found.append({"targets": line.strip()})
+    return found
+
+
+def translations(split: str, num_train: int | None = None) -> Examples:
+    """Pairs of Multi30k, `en` and `de`; `num_train` limits those to train on.
+
+    Smaller training sets are beginnings of larger ones.
+    """
+    part = "val" if split == "test" else "train"
+    english, german = (_lines(f"translation/{part}.{code}.gz") for code in ("en", "de"))
+    pairs = sorted(zip(english, german, strict=True), key=lambda pair: digest(pair[0]))
+    return [{"en": source, "de": target} for source, target in _part(pairs, split, num_train)]
+
+
+def sentiments(split: str, num_train: int | None = None) -> Examples:
+    """Sentences of SST-2, each with a `label` that says positive or negative."""
+    part = "dev" if split == "test" else "train"
+    rows = [row.rsplit("\t", 1) for row in _lines(f"glue/SST-2/{part}.tsv")[1:]]
+    rows.sort(key=lambda row: digest(row[0]))
+    return [
+        {"sentence": sentence.strip(), "label": "positive" if label == "1" else "negative"}
+        for sentence, label in _part(rows, split, num_train)
+    ]
+
+
+def _part(rows: list, split: str, num_train: int | None) -> list:
+    """The first training rows are set aside for validation."""
+    if split == "validation":
+        return rows[:NUM_VALIDATION]
+    return rows[NUM_VALIDATION:][:num_train] if split == "train" else rows
+
+
+@functools.cache
+def _lines(name: str) -> list[str]:
+    path = folder() / name
+    opened = gzip.open(path, "rt") if name.endswith(".gz") else path.open()
+    with opened as file:
+        return [line.rstrip("\n") for line in file]
