@@ -12,13 +12,10 @@ pre-trained on. Texts are as they stand, so many name their library; read the sc
 docstrings_library as recognizing a style together with such hints.
 """
 
-import functools
-
 import seqio
 
 from t5x_lite.metrics.accuracy import accuracy
-from t5x_lite.objectives.language_modeling import language_model, prefix_lm
-from t5x_lite.objectives.span_corruption import span_corruption
+from t5x_lite.objectives import documents, table
 from t5x_lite.tasks import docstring_texts
 from t5x_lite.tasks.in_memory import InMemorySource
 from t5x_lite.tasks.splits import SPLITS
@@ -46,8 +43,8 @@ seqio.TaskRegistry.add(
     "docstrings_span_corruption",
     source=_TEXTS,
     preprocessors=[
-        functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-        span_corruption,
+        documents.tokenize,
+        table.preprocessor("span_corruption"),
         seqio.preprocessors.append_eos_after_trim,
     ],
     output_features={"inputs": _WITH_EOS, "targets": _WITH_EOS},
@@ -57,8 +54,8 @@ seqio.TaskRegistry.add(
     "docstrings_prefix_lm",
     source=_TEXTS,
     preprocessors=[
-        functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-        prefix_lm,
+        documents.tokenize,
+        table.preprocessor("prefix_lm"),
         seqio.preprocessors.append_eos_after_trim,
     ],
     output_features={"inputs": _WITH_EOS, "targets": _WITH_EOS},
@@ -68,8 +65,8 @@ seqio.TaskRegistry.add(
     "docstrings_lm",
     source=_TEXTS,
     preprocessors=[
-        functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-        language_model,
+        documents.tokenize,
+        table.preprocessor("full_lm"),
     ],
     output_features={"targets": _WITHOUT_EOS},
 )

@@ -2,51 +2,75 @@
 
 A document longer than the chunk gives one random chunk; documents are joined 128 at a time so that
 short ones leave no padding; what is joined is cut into segments. The order of the three is T5's.
+All rows of a ragged tensor are treated at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-import seqio
 import tensorflow as tf
 
-from t5x_lite.objectives.objective import Seed
-
 CHUNK_TOKENS = 65_536
-DOCUMENTS_TO_JOIN = 128
+DOCUMENTS_AT_ONCE = 128
 
 
-def select_random_chunk(
-    dataset: tf.data.Dataset, *, max_tokens: int = CHUNK_TOKENS
-) -> tf.data.Dataset:
-    """One chunk of each document, on a grid of `max_tokens`; empty documents are dropped."""
-
-    @seqio.map_over_dataset(num_seeds=1)
-    def select(example: Mapping[str, tf.Tensor], seed: Seed) -> dict[str, tf.Tensor]:
-        tokens = example["targets"]
-        num_chunks = (tf.size(tokens) + max_tokens - 1) // max_tokens
-        chunk = tf.random.stateless_uniform((), seed, maxval=num_chunks, dtype=tf.int32)
-        return {"targets": tokens[chunk * max_tokens : (chunk + 1) * max_tokens]}
-
-    return select(dataset.filter(lambda example: tf.size(example["targets"]) > 0))
+def ragged(values: tf.Tensor, row_lengths: tf.Tensor) -> tf.RaggedTensor:
+    """Rows of those lengths; nothing is checked, since everything here counts exactly."""
+    return tf.RaggedTensor.from_row_lengths(values, row_lengths, validate=False)
 
 
-def join_documents(dataset: tf.data.Dataset, *, count: int = DOCUMENTS_TO_JOIN) -> tf.data.Dataset:
-    """Each `count` documents become one, without anything between them."""
-    joined = dataset.ragged_batch(count)
-    return joined.map(
-        lambda example: {"targets": example["targets"].values}, num_parallel_calls=tf.data.AUTOTUNE
+def select(rows: tf.RaggedTensor, keep: tf.Tensor) -> tf.RaggedTensor:
+    """Of each row the tokens whose place in `flat_values` is kept."""
+    # Faster than counting per row: how many are kept before the end of each row.
+    kept_before = tf.pad(tf.cumsum(tf.cast(keep, tf.int64)), [[1, 0]])
+    return tf.RaggedTensor.from_row_splits(
+        tf.boolean_mask(rows.flat_values, keep),
+        tf.gather(kept_before, rows.row_splits),
+        validate=False,
     )
 
 
-def split_tokens(
-    dataset: tf.data.Dataset, *, max_tokens: int, min_tokens: int = 1
-) -> tf.data.Dataset:
+def places(rows: tf.RaggedTensor) -> tf.Tensor:
+    """0, 1, 2, ... within each row, for all of `flat_values`."""
+    starts = tf.repeat(rows.row_starts(), rows.row_lengths())
+    return tf.range(tf.size(rows.flat_values, tf.int64)) - starts
+
+
+def random_chunks(
+    documents: tf.RaggedTensor, seed: tf.Tensor, *, max_tokens: int = CHUNK_TOKENS
+) -> tf.RaggedTensor:
+    """One chunk of each document, on a grid of `max_tokens`."""
+    lengths = documents.row_lengths()
+    num_chunks = -(-lengths // max_tokens)
+    uniform = tf.random.stateless_uniform(tf.shape(lengths), seed, dtype=tf.float64)
+    chunk = tf.cast(uniform * tf.cast(num_chunks, tf.float64), tf.int64)
+    return select(documents, places(documents) // max_tokens == tf.repeat(chunk, lengths))
+
+
+def join(documents: tf.RaggedTensor) -> tf.RaggedTensor:
+    """All documents as one row, without anything between them."""
+    return ragged(documents.flat_values, tf.size(documents.flat_values, tf.int64)[None])
+
+
+def append(documents: tf.RaggedTensor, token: int) -> tf.RaggedTensor:
+    """The token at the end of each document that is not empty."""
+    column = tf.fill([documents.nrows(), 1], tf.cast(token, documents.dtype))
+    ends = tf.RaggedTensor.from_tensor(column)
+    return tf.concat([documents, ends], axis=1)
+
+
+def prepend(rows: tf.RaggedTensor, tokens: Sequence[int]) -> tf.RaggedTensor:
+    """The same tokens in front of each row."""
+    front = tf.tile(tf.constant([list(tokens)], rows.dtype), [rows.nrows(), 1])
+    return tf.concat([tf.RaggedTensor.from_tensor(front), rows], axis=1)
+
+
+def split(documents: tf.RaggedTensor, *, max_tokens: int, min_tokens: int = 1) -> tf.RaggedTensor:
     """Segments of `max_tokens`; a document's last is shorter, or dropped below `min_tokens`."""
-
-    def split(example: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
-        tokens = example["targets"]
-        stop = tf.maximum(tf.size(tokens, tf.int64) - (min_tokens - 1), 0)
-        starts = tf.data.Dataset.range(0, stop, max_tokens)
-        return starts.map(lambda start: {"targets": tokens[start : start + max_tokens]})
-
-    return dataset.flat_map(split)
+    lengths = documents.row_lengths()
+    counts = -(-tf.maximum(lengths - (min_tokens - 1), 0) // max_tokens)
+    kept = tf.minimum(lengths, counts * max_tokens)
+    tokens = tf.boolean_mask(documents.flat_values, places(documents) < tf.repeat(kept, lengths))
+    segments = ragged(tf.repeat(kept, counts), counts)  # of each segment: its document's tokens
+    return ragged(
+        tokens, tf.minimum(segments.flat_values - places(segments) * max_tokens, max_tokens)
+    )

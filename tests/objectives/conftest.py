@@ -5,6 +5,8 @@ import pytest
 import seqio
 import tensorflow as tf
 
+from t5x_lite.objectives import segments
+
 
 @pytest.fixture(scope="session")
 def vocabulary():
@@ -42,3 +44,18 @@ def run():
         ]
 
     return apply
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Lists of tokens as a ragged tensor."""
+    return lambda lists: segments.ragged(
+        tf.constant([token for row in lists for token in row], tf.int32),
+        tf.constant([len(row) for row in lists], tf.int64),
+    )
+
+
+@pytest.fixture(scope="session")
+def seed():
+    """A number as the seed of stateless random functions."""
+    return lambda number: tf.constant([number, 0], tf.int64)

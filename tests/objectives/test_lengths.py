@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from t5x_lite.objectives.lengths import noise_counts, span_corruption_lengths
+from t5x_lite.objectives.lengths import iid_runs, noise_counts, span_corruption_lengths
 
 # Window 512; rows: noise density, columns: mean span length 2, 3, 5, 10.
 TABLE = {
@@ -33,6 +33,7 @@ def test_other_windows_at_density_15_percent_and_spans_of_3(window):
     assert tuple(found) == OTHER_WINDOWS[window]
 
 
+@hypothesis.settings(deadline=None)
 @hypothesis.given(
     window=st.integers(3, 2000), density=st.floats(0.01, 0.49), mean=st.floats(1.0, 20.0)
 )
@@ -61,3 +62,10 @@ def test_a_window_without_room_says_what_is_needed():
     """Two tokens cannot hold a kept token, a sentinel and the end."""
     with pytest.raises(ValueError, match="at least 3 tokens.*TASK_FEATURE_LENGTHS"):
         span_corruption_lengths(2, noise_density=0.15, mean_span_length=3.0)
+
+
+def test_windows_of_independent_noise_expect_what_the_paper_s_lengths_leave_room_for():
+    """SPEC B.2.4: 500.5 and 143.5 tokens at 15 %, 65.2 runs; the paper gave targets 192."""
+    assert iid_runs(511, density=0.15) == pytest.approx(65.2, abs=0.05)
+    assert 511 * 0.15 + iid_runs(511, density=0.85) + 1 == pytest.approx(143.5, abs=0.05)
+    assert 511 * 0.85 + iid_runs(511, density=0.15) + 1 == pytest.approx(500.5, abs=0.05)
