@@ -79,7 +79,11 @@ def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) 
             f"({layout.value}): use a task with inputs and targets, or the LM architecture."
         )
     example = ", ".join(f"'{feature}': 512" for feature in features)
-    needed = f'needed are the lengths of its features: --gin.TASK_FEATURE_LENGTHS="{{{example}}}".'
+    short_form = ",".join(f"{feature}=512" for feature in features)
+    needed = (
+        f'needed are the lengths of its features: --gin.TASK_FEATURE_LENGTHS="{{{example}}}" '
+        f"(t5x_lite inspect: --lengths={short_form})."
+    )
     if lengths is None:
         raise ValueError(f"No task feature lengths were given for {name}; {needed}")
     if set(lengths) != set(features):

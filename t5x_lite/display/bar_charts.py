@@ -84,7 +84,7 @@ def histogram(
             color = COLORS[_BEYOND if start > limit else 0]
             parts.append(
                 f'<rect x="{left}" y="{up(count)}" width="{max(right - left - 0.8, 0.8):.1f}" '
-                f'height="{_HEIGHT - _BOTTOM - up(count):.1f}" fill="{color}">'
+                f'height="{_HEIGHT - _BOTTOM - up(count):.1f}" style="fill:{color}">'
                 f"<title>{_range(start, bins.width)} tokens: {count:,}</title></rect>"
             )
     for value, anchor in {

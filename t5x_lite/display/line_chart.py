@@ -10,14 +10,16 @@ import json
 import math
 from collections.abc import Callable, Sequence
 
+from t5x_lite.display import page
+
 Number = float | int
 Place = Callable[[Number, Number], tuple[float, float]]
 
 _WIDTH, _HEIGHT = 460, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 30
 _MOST_POINTS = 400
-# Told apart also by people who do not see all colours (Okabe and Ito).
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
+# The page gives them values that stand out on a light and on a dark ground.
+COLORS = tuple(f"var(--color-{index})" for index in range(page.NUM_COLORS))
 _DASHES = ("", "5 3", "1.5 2.5", "9 3", "9 3 2 3")
 
 
@@ -88,8 +90,8 @@ def _line(index: int, series: Series, place: Place) -> str:
         marks = "".join(f'<circle cx="{x}" cy="{y}" r="2.2"/>' for x, y in placed)
     color = _color(series)
     return (
-        f'<g class="line" data-line="{index}" stroke="{color}" fill="{color}">'
-        f'<polyline fill="none" points="{path}"{dash}/>{marks}</g>'
+        f'<g class="line" data-line="{index}" style="stroke:{color};fill:{color}">'
+        f'<polyline points="{path}"{dash}/>{marks}</g>'
     )
 
 
@@ -106,6 +108,8 @@ def _thin(points: Sequence[tuple[Number, Number]]) -> list[tuple[Number, Number]
 
 def _limits(values: Sequence[Number]) -> tuple[float, float]:
     low, high = float(min(values)), float(max(values))
+    if low == high == 0:
+        return 0.0, 1.0
     if low == high:
         margin = abs(low) / 2 or 0.5
         return low - margin, high + margin

@@ -3,7 +3,21 @@
 import html
 from collections.abc import Iterable, Sequence
 
-_STYLE = """
+# Told apart also by people who do not see all colours (Okabe and Ito); on a dark ground blue is
+# lighter and black is white.
+_LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
+_DARK = ("#3b9ede", "#e8743b", "#1fbf92", "#d98fb8", "#e69f00", "#9ad4f5", "#9a9a9a", "#ffffff")
+NUM_COLORS = len(_LIGHT)
+
+
+def _variables(colors: Sequence[str]) -> str:
+    return " ".join(f"--color-{index}: {color};" for index, color in enumerate(colors))
+
+
+_STYLE = (
+    f":root {{ {_variables(_LIGHT)} }}\n"
+    f"@media (prefers-color-scheme: dark) {{ :root {{ {_variables(_DARK)} }} }}"
+    """
 :root { --text: #1b1f24; --back: #fff; --soft: #57606a; --line: #d0d7de; --box: #f6f8fa;
         --gone: #ffebe9; --new: #e6ffec; }
 @media (prefers-color-scheme: dark) { :root { --text: #e6edf3; --back: #0d1117; --soft: #9198a1;
@@ -26,9 +40,9 @@ pre { padding: .8rem; background: var(--box); border: 1px solid var(--line); ove
 figure { margin: 0; padding: .6rem; border: 1px solid var(--line); border-radius: 6px; }
 figcaption { font-weight: 600; }
 svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--soft); }
-svg .grid { stroke: var(--line); } svg polyline { stroke-width: 1.6; }
+svg .grid { stroke: var(--line); } svg polyline { stroke-width: 1.6; fill: none; }
 svg .cursor { stroke: var(--soft); stroke-dasharray: 2 2; }
-.key { margin-right: .9rem; font-size: .85rem; cursor: pointer; }
+.key { display: inline-block; margin-right: .9rem; font-size: .85rem; cursor: pointer; }
 .key i { display: inline-block; width: 1.4rem; margin-right: .3rem; vertical-align: middle; }
 .key.off, .line.off { opacity: .15; }
 .values { min-height: 1.3rem; font-size: .82rem; color: var(--soft); }
@@ -43,6 +57,7 @@ svg .mark { stroke: var(--text); stroke-dasharray: 4 3; }
 .diff td:nth-child(2) { background: var(--gone); } .diff td:nth-child(3) { background: var(--new); }
 td.text { min-width: 11rem; max-width: 24rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
+)
 
 _SCRIPT = """
 for (const svg of document.querySelectorAll("svg[data-series]")) {

@@ -175,6 +175,9 @@ def checkpoints(run: Run) -> str:
 
 
 def _each(runs: Sequence[Run], part: Any) -> str:
+    """A part of every run, each under its name if there are several."""
+    if len(runs) == 1:
+        return part(runs[0])
     bodies = [(run, part(run)) for run in runs]
     return "".join(f"<h3>{page.text(run.label)}</h3>{body}" for run, body in bodies if body)
 
