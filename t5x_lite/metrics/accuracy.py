@@ -2,27 +2,21 @@
 
 from collections.abc import Hashable, Sequence
 
-from t5x_lite.metrics.pairs import check_pairs
-
-
-def accuracy(targets: Sequence[Hashable], predictions: Sequence[Hashable]) -> dict[str, float]:
-    """For labels: an output that is no label at all is simply wrong."""
-    return {"accuracy": _percent_equal(targets, predictions)}
-
-
-def sequence_accuracy(
-    targets: Sequence[Hashable], predictions: Sequence[Hashable]
-) -> dict[str, float]:
-    """For texts: exact matches of the whole text."""
-    return {"sequence_accuracy": _percent_equal(targets, predictions)}
+from t5x_lite.metrics.means import MeanOverExamples
 
 
 def all_match(targets: Sequence[Hashable], predictions: Sequence[Hashable]) -> dict[str, float]:
     """100 if there is no mistake at all, else 0: for the answers to one question."""
-    return {"exact_match": 100.0 * (_percent_equal(targets, predictions) == 100.0)}
+    return {"exact_match": 100.0 * (accuracy(targets, predictions)["accuracy"] == 100.0)}
 
 
-def _percent_equal(targets: Sequence[Hashable], predictions: Sequence[Hashable]) -> float:
-    check_pairs(targets, predictions)
-    equal = sum(t == p for t, p in zip(targets, predictions, strict=True))
-    return 100.0 * equal / len(targets)
+def _equal(target: Hashable, prediction: Hashable) -> float:
+    return 100.0 * (target == prediction)
+
+
+# Of labels: an output that is no label at all is simply wrong.
+accuracy = MeanOverExamples(lambda target, prediction: {"accuracy": _equal(target, prediction)})
+# Of texts: exact matches of the whole text.
+sequence_accuracy = MeanOverExamples(
+    lambda target, prediction: {"sequence_accuracy": _equal(target, prediction)}
+)

@@ -170,6 +170,8 @@ def test_a_full_disk_costs_files_and_not_the_run(hook_of, state, monkeypatch, ca
     def refuse(*unused):
         raise OSError("No space left on device")
 
+    answers = np.full((9, 4), 100, np.int32)
+    monkeypatch.setattr(LiveModel, "answer", lambda *unused: answers)
     hook, told = hook_of(eval_period=4)
     for name in ("write_lines", "append_line"):
         monkeypatch.setattr(f"t5x_lite.evaluation.scoring.{name}", refuse)
