@@ -149,6 +149,15 @@ def _add_data_flags(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_task_files(command: argparse.ArgumentParser) -> None:
+    """What jobs are told by TASK_FILES."""
+    command.add_argument(
+        "--task_files",
+        metavar="DIR,DIR",
+        help="read downstream tasks of t5x_lite from the original files in these folders",
+    )
+
+
 def _add_job(
     commands: "argparse._SubParsersAction[_Parser]",
     name: str,
@@ -355,6 +364,7 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
     command.add_argument("--html", metavar="FILE", help="write it as one page with charts, too")
     command.add_argument("--seed", type=int, default=0, metavar="N")
     command.add_argument("--vocabulary", metavar="FILE", help="SentencePiece model")
+    _add_task_files(command)
     _add_data_flags(command)
 
 
@@ -369,7 +379,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
             return
     imports = jobs.flag_imports(arguments)
     jobs.refuse_missing(imports)
-    jobs.prepare_data(arguments, imports, arguments.vocabulary)
+    jobs.prepare_data(arguments, imports, arguments.vocabulary, task_files=arguments.task_files)
     from t5x_lite.inspection.inspect import inspect_task
 
     inspect_task(
@@ -402,6 +412,7 @@ def _add_vocab(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--max_lines", type=int, default=200_000, metavar="N", help="sample of each task or GLOB"
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample")
+    _add_task_files(command)
     _add_data_flags(command)
 
 
@@ -412,7 +423,7 @@ def _vocab(arguments: argparse.Namespace) -> None:
     if arguments.task:
         imports = jobs.flag_imports(arguments)
         jobs.refuse_missing(imports)
-        jobs.prepare_data(arguments, imports, None)
+        jobs.prepare_data(arguments, imports, None, task_files=arguments.task_files)
         from t5x_lite.data.raw_text import task_texts
 
         sources |= {name: task_texts(name, split=arguments.split) for name in arguments.task}

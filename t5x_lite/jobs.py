@@ -117,7 +117,12 @@ def _said_by(path: str, output_dir: str) -> _Assumed:
     return _Assumed((), facts | {output_dir: str(found.path.parent)}, imports)
 
 
-_OF_THE_DATA = ("MIXTURE_OR_TASK_NAME", "MIXTURE_OR_TASK_MODULE", "TASK_FEATURE_LENGTHS")
+_OF_THE_DATA = (
+    "MIXTURE_OR_TASK_NAME",
+    "MIXTURE_OR_TASK_MODULE",
+    "TASK_FEATURE_LENGTHS",
+    "TASK_FILES",
+)
 
 
 def _split_of(
@@ -179,7 +184,13 @@ def datasets(job: Job) -> dict[str, DatasetConfig]:
 def prepare_job_data(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> None:
     """`prepare_data` with what a job's configuration says."""
     vocabulary = vocabulary_of(resolved.config)
-    prepare_data(arguments, imports_of(resolved), vocabulary, flag="--gin.VOCABULARY")
+    prepare_data(
+        arguments,
+        imports_of(resolved),
+        vocabulary,
+        flag="--gin.VOCABULARY",
+        task_files=task_files_of(resolved.config),
+    )
 
 
 def imports_of(resolved: config.Resolved[Job]) -> list[config.Import]:
@@ -191,6 +202,12 @@ def vocabulary_of(job: Job) -> str | None:
     """The SentencePiece model that a job names, else the one its checkpoint carries."""
     first = next(iter(datasets(job).values()))
     return first.vocabulary or _vocabulary_of_initial_model(job)
+
+
+def task_files_of(job: Job) -> str | None:
+    """The folders of original files that a job names."""
+    named = (dataset.task_files for dataset in datasets(job).values())
+    return next((each for each in named if each is not None), None)
 
 
 def _task_modules(job: Job) -> list[config.Import]:
@@ -320,6 +337,7 @@ def prepare_data(
     vocabulary: str | None,
     *,
     flag: str = "--vocabulary",
+    task_files: str | None = None,
 ) -> None:
     """Directories, the default vocabulary, then the modules that register tasks."""
     from t5x_lite.data.silence import silence_tensorflow
@@ -330,6 +348,10 @@ def prepare_data(
         if not epath.Path(vocabulary).exists():
             raise no_such_vocabulary(flag, vocabulary)
         set_default_vocabulary(vocabulary)
+    if task_files is not None:
+        from t5x_lite.data.task_files import set_task_files
+
+        set_task_files(task_files)
     if arguments.tfds_data_dir or arguments.seqio_additional_cache_dirs:
         from t5x_lite.data.directories import set_directories
 

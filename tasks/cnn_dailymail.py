@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from t5x_lite.metrics.rouge import rouge
+from t5x_lite.tasks.original_files.cnn_dailymail import CNN_DAILYMAIL_FILES
 from t5x_lite.tasks.registration import Example, add_task, each
 from t5x_lite.tasks.sources import DownstreamSource
 
@@ -16,6 +18,9 @@ def to_text(example: Example) -> Example:
 
 add_task(
     "cnn_dailymail_v002",
-    source=DownstreamSource("cnn_dailymail:3.4.0", ("train", "validation", "test")),
+    source=DownstreamSource(
+        "cnn_dailymail:3.4.0", ("train", "validation", "test"), CNN_DAILYMAIL_FILES
+    ),
     preprocessors=[each(to_text)],
+    metric_fns=[rouge],
 )

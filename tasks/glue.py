@@ -17,12 +17,15 @@
 `glue_mnli_v002` is for training: it has both validation sets under names of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from t5x_lite.metrics.accuracy import accuracy
+from t5x_lite.metrics.classification import f1_score_with_invalid, matthews_corrcoef
+from t5x_lite.metrics.correlation import pearson_corrcoef, spearman_corrcoef
 from t5x_lite.tasks import similarity, winograd, wnli
 from t5x_lite.tasks.classification import Classification
+from t5x_lite.tasks.original_files.glue import GlueTable
 from t5x_lite.tasks.registration import add_task, each
 from t5x_lite.tasks.sources import DownstreamSource
 
@@ -30,46 +33,69 @@ _SPLITS = ("train", "validation", "test")
 _EVALUATED = ("validation", "test")
 
 
-def _source(name: str, splits: Sequence[str]) -> DownstreamSource:
-    return DownstreamSource(f"glue/{name}:1.0.0", splits)
+def _source(name: str, splits: Sequence[str], files: GlueTable) -> DownstreamSource:
+    # TFDS 2.0.0 differs in where QQP is downloaded from; 1.0.0 it reads, but no longer makes.
+    return DownstreamSource(f"glue/{name}:1.0.0", splits, files.files(), newer_version="2.0.0")
 
 
 def _add_classification(
     name: str,
-    fields: Mapping[str, str],
-    labels: Sequence[str],
+    files: GlueTable,
     *,
     prefix: str | None = None,
     splits: Sequence[str] = _SPLITS,
     metric_fns: Sequence[Any] = (accuracy,),
 ) -> None:
-    classification = Classification(prefix or name, fields, labels)
+    assert files.labels is not None, "a similarity has a format of its own"
+    # The texts in the order of their names, whatever the order of the files.
+    fields = {feature: feature for feature in sorted(files.columns)}
+    classification = Classification(prefix or name, fields, files.labels)
     add_task(
         f"glue_{name}_v002",
-        source=_source(name, splits),
+        source=_source(name, splits, files),
         preprocessors=[each(classification)],
         metric_fns=metric_fns,
         postprocess_fn=classification.label_id,
     )
 
 
-_SENTENCES = {"sentence1": "sentence1", "sentence2": "sentence2"}
-_PREMISE_LAST = {"hypothesis": "hypothesis", "premise": "premise"}
-_ENTAILMENT = ("entailment", "not_entailment")
-_MNLI_LABELS = ("entailment", "neutral", "contradiction")
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
 
-_add_classification("cola", {"sentence": "sentence"}, ("unacceptable", "acceptable"))
-_add_classification("sst2", {"sentence": "sentence"}, ("negative", "positive"))
-_add_classification("mrpc", _SENTENCES, ("not_equivalent", "equivalent"))
+
+_SENTENCES = _same("sentence1", "sentence2")
+_NLI = {"premise": "sentence1", "hypothesis": "sentence2"}
+_ENTAILMENT = ("entailment", "not_entailment")
+_THREE_WAY = ("entailment", "neutral", "contradiction")
+
+_add_classification(
+    "cola",
+    GlueTable("CoLA", _same("sentence"), "is_acceptable", ("unacceptable", "acceptable")),
+    metric_fns=[matthews_corrcoef],
+)
+_add_classification(
+    "sst2", GlueTable("SST-2", _same("sentence"), "label", ("negative", "positive"))
+)
+_add_classification(
+    "mrpc",
+    GlueTable(
+        "MRPC",
+        {"sentence1": "#1 String", "sentence2": "#2 String"},
+        "Quality",
+        ("not_equivalent", "equivalent"),
+    ),
+    metric_fns=[f1_score_with_invalid, accuracy],
+)
 _add_classification(
     "qqp",
-    {"question1": "question1", "question2": "question2"},
-    ("not_duplicate", "duplicate"),
+    GlueTable(
+        "QQP", _same("question1", "question2"), "is_duplicate", ("not_duplicate", "duplicate")
+    ),
+    metric_fns=[f1_score_with_invalid, accuracy],
 )
 _add_classification(
     "mnli",
-    _PREMISE_LAST,
-    _MNLI_LABELS,
+    GlueTable("MNLI", _NLI, "gold_label", _THREE_WAY),
     splits=(
         "train",
         "validation_matched",
@@ -78,24 +104,38 @@ _add_classification(
         "test_mismatched",
     ),
 )
-for _name in ("mnli_matched", "mnli_mismatched"):
-    _add_classification(_name, _PREMISE_LAST, _MNLI_LABELS, prefix="mnli", splits=_EVALUATED)
+for _kind in ("matched", "mismatched"):
+    _add_classification(
+        f"mnli_{_kind}",
+        GlueTable("MNLI", _NLI, "gold_label", _THREE_WAY, suffix=f"_{_kind}"),
+        prefix="mnli",
+        splits=_EVALUATED,
+    )
 # The labels of the diagnostic set are not public.
 _add_classification(
-    "ax", _PREMISE_LAST, _MNLI_LABELS, prefix="mnli", splits=("test",), metric_fns=()
+    "ax",
+    GlueTable("AX", _NLI, "label", _THREE_WAY, own_names=("AX", "diagnostic")),
+    prefix="mnli",
+    splits=("test",),
+    metric_fns=(),
 )
-_add_classification("qnli", {"question": "question", "sentence": "sentence"}, _ENTAILMENT)
-_add_classification("rte", _SENTENCES, _ENTAILMENT)
+_add_classification("qnli", GlueTable("QNLI", _same("question", "sentence"), "label", _ENTAILMENT))
+_add_classification("rte", GlueTable("RTE", _SENTENCES, "label", _ENTAILMENT))
 
 add_task(
     "glue_stsb_v002",
-    source=_source("stsb", _SPLITS),
+    source=_source("stsb", _SPLITS, GlueTable("STS-B", _SENTENCES, "score")),
     preprocessors=[each(similarity.to_text)],
+    metric_fns=[pearson_corrcoef, spearman_corrcoef],
     postprocess_fn=similarity.number,
 )
 add_task(
     "glue_wnli_v002_simple_eval",
-    source=_source("wnli", _EVALUATED),
+    source=_source(
+        "wnli",
+        _EVALUATED,
+        GlueTable("WNLI", _SENTENCES, "label", ("not_entailment", "entailment")),
+    ),
     preprocessors=[each(wnli.to_text)],
     metric_fns=[accuracy],
     postprocess_fn=winograd.names_the_referent,

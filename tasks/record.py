@@ -13,7 +13,7 @@ _HIGHLIGHT = r"\n@highlight\n"
 
 def to_text(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """One example for each answer, or a single one with the target `<unk>` where there is none."""
-    return dataset.flat_map(_each_answer)
+    return dataset.flat_map(tf.autograph.experimental.do_not_convert(_each_answer))
 
 
 def _each_answer(example: Example) -> tf.data.Dataset:

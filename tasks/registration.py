@@ -15,9 +15,11 @@ Format = Callable[[Example], Example]
 
 def each(format_example: Format) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """A preprocessor that formats every example on its own."""
+    # Formats have no Python control flow over tensors for AutoGraph to look for.
+    as_it_is = tf.autograph.experimental.do_not_convert(format_example)
 
     def preprocess(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        return dataset.map(format_example, num_parallel_calls=tf.data.AUTOTUNE)
+        return dataset.map(as_it_is, num_parallel_calls=tf.data.AUTOTUNE)
 
     return preprocess
 

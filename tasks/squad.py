@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from t5x_lite.metrics import squad as squad_metric
 from t5x_lite.tasks.classification import NO_LABEL
+from t5x_lite.tasks.original_files.squad import SQUAD_FILES
 from t5x_lite.tasks.record import as_texts
 from t5x_lite.tasks.registration import Example, add_task, each
 from t5x_lite.tasks.sources import DownstreamSource
@@ -47,7 +49,8 @@ def postprocess(
 
 add_task(
     "squad_v010_allanswers",
-    source=DownstreamSource("squad/v1.1:3.0.0", ("train", "validation")),
+    source=DownstreamSource("squad/v1.1:3.0.0", ("train", "validation"), SQUAD_FILES),
     preprocessors=[each(to_text)],
+    metric_fns=[squad_metric.squad],
     postprocess_fn=postprocess,
 )

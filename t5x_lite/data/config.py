@@ -19,8 +19,9 @@ class DatasetConfig:
 
     `batch_size` is global, in rows after packing. `num_data_shards` independent streams make up a
     batch (None: one per process), each process reads the streams it owns. `seed` fixes the order.
-    `vocabulary` is the SentencePiece model that the tasks of t5x_lite.tasks use, `module` what the
-    command line imports before it looks the task up.
+    `vocabulary` is the SentencePiece model that the tasks of t5x_lite.tasks use, `task_files` the
+    folders of original files that they read in place of TFDS (separated by commas), `module` what
+    the command line imports before it looks the task up.
     """
 
     mixture_or_task_name: str
@@ -34,6 +35,7 @@ class DatasetConfig:
     num_data_shards: int | None = None
     loss_on_targets_only: bool | None = None
     vocabulary: str | None = None
+    task_files: str | None = None
     module: str | None = None
 
     def __post_init__(self) -> None:

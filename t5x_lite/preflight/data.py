@@ -80,7 +80,8 @@ def _register(
     resolved: config.Resolved, arguments: argparse.Namespace, vocabulary: str | None
 ) -> Iterator[Said]:
     imports = jobs.imports_of(resolved)
-    jobs.prepare_data(arguments, imports, vocabulary)
+    task_files = jobs.task_files_of(resolved.config)
+    jobs.prepare_data(arguments, imports, vocabulary, task_files=task_files)
     modules = ", ".join(dict.fromkeys(each.module for each in imports))
     yield Kind.OK, f"imported {modules}" if modules else "no module was named to import"
 

@@ -65,6 +65,7 @@ class Observed:
             dataset={
                 "mixture_or_task_name": data.mixture_or_task_name,
                 "mixture_or_task_module": data.module,
+                "task_files": data.task_files,
                 "task_feature_lengths": dict(data.task_feature_lengths or {}),
             },
         )

@@ -4,6 +4,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
+from t5x_lite.data import task_files
 from t5x_lite.text import default_vocabulary
 from t5x_lite.text.training import train_sentencepiece
 
@@ -39,11 +40,25 @@ def formatted():
     return _formatted
 
 
+@pytest.fixture
+def formatted_split():
+    """The same of a split of the task's source."""
+    return _formatted_split
+
+
 def _formatted(task_name, *examples):
-    task = seqio.TaskRegistry.get(task_name)
     dataset = tf.data.Dataset.from_tensors(examples[0])
     for example in examples[1:]:
         dataset = dataset.concatenate(tf.data.Dataset.from_tensors(example))
+    return _format(seqio.TaskRegistry.get(task_name), dataset)
+
+
+def _formatted_split(task_name, split):
+    task = seqio.TaskRegistry.get(task_name)
+    return _format(task, task.source.get_dataset(split, shuffle=False))
+
+
+def _format(task, dataset):
     for preprocess in task.preprocessors[: task.preprocessors.index(seqio.preprocessors.tokenize)]:
         dataset = preprocess(dataset)
     return [{k: _plain(v) for k, v in each.items()} for each in dataset.as_numpy_iterator()]
@@ -53,3 +68,10 @@ def _plain(value):
     if isinstance(value, bytes):
         return value.decode()
     return [_plain(each) for each in value.tolist()] if getattr(value, "ndim", 0) else value
+
+
+@pytest.fixture
+def read_from(monkeypatch):
+    """Makes tasks read original files in these folders, for one test."""
+    monkeypatch.setattr(task_files, "_folders", ())
+    return lambda *folders: task_files.set_task_files(",".join(map(str, folders)))

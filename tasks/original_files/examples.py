@@ -1,0 +1,88 @@
+"""Files whose examples fit into memory: all of them but translations and articles."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from t5x_lite.tasks.original_files.folders import Folders
+
+Example = Mapping[str, Any]
+# What TFDS calls Text, a Sequence of them, a ClassLabel; nested features are nested mappings.
+TEXT = tf.TensorSpec((), tf.string)
+TEXTS = tf.TensorSpec((None,), tf.string)
+TWO_TEXTS = tf.TensorSpec((2,), tf.string)
+LABEL = tf.TensorSpec((), tf.int64)
+INTEGER = tf.TensorSpec((), tf.int32)
+INTEGERS = tf.TensorSpec((None,), tf.int32)
+NUMBER = tf.TensorSpec((), tf.float32)
+Features = Mapping[str, Any]
+
+_NO_LABEL = -1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExampleFiles:
+    """A data set by its features and by a function that reads the examples of a split."""
+
+    features: Features
+    load: Callable[[Folders, str], Sequence[Example]]
+
+    def count(self, folders: Folders, split: str) -> int:
+        """How many examples there are."""
+        return len(_loaded(self, folders, split))
+
+    def dataset(self, folders: Folders, split: str, *, seed: int | None) -> tf.data.Dataset:
+        """The examples in the order of the file, or all shuffled by `seed`, as TFDS stores them."""
+        examples = _loaded(self, folders, split)
+        if seed is not None:
+            order = np.random.default_rng(seed).permutation(len(examples))
+            examples = [examples[place] for place in order]
+        return tf.data.Dataset.from_tensor_slices(_columns(examples, self.features))
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(files: ExampleFiles, folders: Folders, split: str) -> Sequence[Example]:
+    return files.load(folders, split)
+
+
+def _columns(examples: Sequence[Example], features: Features) -> dict[str, Any]:
+    return {
+        name: _column([example[name] for example in examples], spec)
+        for name, spec in features.items()
+    }
+
+
+def _column(values: list[Any], spec: Any) -> Any:
+    if isinstance(spec, Mapping):
+        return _columns(values, spec)
+    if spec.shape.is_fully_defined():
+        return tf.constant(values, spec.dtype, shape=(len(values), *spec.shape))
+    flat = [each for value in values for each in value]
+    lengths = tf.constant([len(value) for value in values], tf.int64, shape=(len(values),))
+    return tf.RaggedTensor.from_row_lengths(
+        tf.constant(flat, spec.dtype, shape=(len(flat),)), lengths
+    )
+
+
+def label_index(value: object, labels: Sequence[str], where: str) -> int:
+    """The index of a label that a file gives as a name, a truth value or a number; -1 of none.
+
+    Raises:
+        ValueError: it is none of the labels.
+    """
+    if value is None or value == "" or str(value) == str(_NO_LABEL):
+        return _NO_LABEL
+    if isinstance(value, bool) and tuple(labels) != ("False", "True"):
+        value = int(value)
+    by_name = {label.lower(): index for index, label in enumerate(labels)}
+    if (name := str(value).lower()) in by_name:
+        return by_name[name]
+    if name.isdecimal() and int(name) < len(labels):
+        return int(name)
+    raise ValueError(
+        f"{where}: {value!r} is no label; needed is one of {', '.join(labels)}, its number, or none"
+    )
