@@ -83,6 +83,14 @@ def test_the_plugin_checks_the_readers_task(folder, users_shell):
     assert "1 passed" in done.stdout
 
 
+def test_the_shares_of_a_mixture_are_as_shown(capsys):
+    """What the lines print is what stands below them."""
+    (python,) = [text for _, text in blocks("python") if "mixture_shares(" in text]
+    exec(compile(python, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 5 and f"```\n{printed}```" in README
+
+
 def test_a_make_target_that_the_readme_names_exists():
     """The front door must open."""
     makefile = (ROOT / "Makefile").read_text()
