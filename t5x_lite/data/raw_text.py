@@ -7,6 +7,7 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.data import checks
+from t5x_lite.objectives import documents
 
 
 def task_texts(name: str, *, split: str = "train") -> Iterator[str]:
@@ -16,6 +17,11 @@ def task_texts(name: str, *, split: str = "train") -> Iterator[str]:
     for task in seqio.get_subtasks(seqio.get_mixture_or_task(name)):
         if split in task.splits:
             yield from _texts(task, split)
+
+
+def has_texts(task: seqio.Task) -> bool:
+    """Whether `task_texts` finds them: a source may give ids already."""
+    return any(_tokenizes(step) for step in task.preprocessors)
 
 
 def _texts(task: seqio.Task, split: str) -> Iterator[str]:
@@ -51,4 +57,5 @@ def _tokenizes(step: object) -> bool:
     return step in (
         seqio.preprocessors.tokenize,
         seqio.preprocessors.tokenize_and_append_eos,
+        documents.tokenize,
     )

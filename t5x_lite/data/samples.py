@@ -84,7 +84,7 @@ def read_sample(
         advance(1)
     if not count:
         raise ValueError(f"The split {config.split!r} of task {task.name} has no examples.")
-    if not texts_are_kept:
+    if not texts_are_kept and raw_text.has_texts(task.task):
         # Objectives join and cut texts; those of the source say as much about characters.
         texts = itertools.islice(raw_text.task_texts(task.name, split=config.split), count)
         characters = features["targets"].unknown_characters(texts)

@@ -8,6 +8,7 @@ from t5x_lite.inspection.findings import Findings, TaskFindings
 from t5x_lite.inspection.statistics import FeatureStatistics
 
 _MANY_TRUNCATED = 0.05
+_MUCH_PADDING = 0.05
 _MOST_CHARACTERS = 8
 
 
@@ -77,18 +78,24 @@ def warnings(findings: Findings) -> Iterator[str]:
                 )
             if each.num_empty:
                 yield f"{task.name}: {each.num_empty} examples have empty {name}"
-            longest = each.percentiles["max"]
-            if name == "targets" and each.sentinels.all() and longest < each.limit:
-                # What an objective makes of a full window, so no other example is longer.
-                yield (
-                    f"{task.name}: corrupted targets have at most {longest} tokens, so a length of "
-                    f"{each.limit} is {per_cent(1 - longest / each.limit)} padding"
-                )
+            if name == "targets" and not findings.is_mixture:
+                yield from _needless_padding(task.name, each)
             if name == "targets" and each.unknown_share >= 0.01:
                 yield (
                     f"{task.name}: {per_cent(each.unknown_share)} of the target tokens are "
                     "unknown, which no model can write; another vocabulary has their characters"
                 )
+
+
+def _needless_padding(task: str, targets: FeatureStatistics) -> Iterator[str]:
+    """Corrupted targets are what an objective makes of a window: no other example is longer."""
+    longest = targets.percentiles["max"]
+    padding = 1 - longest / targets.limit
+    if targets.sentinels.all() and padding >= _MUCH_PADDING:
+        yield (
+            f"{task}: corrupted targets have at most {longest} tokens, so a length of "
+            f"{targets.limit} is {per_cent(padding)} padding"
+        )
 
 
 def _visible(character: str) -> str:

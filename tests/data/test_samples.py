@@ -1,7 +1,5 @@
 """What is read for statistics is what training would read."""
 
-import functools
-
 import pytest
 import seqio
 import tensorflow as tf
@@ -10,7 +8,7 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import find_task
 from t5x_lite.data.layout import Layout
 from t5x_lite.data.samples import draw_counts, measure_fill, read_sample
-from t5x_lite.objectives.span_corruption import span_corruption
+from t5x_lite.objectives import documents, table
 
 TEXTS = [f"Text {n} is about `code` and {{braces}}." for n in range(40)]
 WINDOW = {"inputs": 32, "targets": 32}
@@ -30,8 +28,8 @@ def corrupted(test_data_dir):
             ["train"],
         ),
         preprocessors=[
-            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-            span_corruption,
+            documents.tokenize,
+            table.preprocessor("span_corruption"),
             seqio.preprocessors.append_eos_after_trim,
         ],
         output_features={"inputs": feature, "targets": feature},
