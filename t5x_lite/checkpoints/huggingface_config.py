@@ -125,7 +125,12 @@ def to_values(config: ModelConfig) -> dict[str, Any]:
 
 def _added(config: ModelConfig) -> str:
     block = config.decoder.block
-    parts = {f"adapters (adapter_dim={block.adapter_dim})": block.adapter_dim is not None}
+    parts = {
+        f"adapters (adapter_dim={block.adapter_dim})": block.adapter_dim is not None,
+        "LoRA (finetuning.lora.merge puts it into the kernels, finetuning.peft.save writes it as "
+        "PEFT does)": block.lora is not None,
+        f"a prompt (prompt_length={config.prompt_length})": config.prompt_length > 0,
+    }
     return ", ".join(name for name, is_there in parts.items() if is_there)
 
 

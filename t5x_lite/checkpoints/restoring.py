@@ -7,7 +7,7 @@ shapes alone where each comes from; then each device is given its own slice and 
 import dataclasses
 import enum
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -82,15 +82,16 @@ def restore(
     assignment_map: AssignmentMap = (),
     strict: bool = True,
     optional: Sequence[str] = (),
-    fresh: Callable[[], Any] | None = None,
+    fresh: Callable[[Collection[str]], Any] | None = None,
     on_report: Callable[[Report], None] = lambda report: None,
 ) -> Any:
     """Reads a state into the shapes, dtypes and shardings of `abstract`.
 
     `abstract` is a whole `TrainState` or only some of its parts as a dictionary, for instance
     {"parameters": ...}; parts that it lacks are not read. Leaves not in the checkpoint are taken
-    from `fresh()`: those that `assignment_map` sets to None, with strict=False those that are
-    missing, and leaves or folders of leaves named `optional` of which the checkpoint has nothing.
+    from `fresh(names)`, which has at least these: those that `assignment_map` sets to None, with
+    strict=False those that are missing, and leaves or folders of leaves named `optional` of which
+    the checkpoint has nothing.
 
     Raises:
         ValueError: a leaf is missing, left over or of another shape, each with its name.
@@ -234,12 +235,12 @@ def _refuse_misfits(report: Report, checkpoint: epath.Path, *, all_of_it: bool) 
     )
 
 
-def _kept_fresh(report: Report, fresh: Callable[[], Any] | None) -> dict[str, Any]:
+def _kept_fresh(report: Report, fresh: Callable[[Collection[str]], Any] | None) -> dict[str, Any]:
     names = {row.name for row in report.of(Source.FRESH)}
     if not names:
         return {}
     assert fresh is not None, "who allows fresh leaves gives them"
-    return {name: leaf for name, leaf in leaves(_as_dict(fresh())).items() if name in names}
+    return {name: leaf for name, leaf in leaves(_as_dict(fresh(names))).items() if name in names}
 
 
 def _read(

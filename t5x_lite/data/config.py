@@ -21,7 +21,9 @@ class DatasetConfig:
     batch (None: one per process), each process reads the streams it owns. `seed` fixes the order.
     `vocabulary` is the SentencePiece model that the tasks of t5x_lite.tasks use, `task_files` the
     folders of original files that they read in place of TFDS (separated by commas), `module` what
-    the command line imports before it looks the task up.
+    the command line imports before it looks the task up. Packed rows have room for `prompt_length`
+    learned vectors in front of the inputs of each example (of the targets, where a task has no
+    inputs), and are that much longer.
     """
 
     mixture_or_task_name: str
@@ -37,6 +39,7 @@ class DatasetConfig:
     vocabulary: str | None = None
     task_files: str | None = None
     module: str | None = None
+    prompt_length: int = 0
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

@@ -29,6 +29,8 @@ def fingerprint(config: DatasetConfig, layout: Layout, num_shards: int) -> dict[
         "layout": layout.value,
         "loss_on_targets_only": loss_on_targets_only,
     }
+    if config.pack and config.prompt_length:
+        fields["prompt_length"] = config.prompt_length
     provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
     for task in streams.tasks_with_split(provider, config.split):
         cached = streams.reads_cache(task, config.use_cached)

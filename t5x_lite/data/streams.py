@@ -51,6 +51,7 @@ def shard_batches(
         lengths=lengths,
         pack=config.pack,
         loss_on_targets_only=config.loss_on_targets_only,
+        room=config.prompt_length if config.pack else 0,
     )
     dataset = dataset.batch(
         config.batch_size // shard.num_shards, drop_remainder=num_epochs is None

@@ -12,10 +12,12 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.model import masks, maxima, parameters
-from t5x_lite.model.config import AttentionConfig
+from t5x_lite.model.config import AttentionConfig, LoraConfig
 from t5x_lite.model.dropout import Dropout
-from t5x_lite.model.linear import Linear, precision_of
+from t5x_lite.model.linear import Linear
+from t5x_lite.model.lora import make_lora
 from t5x_lite.model.masks import AttentionMask
+from t5x_lite.model.precision import precision_of
 from t5x_lite.partitioning.constrain import constrain
 
 
@@ -39,30 +41,40 @@ def insert(cached: KeysValues, new: KeysValues, positions: Int[Array, "batch 1"]
 class Attention(nnx.Module):
     """Queries of one sequence over the keys and values of another or the same."""
 
-    def __init__(self, config: AttentionConfig, embed_dim: int, *, key: PRNGKeyArray):
+    def __init__(
+        self,
+        config: AttentionConfig,
+        embed_dim: int,
+        *,
+        key: PRNGKeyArray,
+        lora: LoraConfig | None = None,
+    ):
         self.config = config
         joined_kv = config.num_heads * config.head_dim
         query_key, key_key, value_key, out_key = jax.random.split(key, 4)
 
-        def inward(key: PRNGKeyArray, stddev: float) -> Linear:
+        def inward(name: str, kernel_key: PRNGKeyArray, stddev: float) -> Linear:
             shape, axes = (embed_dim, joined_kv), ("embed", "joined_kv")
-            return Linear(parameters.normal(key, shape, axes=axes, stddev=stddev))
+            kernel = parameters.normal(kernel_key, shape, axes=axes, stddev=stddev)
+            return Linear(kernel, make_lora(lora, name, kernel, key=key))
 
-        self.query = inward(query_key, (embed_dim * config.head_dim) ** -0.5)
-        self.key = inward(key_key, embed_dim**-0.5)
-        self.value = inward(value_key, embed_dim**-0.5)
-        self.out = Linear(
-            parameters.normal(
-                out_key,
-                (joined_kv, embed_dim),
-                axes=("joined_kv", "embed"),
-                stddev=joined_kv**-0.5,
-            )
+        self.query = inward("query", query_key, (embed_dim * config.head_dim) ** -0.5)
+        self.key = inward("key", key_key, embed_dim**-0.5)
+        self.value = inward("value", value_key, embed_dim**-0.5)
+        kernel = parameters.normal(
+            out_key,
+            (joined_kv, embed_dim),
+            axes=("joined_kv", "embed"),
+            stddev=joined_kv**-0.5,
         )
+        self.out = Linear(kernel, make_lora(lora, "out", kernel, key=key))
 
-    def keys_values(self, x: Float[Array, "batch kv_len embed"]) -> KeysValues:
+    def keys_values(self, x: Float[Array, "batch kv_len embed"], dropout: Dropout) -> KeysValues:
         """What `x` offers to queries."""
-        return KeysValues(self._heads(self.key(x)), self._heads(self.value(x)))
+        return KeysValues(
+            self._heads(self.key(x, dropout.fold("key"))),
+            self._heads(self.value(x, dropout.fold("value"))),
+        )
 
     def __call__(
         self,
@@ -74,7 +86,7 @@ class Attention(nnx.Module):
         dropout: Dropout,
     ) -> Float[Array, "batch q_len embed"]:
         """A mixture of the values for each position of `x`, as wide as `x`."""
-        queries = self._heads(self.query(x))
+        queries = self._heads(self.query(x, dropout.fold("query")))
         precision = precision_of(x.dtype)
         logits = jnp.einsum(
             "bqhd,bkhd->bhqk",
@@ -89,7 +101,7 @@ class Attention(nnx.Module):
         weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(x.dtype)
         weights = dropout(weights, "weights")
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, seen.values, precision=precision)
-        mixed = self.out(mixed.reshape(*x.shape[:2], -1))
+        mixed = self.out(mixed.reshape(*x.shape[:2], -1), dropout.fold("out"))
         maxima.observe("output", mixed)
         return mixed
 

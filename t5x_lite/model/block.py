@@ -57,12 +57,14 @@ class Block(nnx.Module):
     ):
         own, cross, feed_forward, bias = jax.random.split(key, 4)
         self.pre_self_attention_layer_norm = RMSNorm(embed_dim)
-        self.self_attention = Attention(config.attention, embed_dim, key=own)
+        self.self_attention = Attention(config.attention, embed_dim, key=own, lora=config.lora)
         if config.cross_attention:
             self.pre_cross_attention_layer_norm = RMSNorm(embed_dim)
-            self.encoder_decoder_attention = Attention(config.attention, embed_dim, key=cross)
+            self.encoder_decoder_attention = Attention(
+                config.attention, embed_dim, key=cross, lora=config.lora
+            )
         self.pre_mlp_layer_norm = RMSNorm(embed_dim)
-        self.mlp = MLP(config.mlp, embed_dim, key=feed_forward)
+        self.mlp = MLP(config.mlp, embed_dim, key=feed_forward, lora=config.lora)
         # Folded, not split off: all else begins as it would without an adapter.
         added = jax.random.fold_in(key, 4)
         self.adapter = (
@@ -83,7 +85,7 @@ class Block(nnx.Module):
     ) -> tuple[Float[Array, "batch length embed"], LayerCache]:
         """The layer's output, and the keys and values that it saw."""
         h = self.pre_self_attention_layer_norm(x)
-        seen = self.self_attention.keys_values(h)
+        seen = self.self_attention.keys_values(h, dropout.fold("self_attention"))
         if cache is not None:
             seen = attention.insert(cache.self_attention, seen, around.mask.q_positions)
         with maxima.within("self_attention"):
@@ -98,7 +100,7 @@ class Block(nnx.Module):
         crossed = None
         if around.cross_mask is not None:
             h = self.pre_cross_attention_layer_norm(x)
-            crossed = self._crossed(around, cache)
+            crossed = self._crossed(around, cache, dropout.fold("cross_attention"))
             # Rows that decode one example read its keys and values as several queries of one row.
             examples = crossed.keys.shape[0]
             with maxima.within("cross_attention"):
@@ -125,9 +127,11 @@ class Block(nnx.Module):
             around.mask.q_positions, around.mask.kv_positions, around.relative_bias
         )
 
-    def _crossed(self, around: Surroundings, cache: LayerCache | None) -> KeysValues:
+    def _crossed(
+        self, around: Surroundings, cache: LayerCache | None, dropout: Dropout
+    ) -> KeysValues:
         """Keys and values of the encoder's output, made anew or remembered."""
         if cache is not None and cache.cross_attention is not None:
             return cache.cross_attention
         assert around.encoded is not None, "without a cache cross-attention reads the encoder"
-        return self.encoder_decoder_attention.keys_values(around.encoded)
+        return self.encoder_decoder_attention.keys_values(around.encoded, dropout)

@@ -14,9 +14,12 @@ One Transformer covers every architecture of Raffel et al. (2020), section 3.2; 
 import dataclasses
 import difflib
 import enum
+from typing import Any
 
 # gelu is the tanh form that T5 v1.1 was trained with, linear the identity of its gated unit.
 ACTIVATIONS = ("relu", "gelu", "silu", "linear")
+# The kernels of a layer, by the names of their modules.
+KERNELS = ("query", "key", "value", "out", "wi", "wi_0", "wi_1", "wo")
 
 
 class Visibility(enum.Enum):
@@ -100,6 +103,41 @@ class MLPConfig:
         if not self.activations:
             raise ValueError("activations=(): needed is one, or several that are multiplied.")
 
+    @property
+    def inward_names(self) -> tuple[str, ...]:
+        """T5X's names of the kernels into the hidden units: `wi` alone, `wi_0` and `wi_1`."""
+        count = len(self.activations)
+        return ("wi",) if count == 1 else tuple(f"wi_{i}" for i in range(count))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """A low-rank term beside kernels (Hu et al. 2021): y = x W + alpha / rank * dropout(x) A B.
+
+    `targets` are names of kernels: query, key, value and out of every attention, wi (or wi_0 and
+    wi_1) and wo of the feed-forward sub-layer.
+    """
+
+    rank: int = 8
+    alpha: float | int = 16
+    targets: tuple[str, ...] = ("query", "value")
+    dropout_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in self.targets:
+            if name not in KERNELS:
+                nearest = difflib.get_close_matches(name, KERNELS, n=1, cutoff=0.0)[0]
+                raise ValueError(
+                    f"targets={self.targets}: {name!r} is no kernel, the nearest is {nearest!r}; "
+                    f"all are {', '.join(KERNELS)}: --gin.LORA_TARGETS=..."
+                )
+        if self.rank < 1 or not self.targets or not 0 <= self.dropout_rate < 1:
+            raise ValueError(
+                f"rank={self.rank}, targets={self.targets}, dropout_rate={self.dropout_rate}: "
+                "needed are a rank of at least 1, a kernel, and 0 <= rate < 1: "
+                "--gin.LORA_RANK=..., --gin.LORA_TARGETS=..., --gin.LORA_DROPOUT_RATE=..."
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockConfig:
@@ -113,6 +151,7 @@ class BlockConfig:
     mlp: MLPConfig
     cross_attention: bool = False
     adapter_dim: int | None = None
+    lora: LoraConfig | None = dataclasses.field(default=None, metadata={"built_if_bound": True})
 
     def __post_init__(self) -> None:
         if self.adapter_dim is not None and self.adapter_dim < 1:
@@ -120,11 +159,17 @@ class BlockConfig:
                 f"adapter_dim={self.adapter_dim}: needed is a width of at least 1, or None for no "
                 "adapter: --gin.ADAPTER_DIM=..."
             )
+        if self.lora is not None and (unknown := set(self.lora.targets) - set(self.kernels)):
+            raise ValueError(
+                f"targets={self.lora.targets} of LoRA: a layer with activations="
+                f"{self.mlp.activations} has no {', '.join(sorted(unknown))}; it has "
+                f"{', '.join(self.kernels)}: --gin.LORA_TARGETS=..."
+            )
 
     @property
-    def plain(self) -> "BlockConfig":
-        """The block that is pre-trained, without what fine-tuning adds."""
-        return dataclasses.replace(self, adapter_dim=None)
+    def kernels(self) -> tuple[str, ...]:
+        """Names of the kernels that LoRA may target."""
+        return ("query", "key", "value", "out", *self.mlp.inward_names, "wo")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,6 +210,7 @@ class ModelConfig:
     """A Transformer. `logits_via_embedding` ties the head to the embedding; `scale_logits`
     multiplies the last hidden state by embed_dim ** -0.5 before the head: T5 v1.0 does both, v1.1
     neither. They are two fields because every port that made them one got some checkpoint wrong.
+    `prompt_length` learned vectors stand in front of the inputs (Lester et al. 2021).
     """
 
     vocab_size: int
@@ -176,11 +222,17 @@ class ModelConfig:
     scale_logits: bool = True
     dropout_rate: float = 0.1
     dropout_shared_along_length: bool = True
+    prompt_length: int = 0
     compute: ComputeConfig = dataclasses.field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout_rate < 1:
             raise ValueError(f"dropout_rate={self.dropout_rate}: needed is 0 <= rate < 1.")
+        if self.prompt_length < 0:
+            raise ValueError(
+                f"prompt_length={self.prompt_length}: needed is a number of vectors, 0 for none: "
+                "--gin.PROMPT_LENGTH=..."
+            )
         if self.encoder is not None and self.encoder.block.cross_attention:
             raise ValueError(
                 "encoder.block.cross_attention=True: an encoder has nothing to attend to but its "
@@ -204,13 +256,14 @@ class ModelConfig:
             and encoder.block.attention == decoder.block.attention
             and encoder.block.mlp == decoder.block.mlp
             and encoder.block.adapter_dim == decoder.block.adapter_dim
+            and encoder.block.lora == decoder.block.lora
             and encoder.relative_bias.num_buckets == decoder.relative_bias.num_buckets
             and encoder.relative_bias.per_layer == decoder.relative_bias.per_layer
         )
         if not same:
             raise ValueError(
-                "sharing='encoder_decoder' needs the same depth, attention, mlp, adapter and "
-                f"position tables in both stacks; given encoder={encoder} decoder={decoder}."
+                "sharing='encoder_decoder' needs the same depth, attention, mlp, adapter, LoRA "
+                f"and position tables in both stacks; given encoder={encoder} decoder={decoder}."
             )
 
     @property
@@ -220,10 +273,14 @@ class ModelConfig:
 
     @property
     def plain(self) -> "ModelConfig":
-        """The model that is pre-trained, without what fine-tuning adds to it (adapters)."""
+        """The model that is pre-trained, without what fine-tuning adds to it."""
+        return dataclasses.replace(self, prompt_length=0).with_blocks(adapter_dim=None, lora=None)
+
+    def with_blocks(self, **fields: Any) -> "ModelConfig":
+        """The model with these fields in the layers of both stacks."""
 
         def of_stack(stack: StackConfig) -> StackConfig:
-            return dataclasses.replace(stack, block=stack.block.plain)
+            return dataclasses.replace(stack, block=dataclasses.replace(stack.block, **fields))
 
         encoder = None if self.encoder is None else of_stack(self.encoder)
         return dataclasses.replace(self, encoder=encoder, decoder=of_stack(self.decoder))

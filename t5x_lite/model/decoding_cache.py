@@ -53,7 +53,10 @@ def start(
         encoded = None
         tokens = jnp.pad(batch["decoder_prefix_tokens"], ((0, 0), (1, 0)))
     lengths = 1 + jnp.sum(tokens > 0, axis=1, dtype=jnp.int32)
-    positions = masks.row_positions(tokens.shape[1])
+    x = network.embed(tokens)
+    if network.prompt is not None and encoded is None:
+        x, lengths = network.prompt.insert(x, at=1), lengths + config.prompt_length
+    positions = masks.row_positions(x.shape[1])
     given = positions < lengths[:, None]
     mask = AttentionMask(
         visibility=config.decoder.visibility,
@@ -62,7 +65,7 @@ def start(
         kv_is_real=given,
         kv_in_prefix=given,
     )
-    hidden, seen = network.decode(tokens, mask, encoded, keep_cache=True)
+    hidden, seen = network.decode(x, mask, encoded, keep_cache=True)
     assert seen is not None, "keep_cache=True keeps it"
     last = jnp.take_along_axis(hidden, lengths[:, None, None] - 1, axis=1)
     room = [(0, 0), (0, 0), (0, max_decode_length), (0, 0), (0, 0)]
@@ -90,7 +93,7 @@ def advance(
     is_real = cache.encoder_is_real
     encoded = None if is_real is None else Encoded(hidden=None, is_real=is_real, segments=None)
     hidden, layers = network.decode(
-        tokens[:, None], mask, encoded, cache=cache.layers, keep_cache=True
+        network.embed(tokens[:, None]), mask, encoded, cache=cache.layers, keep_cache=True
     )
     assert layers is not None, "keep_cache=True keeps it"
     return network.logits(hidden)[:, 0], Cache(layers, cache.positions + 1, is_real)

@@ -6,7 +6,7 @@ Attention is counted whole, as it is computed: masked positions cost what others
 
 from collections.abc import Mapping
 
-from t5x_lite.model.config import AttentionConfig, ModelConfig, StackConfig
+from t5x_lite.model.config import AttentionConfig, BlockConfig, ModelConfig, StackConfig
 
 # The backward pass needs two products for each of the forward pass.
 _TRAINING_FACTOR = 3
@@ -43,7 +43,24 @@ def _stack(model: ModelConfig, stack: StackConfig, rows: int, length: int, encod
         layer += _attention(model.embed_dim, block.attention, rows, length, encoded)
     if block.adapter_dim is not None:
         layer += 2 * rows * length * model.embed_dim * block.adapter_dim * 2
+    if block.lora is not None:
+        layer += _lora(model.embed_dim, block, rows, length, encoded)
     return stack.depth * layer
+
+
+def _lora(embed_dim: int, block: BlockConfig, rows: int, length: int, encoded: int) -> int:
+    """Two thin products beside each kernel that is targeted."""
+    assert block.lora is not None, "asked of a layer that has it"
+    joined_kv = block.attention.num_heads * block.attention.head_dim
+    widths = 0
+    for name in block.lora.targets:
+        if name in ("query", "out"):
+            widths += (embed_dim + joined_kv) * length * (2 if block.cross_attention else 1)
+        elif name in ("key", "value"):
+            widths += (embed_dim + joined_kv) * (length + encoded)
+        else:
+            widths += (embed_dim + block.mlp.mlp_dim) * length
+    return 2 * rows * block.lora.rank * widths
 
 
 def _attention(

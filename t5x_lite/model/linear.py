@@ -1,39 +1,25 @@
 """The one matrix product of the model: a float32 kernel, used in the activations' dtype."""
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from t5x_lite.model.config import ActivationDtype
-
-
-def activation_dtype(choice: ActivationDtype) -> jnp.dtype:
-    """The dtype activations really have; AUTO asks which kind of device runs the program."""
-    if choice is ActivationDtype.AUTO:
-        choice = (
-            ActivationDtype.FLOAT32 if jax.default_backend() == "cpu" else ActivationDtype.BFLOAT16
-        )
-    return jnp.dtype(choice.value)
-
-
-def precision_of(dtype: jnp.dtype) -> jax.lax.Precision:
-    """Whoever asks for float32 activations gets float32 products on every device.
-
-    Accelerators otherwise round float32 operands to bfloat16 or TF32 before they multiply.
-    """
-    return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else jax.lax.Precision.DEFAULT
+from t5x_lite.model.dropout import NO_DROPOUT, Dropout
+from t5x_lite.model.lora import Lora
+from t5x_lite.model.precision import precision_of
 
 
 class Linear(nnx.Module):
-    """`x @ kernel`, no bias."""
+    """`x @ kernel`, no bias; fine-tuning may have added a low-rank term."""
 
-    def __init__(self, kernel: nnx.Param):
+    def __init__(self, kernel: nnx.Param, lora: Lora | None = None):
         self.kernel = kernel
+        self.lora = lora
 
     def __call__(
-        self, x: Float[Array, "batch length in_dim"]
+        self, x: Float[Array, "batch length in_dim"], dropout: Dropout = NO_DROPOUT
     ) -> Float[Array, "batch length out_dim"]:
-        """The product, in the dtype of `x`."""
+        """The product, in the dtype of `x`; `dropout` is the low-rank term's alone."""
         kernel = self.kernel[...].astype(x.dtype)
-        return jnp.matmul(x, kernel, precision=precision_of(x.dtype))
+        product = jnp.matmul(x, kernel, precision=precision_of(x.dtype))
+        return product if self.lora is None else product + self.lora(x, dropout)

@@ -9,9 +9,10 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import maxima, parameters
-from t5x_lite.model.config import MLPConfig
+from t5x_lite.model.config import LoraConfig, MLPConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.linear import Linear
+from t5x_lite.model.lora import make_lora
 from t5x_lite.partitioning.constrain import constrain
 
 _FUNCTION_OF: dict[str, Callable[[Array], Array]] = {
@@ -25,9 +26,16 @@ _FUNCTION_OF: dict[str, Callable[[Array], Array]] = {
 class MLP(nnx.Module):
     """wo(relu(wi x)) in T5 v1.0, wo(gelu(wi_0 x) * (wi_1 x)) in v1.1; no biases."""
 
-    def __init__(self, config: MLPConfig, embed_dim: int, *, key: PRNGKeyArray):
+    def __init__(
+        self,
+        config: MLPConfig,
+        embed_dim: int,
+        *,
+        key: PRNGKeyArray,
+        lora: LoraConfig | None = None,
+    ):
         self.config = config
-        names = self._inward_names()
+        names = config.inward_names
         for name, inward_key in zip(names, jax.random.split(key, len(names)), strict=True):
             kernel = parameters.truncated_normal(
                 inward_key,
@@ -35,32 +43,28 @@ class MLP(nnx.Module):
                 axes=("embed", "mlp"),
                 stddev=embed_dim**-0.5,
             )
-            setattr(self, name, Linear(kernel))
-        self.wo = Linear(
-            parameters.truncated_normal(
-                jax.random.fold_in(key, len(names)),
-                (config.mlp_dim, embed_dim),
-                axes=("mlp", "embed"),
-                stddev=config.mlp_dim**-0.5,
-            )
+            setattr(self, name, Linear(kernel, make_lora(lora, name, kernel, key=key)))
+        kernel = parameters.truncated_normal(
+            jax.random.fold_in(key, len(names)),
+            (config.mlp_dim, embed_dim),
+            axes=("mlp", "embed"),
+            stddev=config.mlp_dim**-0.5,
         )
+        self.wo = Linear(kernel, make_lora(lora, "wo", kernel, key=key))
 
     def __call__(
         self, x: Float[Array, "batch length embed"], dropout: Dropout
     ) -> Float[Array, "batch length embed"]:
         """Position by position, as wide as `x`."""
         branches = [
-            _FUNCTION_OF[activation](getattr(self, name)(x))
-            for name, activation in zip(self._inward_names(), self.config.activations, strict=True)
+            _FUNCTION_OF[activation](getattr(self, name)(x, dropout.fold(name)))
+            for name, activation in zip(
+                self.config.inward_names, self.config.activations, strict=True
+            )
         ]
         hidden = functools.reduce(operator.mul, branches)
         hidden = constrain(hidden, ("batch", "length", "mlp"))
         maxima.observe("hidden", hidden)
-        out = self.wo(dropout(hidden, "hidden"))
+        out = self.wo(dropout(hidden, "hidden"), dropout.fold("wo"))
         maxima.observe("output", out)
         return out
-
-    def _inward_names(self) -> list[str]:
-        """T5X's names: `wi` alone, `wi_0` and `wi_1` together."""
-        count = len(self.config.activations)
-        return ["wi"] if count == 1 else [f"wi_{i}" for i in range(count)]

@@ -12,8 +12,10 @@ from t5x_lite.model import masks, maxima, parameters
 from t5x_lite.model.block import LayerCache
 from t5x_lite.model.config import ModelConfig, Sharing, Visibility
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
-from t5x_lite.model.linear import Linear, activation_dtype, precision_of
+from t5x_lite.model.linear import Linear
 from t5x_lite.model.masks import AttentionMask
+from t5x_lite.model.precision import activation_dtype, precision_of
+from t5x_lite.model.prompt import Prompt
 from t5x_lite.model.stack import Stack
 from t5x_lite.partitioning.constrain import constrain
 
@@ -62,19 +64,31 @@ class Transformer(nnx.Module):
                 stddev=config.embed_dim**-0.5,
             )
             self.logits_dense = Linear(kernel)
+        self.prompt = (
+            # Folded beyond what the split gave: all else begins as it would without a prompt.
+            Prompt(config.prompt_length, config.embed_dim, key=jax.random.fold_in(key, 4))
+            if config.prompt_length
+            else None
+        )
 
     def encode(self, batch: Batch, dropout: Dropout = NO_DROPOUT) -> Encoded:
-        """Runs the encoder on `encoder_input_tokens`."""
+        """Runs the encoder on `encoder_input_tokens`, behind the prompt if there is one."""
         config = self.config.encoder
         assert config is not None, "only a model with an encoder encodes"
         tokens = batch["encoder_input_tokens"]
         segments = batch.get("encoder_segment_ids")
         is_real = tokens > 0 if segments is None else segments > 0
-        positions = masks.row_positions(tokens.shape[1])
+        x = self.embed(tokens)
+        if self.prompt is not None and segments is None:
+            added = ((0, 0), (self.config.prompt_length, 0))
+            x, is_real = self.prompt.insert(x, at=0), jnp.pad(is_real, added, constant_values=True)
+        elif self.prompt is not None and segments is not None:
+            x = self.prompt.fill(x, batch.get("encoder_positions"), segments, at=0)
+        positions = masks.row_positions(x.shape[1])
         shared = self.config.sharing is Sharing.ENCODER_DECODER
         with maxima.within("encoder"):
             hidden, _ = (self.decoder if shared else self.encoder)(
-                self._embed(tokens),
+                x,
                 config,
                 AttentionMask(
                     visibility=config.visibility,
@@ -91,7 +105,7 @@ class Transformer(nnx.Module):
 
     def decode(
         self,
-        tokens: Int[Array, "batch length"],
+        x: Float[Array, "batch length embed"],
         mask: AttentionMask,
         encoded: Encoded | None,
         *,
@@ -99,7 +113,7 @@ class Transformer(nnx.Module):
         cache: LayerCache | None = None,
         keep_cache: bool = False,
     ) -> tuple[Float[Array, "batch length embed"], LayerCache | None]:
-        """Runs the decoder, or the only stack of a language model."""
+        """Runs the decoder, or the only stack of a language model, on embedded tokens."""
         cross_mask = None
         if encoded is not None:
             # Behind a cache several rows may read one example, so theirs are not its positions; a
@@ -115,7 +129,7 @@ class Transformer(nnx.Module):
             )
         with maxima.within("decoder"):
             return self.decoder(
-                self._embed(tokens),
+                x,
                 self.config.decoder,
                 mask,
                 compute=self.config.compute,
@@ -142,6 +156,7 @@ class Transformer(nnx.Module):
         maxima.observe("logits", logits)
         return constrain(logits, ("batch", "length", "vocab"))
 
-    def _embed(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length embed"]:
+    def embed(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length embed"]:
+        """The vector of each token, as the stacks read it."""
         dtype = activation_dtype(self.config.compute.activation_dtype)
         return constrain(self.token_embedder(tokens).astype(dtype), ("batch", "length", "embed"))

@@ -33,6 +33,11 @@ def uniform(key: PRNGKeyArray, shape: Shape, *, axes: Axes, stddev: float) -> nn
     return nnx.Param(jax.random.uniform(key, shape, jnp.float32, -limit, limit), axes=axes)
 
 
+def zeros(shape: Shape, *, axes: Axes) -> nnx.Param:
+    """Zeros."""
+    return nnx.Param(jnp.zeros(shape, jnp.float32), axes=axes)
+
+
 def ones(shape: Shape, *, axes: Axes) -> nnx.Param:
     """Ones."""
     return nnx.Param(jnp.ones(shape, jnp.float32), axes=axes)

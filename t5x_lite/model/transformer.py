@@ -3,8 +3,9 @@
 `batch` holds SeqIO's model features: encoder_input_tokens, decoder_input_tokens and, where they
 apply, decoder_target_tokens (its zeros are padding), decoder_causal_attention (1 on a prefix LM's
 inputs and the position after them), encoder_segment_ids and decoder_segment_ids (packed rows).
-encoder_positions and decoder_positions are welcome but not read: packed examples lie in one piece,
-so positions along the row have the same differences, and only differences enter the model.
+encoder_positions and decoder_positions are welcome but not read, unless packed rows have room for a
+prompt: packed examples lie in one piece, so positions along the row have the same differences, and
+only differences enter the model.
 """
 
 import math
@@ -17,6 +18,7 @@ from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.network import Batch, Transformer
+from t5x_lite.model.prompt import stretch
 
 Parameters = dict
 Cache = decoding_cache.Cache
@@ -57,9 +59,16 @@ def apply(
     network = parameter_tree.to_modules(config, parameters)
     dropout = Dropout(config.dropout_rate, config.dropout_shared_along_length, dropout_key)
     encoded = network.encode(batch, dropout) if config.encoder is not None else None
-    tokens = batch["decoder_input_tokens"]
-    hidden, _ = network.decode(tokens, _decoder_mask(config, batch), encoded, dropout=dropout)
-    return network.logits(hidden)
+    x, mask = network.embed(batch["decoder_input_tokens"]), _decoder_mask(config, batch)
+    unread = 0  # outputs in front of those that are asked for
+    if network.prompt is not None and encoded is None:
+        segments = batch.get("decoder_segment_ids")
+        if segments is None:
+            x, unread = network.prompt.insert(x, at=1), config.prompt_length
+        else:
+            x = network.prompt.fill(x, batch.get("decoder_positions"), segments, at=1)
+    hidden, _ = network.decode(x, mask, encoded, dropout=dropout)
+    return network.logits(hidden[:, unread:])
 
 
 def apply_with_maxima(
@@ -80,19 +89,21 @@ def apply_with_maxima(
 def encode(
     config: ModelConfig, parameters: Parameters, batch: Batch
 ) -> Float[Array, "batch enc_len embed"]:
-    """The encoder's output, in the activations' dtype."""
+    """The encoder's output at the positions of its input, in the activations' dtype."""
     if config.encoder is None:
         raise ValueError("this model has no encoder (encoder=None), so there is nothing to encode.")
     hidden = parameter_tree.to_modules(config, parameters).encode(batch).hidden
     assert hidden is not None, "only a decoding cache stands in for hidden states"
-    return hidden
+    return hidden[:, hidden.shape[1] - batch["encoder_input_tokens"].shape[1] :]
 
 
 def _decoder_mask(config: ModelConfig, batch: Batch) -> AttentionMask:
-    positions = masks.row_positions(batch["decoder_input_tokens"].shape[1])
     segments = batch.get("decoder_segment_ids")
     targets = batch.get("decoder_target_tokens")
     prefix = batch.get("decoder_causal_attention")
+    inserted = config.prompt_length if config.encoder is None and segments is None else 0
+    targets, prefix = stretch(targets, inserted), stretch(prefix, inserted)
+    positions = masks.row_positions(batch["decoder_input_tokens"].shape[1] + inserted)
     return AttentionMask(
         visibility=config.decoder.visibility,
         q_positions=positions,

@@ -57,7 +57,8 @@ class ParameterGroup:
     `encoder/.*`, `.*/scale`. `layers=(first, last)`, both included and counted from 0, restricts it
     to these layers of a stack. `learning_rate` multiplies the schedule's, `weight_decay` replaces
     the optimizer's. Frozen parameters keep every bit; unless only some layers of a stack are
-    frozen, they have no optimizer slots and cost no gradient.
+    frozen, they have no optimizer slots and cost no gradient. With `from_step` they keep every bit,
+    and their slots too, until that step of the run, counted from its initial checkpoint.
     """
 
     pattern: str
@@ -65,6 +66,7 @@ class ParameterGroup:
     learning_rate: float = 1.0
     weight_decay: float | None = None
     frozen: bool = False
+    from_step: int = 0
 
     def __post_init__(self) -> None:
         try:
@@ -89,9 +91,14 @@ class ParameterGroup:
                 f"weight_decay={self.weight_decay} of the group {self.pattern!r}: needed is 0 or "
                 "more, or None for the optimizer's own."
             )
-        if self.frozen and (self.learning_rate != 1.0 or self.weight_decay):
+        if self.from_step < 0:
             raise ValueError(
-                f"frozen=True with learning_rate={self.learning_rate} and weight_decay="
-                f"{self.weight_decay}: the group {self.pattern!r} would not move and move; leave "
-                "out one."
+                f"from_step={self.from_step} of the group {self.pattern!r}: needed is a number of "
+                "steps from 0 on."
+            )
+        if self.frozen and (self.learning_rate != 1.0 or self.weight_decay or self.from_step):
+            raise ValueError(
+                f"frozen=True with learning_rate={self.learning_rate}, weight_decay="
+                f"{self.weight_decay} and from_step={self.from_step}: the group {self.pattern!r} "
+                "would not move and move; leave out one."
             )

@@ -119,11 +119,11 @@ def describe(
 def _name(group: ParameterGroup | None) -> str:
     if group is None:
         return "all others"
-    if group.layers is None:
-        return group.pattern
-    first, last = group.layers
-    layers = f"layer {first}" if first == last else f"layers {first} to {last}"
-    return f"{group.pattern}, {layers}"
+    name = group.pattern
+    if group.layers is not None:
+        first, last = group.layers
+        name += f", layer {first}" if first == last else f", layers {first} to {last}"
+    return f"{name}, from step {group.from_step:,}" if group.from_step else name
 
 
 def _values(group: ParameterGroup | None, weight_decay: float | int) -> tuple[str, str]:

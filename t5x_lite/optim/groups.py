@@ -12,14 +12,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from t5x_lite.optim import group_matching
 from t5x_lite.optim.config import ParameterGroup
 from t5x_lite.optim.per_layer import Axes, is_stacked
 
 # One number for a parameter, or one a layer in a shape that broadcasts against the stack.
-PerLayer = float | bool | np.ndarray
+PerLayer = float | bool | int | np.ndarray
+Step = Int[Array, ""] | int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,16 @@ class Treatment:
     learning_rate: PerLayer = 1.0
     weight_decay: PerLayer = 0.0
     frozen: PerLayer = False
+    from_step: PerLayer = 0
+
+    @property
+    def rests(self) -> bool:
+        """Whether there is a step at which some of it does not move."""
+        return bool(np.any(self.frozen) or np.any(self.from_step))
+
+    def rests_at(self, step: Step) -> Bool[Array, "..."]:
+        """What does not move in this step of the run, in a shape that broadcasts."""
+        return jnp.asarray(self.frozen) | (jnp.asarray(self.from_step) > step)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,17 +57,48 @@ class Groups:
         """All parameters: those that train from `trainable`, the frozen ones from `parameters`."""
         return _whole(trainable, parameters, self.treatments)
 
-    def apply(self, parameters: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters after `updates` of what trains; what is frozen keeps every bit."""
+    def moving(self, tree: Mapping[str, Any], step: Step) -> dict[str, Any]:
+        """A tree of what trains, such as gradients, with zeros for what rests in this step."""
+
+        def masked(leaf: Float[Array, "..."], treatment: Treatment) -> Float[Array, "..."]:
+            return jnp.where(treatment.rests_at(step), 0, leaf) if treatment.rests else leaf
+
+        return jax.tree.map(masked, tree, self.trainable(self.treatments))
+
+    def slots(self, old: Mapping[str, Any], new: Mapping[str, Any], step: Step) -> dict[str, Any]:
+        """The optimizer's state after this step, in which slots of what rests are the old ones."""
+
+        def kept(treatment: Treatment, before: Any, after: Any) -> Any:
+            if not treatment.rests:
+                return after
+            rests = treatment.rests_at(step)
+
+            def of_slot(one: Float[Array, "..."], other: Float[Array, "..."]) -> Array:
+                # A slot may lack a dimension of its parameter, never that of the layers.
+                shape = (*rests.shape[:1], *(1,) * (one.ndim - 1)) if rests.ndim else ()
+                return jnp.where(rests.reshape(shape), one, other)
+
+            return jax.tree.map(of_slot, before, after)
+
+        name = "param_states"
+        treatments = self.trainable(self.treatments)
+        return {**new, name: jax.tree.map(kept, treatments, old[name], new[name])}
+
+    def apply(
+        self, parameters: Mapping[str, Any], updates: Mapping[str, Any], step: Step = 0
+    ) -> dict[str, Any]:
+        """The parameters after `updates` of what trains in this step of the run; what rests keeps
+        every bit.
+        """
 
         def moved(
             parameter: Float[Array, "..."], update: Float[Array, "..."], treatment: Treatment
         ) -> Float[Array, "..."]:
             new = parameter + update.astype(parameter.dtype)
-            if not np.any(treatment.frozen):
+            if not treatment.rests:
                 return new
             # Chosen, not added: -0.0 + 0.0 has other bits.
-            return jnp.where(treatment.frozen, parameter, new)
+            return jnp.where(treatment.rests_at(step), parameter, new)
 
         treatments = self.trainable(self.treatments)
         trained = jax.tree.map(moved, self.trainable(parameters), updates, treatments)
@@ -122,6 +164,7 @@ def _treatment(
         learning_rate=together(lambda group: group.learning_rate, np.float32),
         weight_decay=together(decay, np.float32),
         frozen=together(lambda group: group.frozen, np.bool_),
+        from_step=together(lambda group: group.from_step, np.int32),
     )
 
 

@@ -15,6 +15,8 @@ STANDARD_LOGICAL_AXIS_RULES: tuple[tuple[str, str | None], ...] = (
     ("length", None),
     ("layers", None),
     ("relpos_buckets", None),
+    ("lora_rank", None),
+    ("prompt_length", None),
 )
 
 

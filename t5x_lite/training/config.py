@@ -6,6 +6,7 @@ import enum
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.finetuning.config import UnfreezingConfig
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.metrics.direction import Direction
 from t5x_lite.model.config import ModelConfig
@@ -117,7 +118,8 @@ class TrainConfig:
 
     A batch is computed in `num_microbatches` parts, one after the other, which needs less memory
     and gives the same update. Gradients with a longer norm than `clip_gradient_norm` are shortened
-    to it. `log_weight_metrics` adds the size of every parameter, gradient and update to the log.
+    to it. With `unfreezing` layers begin to train one after the other; parameter groups go first.
+    `log_weight_metrics` adds the size of every parameter, gradient and update to the log.
     """
 
     model_dir: str
@@ -132,6 +134,9 @@ class TrainConfig:
     restore: RestoreCheckpointConfig
     health: HealthConfig = HealthConfig()
     parameter_groups: tuple[ParameterGroup, ...] = ()
+    unfreezing: UnfreezingConfig | None = dataclasses.field(
+        default=None, metadata={"built_if_bound": True}
+    )
     num_microbatches: int = 1
     clip_gradient_norm: float | int | None = None
     log_weight_metrics: bool = False
@@ -160,6 +165,14 @@ class TrainConfig:
                 raise ValueError(
                     f"{name}={getattr(self, name)}: needed is at least {least}: "
                     f"--gin.{name.upper()}=... (EVAL_STEPS=0 scores no held-out examples)"
+                )
+        for name, dataset in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset)):
+            if dataset is not None and dataset.prompt_length != self.model.prompt_length:
+                raise ValueError(
+                    f"{name}.prompt_length={dataset.prompt_length} and model.prompt_length="
+                    f"{self.model.prompt_length}: needed is one number, because packed rows must "
+                    "have room for the prompt: --gin_file=finetuning/prompt_tuning.gin sets both "
+                    "to PROMPT_LENGTH."
                 )
         clip = self.clip_gradient_norm
         if clip is not None and clip <= 0:

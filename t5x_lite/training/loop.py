@@ -76,20 +76,20 @@ def train(
     _check_data(config, partitioner)
     factory = make_factory(config, partitioner)
     table = factory.table()
+    run = start(config, factory)
+    launched_at = run.first_step
     job = Job(
         config,
         operative_config,
         model_dir,
         factory,
-        make_step_of(config, factory),
+        make_step_of(config, factory, initial_step=run.initial_step),
         Recovery(model_dir, config.health),
         # It outlives a rollback: whoever asked to stop before it is still to be heard.
         Interrupts(period=config.log_period),
         began,
     )
     describe = functools.partial(_describe, model_dir, table, operative_config)
-    run = start(config, factory)
-    launched_at = run.first_step
     while True:
         try:
             return _run(job, run, hook_makers, describe)

@@ -5,7 +5,7 @@ import math
 import jax
 from etils import epath
 
-from t5x_lite.checkpoints import manager
+from t5x_lite.checkpoints import description, manager
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training import health
 from t5x_lite.training.autopsy import read_batch, read_event
@@ -30,13 +30,16 @@ def replay(config: TrainConfig, directory: epath.PathLike) -> bool:
     event, batch = read_event(folder), read_batch(folder)
     partitioner = make_partitioner(config.partitioning)
     factory = make_factory(config, partitioner)
-    state = manager.restore(manager.find(folder), factory.abstract)
+    checkpoint = manager.find(folder)
+    state = manager.restore(checkpoint, factory.abstract)
     placed = partitioner.place_batch(batch)
     mesh = dict(partitioner.mesh.shape)
     say(f"{folder}: step {event['step']}, {event['reason']} (mesh {event['mesh']})")
     say(f"again on mesh {mesh}, {jax.devices()[0].device_kind}:")
     findings = make_examination(factory, config.loss, seed=config.random_seed)(state, placed)
-    train_step = make_step_of(config, factory)
+    train_step = make_step_of(
+        config, factory, initial_step=description.read(checkpoint).initial_step
+    )
     known = {name: value.item() for name, value in jax.device_get(state.health).items()}
     state, metrics = train_step(state, placed)
     judged = {name: value.item() for name, value in jax.device_get(state.health).items()}

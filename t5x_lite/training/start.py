@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import jax
 from etils import epath
 
 from t5x_lite.checkpoints import (
@@ -16,7 +17,7 @@ from t5x_lite.checkpoints import (
     whole,
 )
 from t5x_lite.checkpoints.restoring import Report, Source
-from t5x_lite.finetuning import additions
+from t5x_lite.finetuning import additions, prompts
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.progress import say
@@ -176,17 +177,27 @@ def _state(config: TrainConfig, factory: StateFactory, found: Origin) -> TrainSt
         return factory.initialize(config.random_seed)
     if found.is_huggingface:
         with pretrained.open_huggingface(found.path, factory.model.plain) as (_, parameters):
-            _say_added(additions.names(factory.model))
-            return factory.from_parameters(parameters, seed=config.random_seed)
+            added = additions.names(factory.model)
+            _say_added(added)
+            state = factory.from_parameters(parameters, seed=config.random_seed)
+            return _with_prompt(state, added, config)
+    reports: list[Report] = []
     state = restoring.restore(
         found.path,
         factory.abstract,
         **_how(config, factory.model, found),
-        fresh=lambda: factory.initialize(config.random_seed),
-        on_report=functools.partial(_say_report, config, found),
+        fresh=functools.partial(factory.fresh_leaves, config.random_seed),
+        on_report=reports.append,
     )
     if found.is_own:
         return state
+    added = [row.name for row in reports[0].of(Source.FRESH) if row.name.startswith(_PARAMETERS)]
+    added = [name.removeprefix(_PARAMETERS) for name in added]
+    if config.restore.is_partial:
+        say(reports[0].table())
+    else:
+        _say_added(added)
+    state = _with_prompt(state, added, config)
     # Losses of another run, such as pre-training's, would make a spike of this one's first.
     return dataclasses.replace(state, health=factory.fresh_health())
 
@@ -204,20 +215,17 @@ def _how(config: TrainConfig, model: ModelConfig, found: Origin) -> dict[str, An
     }
 
 
-def _say_report(config: TrainConfig, found: Origin, report: Report) -> None:
-    """What became of the leaves of another run's checkpoint, where it is not clear."""
-    if found.is_own:
-        return
-    if config.restore.is_partial:
-        say(report.table())
-    else:
-        fresh = [row.name for row in report.of(Source.FRESH)]
-        _say_added([n.removeprefix(_PARAMETERS) for n in fresh if n.startswith(_PARAMETERS)])
-
-
 def _say_added(names: Sequence[str]) -> None:
     if names:
         say(f"the checkpoint lacks {len(names)} tensors, which start anew: {', '.join(names)}")
+
+
+def _with_prompt(state: TrainState, added: Collection[str], config: TrainConfig) -> TrainState:
+    """A prompt that the checkpoint lacks begins as vectors of its vocabulary."""
+    if "prompt/embedding" not in added:
+        return state
+    key = jax.random.key(config.random_seed)
+    return dataclasses.replace(state, parameters=prompts.from_vocabulary(state.parameters, key))
 
 
 def _last_step(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
+from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
-from t5x_lite.finetuning import additions
+from t5x_lite.finetuning import additions, unfreezing
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim import optimizer as optimizers
@@ -112,6 +113,17 @@ class StateFactory:
     def _initialize(self) -> Callable[[Array], TrainState]:
         return jax.jit(self._make, out_shardings=self.shardings)
 
+    def fresh_leaves(self, seed: int, names: Collection[str]) -> dict[str, Array]:
+        """Some leaves of `initialize(seed)`, by their names as in checkpoints; no other is made."""
+        shardings = restoring.leaves(vars(self.shardings))
+
+        def make(key: Array) -> dict[str, Array]:
+            made = restoring.leaves(vars(self._make(key)))
+            return {name: made[name] for name in names}
+
+        places = {name: shardings[name] for name in names}
+        return jax.jit(make, out_shardings=places)(jax.random.key(seed))
+
     def fresh_health(self) -> Any:
         """Nothing known, on the devices."""
         return jax.jit(health.initial, out_shardings=self.shardings.health)()
@@ -155,12 +167,15 @@ class StateFactory:
 
 def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
     """The states of a job."""
+    groups = config.parameter_groups
+    if config.unfreezing is not None:
+        groups += unfreezing.groups(config.unfreezing, config.model)
     return StateFactory(
         config.model,
         config.optimizer,
         config.learning_rate,
         partitioner,
-        config.parameter_groups,
+        groups,
     )
 
 

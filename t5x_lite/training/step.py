@@ -73,6 +73,7 @@ def make_train_step(
     clip_gradient_norm: float | int | None = None,
     health: HealthConfig | None = None,
     log_weight_metrics: bool = False,
+    initial_step: int = 0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """A function that takes a state (and destroys it) and a global batch, and gives the next state
     and sums of metrics. With `health` a step that is not sound gives the state back as it was, but
@@ -82,18 +83,23 @@ def make_train_step(
         num_microbatches: parts of the batch that are computed one after the other.
         clip_gradient_norm: a longer gradient is shortened to this norm, over all parameters.
         log_weight_metrics: adds the sizes of each parameter, gradient and update to the metrics.
+        initial_step: at which the run began, for parameters that train from a step of it on.
     """
     groups, optimizer = factory.groups, factory.optimizer
     gradients_of = make_gradients(factory, loss, seed=seed, num_microbatches=num_microbatches)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        run_step = state.step - initial_step
         gradients, metrics = gradients_of(state, batch)
+        gradients = groups.moving(gradients, run_step)
         norm = optax.tree.norm(gradients)
         if clip_gradient_norm is not None:
             gradients = _clip(gradients, norm, clip_gradient_norm)
         trainable = groups.trainable(state.parameters)
         updates, slots = optimizer.update(gradients, state.optimizer_state, trainable)
-        parameters = groups.apply(state.parameters, updates)
+        updates = groups.moving(updates, run_step)
+        slots = groups.slots(state.optimizer_state, slots, run_step)
+        parameters = groups.apply(state.parameters, updates, run_step)
         metrics |= {
             f"{PER_STEP}weight_gradient_norm": norm,
             f"{PER_STEP}weight_update_norm": optax.tree.norm(updates),
@@ -124,9 +130,9 @@ def make_train_step(
 
 
 def make_step_of(
-    config: TrainConfig, factory: StateFactory
+    config: TrainConfig, factory: StateFactory, *, initial_step: int
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The training step of a job."""
+    """The training step of a job whose run began at `initial_step`."""
     return make_train_step(
         factory,
         config.loss,
@@ -135,6 +141,7 @@ def make_step_of(
         clip_gradient_norm=config.clip_gradient_norm,
         health=config.health,
         log_weight_metrics=config.log_weight_metrics,
+        initial_step=initial_step,
     )
 
 

@@ -116,7 +116,7 @@ def test_names_are_mapped_and_none_keeps_the_fresh_value(stacked):
             (r"parameters/decoder/(.*)", r"parameters/encoder/\1"),
             ("step", None),
         ),
-        fresh=lambda: jax.tree.map(np.zeros_like, wanted),
+        fresh=lambda names: jax.tree.map(np.zeros_like, wanted),
         on_report=reports.append,
     )
     decoder = found["parameters"]["decoder"]
@@ -166,7 +166,7 @@ def test_what_is_missing_is_an_error_unless_leniently_read(stacked):
     fresh = jax.tree.map(lambda leaf: leaf * 0 + 7, state)
     reports = []
     found = manager.restore(
-        stacked, abstract(state), strict=False, fresh=lambda: fresh, on_report=reports.append
+        stacked, abstract(state), strict=False, fresh=lambda names: fresh, on_report=reports.append
     )
     assert_same(found["parameters"].pop("head"), fresh["parameters"]["head"])
     assert_same(found["parameters"], stacked_state()["parameters"])
@@ -177,11 +177,13 @@ def test_a_part_that_older_checkpoints_lack_begins_fresh(stacked):
     """As a whole only: a half of it that is missing is damage, not age."""
     state = stacked_state() | {"health": {"halted_at": np.int32(0)}}
     fresh = jax.tree.map(lambda leaf: leaf * 0 + 3, state)
-    found = manager.restore(stacked, abstract(state), optional=("health",), fresh=lambda: fresh)
+    found = manager.restore(
+        stacked, abstract(state), optional=("health",), fresh=lambda names: fresh
+    )
     assert found["health"]["halted_at"] == 3
     assert_same(found["parameters"], stacked_state()["parameters"])
     with pytest.raises(ValueError, match="health/halted_at: checkpoint has none"):
-        manager.restore(stacked, abstract(state), fresh=lambda: fresh)
+        manager.restore(stacked, abstract(state), fresh=lambda names: fresh)
 
 
 def test_slots_of_what_is_frozen_may_be_left_over_but_parameters_may_not(stacked):

@@ -12,13 +12,18 @@ from t5x_lite.data.layout import Layout
 OWN_EXAMPLE = {"inputs": [11, 12, 1], "targets": [21, 1]}
 
 
-def rows(examples, layout, lengths, *, pack=True, loss_on_targets_only=None):
+def rows(examples, layout, lengths, *, pack=True, loss_on_targets_only=None, room=0):
     dataset = tf.data.Dataset.from_generator(
         lambda: iter([{k: np.asarray(v, np.int32) for k, v in e.items()} for e in examples]),
         output_signature={k: tf.TensorSpec([None], tf.int32) for k in examples[0]},
     )
     converted = convert(
-        dataset, layout, lengths=lengths, pack=pack, loss_on_targets_only=loss_on_targets_only
+        dataset,
+        layout,
+        lengths=lengths,
+        pack=pack,
+        loss_on_targets_only=loss_on_targets_only,
+        room=room,
     )
     return list(converted.as_numpy_iterator())
 
@@ -139,3 +144,26 @@ def test_prefix_lm_rows_are_packed_greedily_in_order(raw):
 
 def pad(values, size):
     return values + [0] * (size - len(values))
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_room_for_a_prompt_is_made_in_front_of_every_packed_example(layout):
+    """Rows are longer by it, no text is lost, and what stands there costs nothing."""
+    examples = [{"inputs": [11, 12, 1], "targets": [21, 1]}, {"inputs": [13, 1], "targets": [1]}]
+    lengths = {"inputs": 7, "targets": 3}
+    plain = rows(examples, layout, lengths)
+    found = rows(examples, layout, lengths, room=2)
+    assert len(found) == 1
+    row = {name: feature.tolist() for name, feature in found[0].items()}
+    if layout is Layout.ENCODER_DECODER:
+        assert row["encoder_input_tokens"] == [1, 1, 11, 12, 1, 1, 1, 13, 1]
+        assert row["encoder_positions"] == [0, 1, 2, 3, 4, 0, 1, 2, 3]
+        assert row["decoder_loss_weights"] == plain[0]["decoder_loss_weights"].tolist()
+        return
+    assert row["decoder_input_tokens"] == [0, 1, 1, 11, 12, 1, 21, 0, 1, 1, 13, 1]
+    assert row["decoder_target_tokens"] == [1, 1, 11, 12, 1, 21, 1, 1, 1, 13, 1, 1]
+    weighed = [1] * 5 if layout is Layout.LM else [0, 0, 0, 1, 1]
+    last = [1] * 3 if layout is Layout.LM else [0, 0, 1]
+    assert row["decoder_loss_weights"] == [0, 0, *weighed, 0, 0, *last]
+    if layout is Layout.PREFIX_LM:
+        assert row["decoder_causal_attention"] == [1] * 6 + [0] + [1] * 5

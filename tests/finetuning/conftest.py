@@ -37,7 +37,7 @@ def named(tree):
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-def _model(architecture="encoder_decoder", **block_fields):
+def _model(architecture="encoder_decoder", *, prompt_length=0, **block_fields):
     model = tiny_model(VOCAB, _LAYOUTS.get(architecture, Layout.ENCODER_DECODER))
 
     def of_stack(stack):
@@ -52,6 +52,7 @@ def _model(architecture="encoder_decoder", **block_fields):
         encoder=of_stack(model.encoder),
         decoder=of_stack(model.decoder),
         sharing=Sharing.ENCODER_DECODER if architecture == "shared" else Sharing.NONE,
+        prompt_length=prompt_length,
     )
 
 
@@ -99,7 +100,9 @@ def architecture(request):
 
 @pytest.fixture(scope="session")
 def model_of():
-    """(architecture, **fields of each block) -> a tiny ModelConfig whose widths divide by 8."""
+    """(architecture, prompt_length=, **fields of each block) -> a tiny ModelConfig whose widths
+    divide by 8.
+    """
     return _model
 
 

@@ -39,30 +39,6 @@ def test_one_include_chooses_what_is_trained(trained, norms, trains_of):
     assert all("/adapter/" in name or name.endswith("/scale") for name in found)
 
 
-def with_outputs(parameters, factor):
-    """The parameters with what adapters add to the residual stream multiplied."""
-
-    def scaled(path, leaf):
-        return leaf * np.float32(factor) if "adapter/wo" in path else leaf
-
-    return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: scaled(jax.tree_util.keystr(path, simple=True, separator="/"), leaf),
-        parameters,
-    )
-
-
-def test_adapters_that_add_nothing_leave_the_logits_as_they_were(
-    architecture, model_of, parameters_of, logits_of, batch
-):
-    """To the last bit, in every architecture; as soon as they add something they are seen."""
-    model = model_of(architecture, adapter_dim=16)
-    parameters = parameters_of(model)
-    expected = logits_of(model.plain, parameters_of(model.plain), batch)
-    silent = logits_of(model, with_outputs(parameters, 0), batch)
-    np.testing.assert_array_equal(silent, expected)
-    assert np.abs(logits_of(model, parameters, batch) - expected).max() > 0.1
-
-
 def test_an_adapted_model_starts_as_the_pretrained_one(model_of, logits_of, batch):
     """What was there begins as without adapters, and their first outputs hardly move a logit."""
     model = model_of("prefix_lm", adapter_dim=16)

@@ -1,0 +1,192 @@
+"""LoRA in the layout of Hugging Face's PEFT: adapter_config.json beside adapter_model.safetensors.
+
+    save("peft", model, parameters, base="google/t5-v1_1-small")     # PEFT reads it
+    model, parameters = load("peft", *huggingface.load("hf"))        # what PEFT wrote, read
+
+Neither torch nor peft is needed. PEFT's A is ours transposed, [rank, in_dim]; so is its B.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import ml_dtypes  # noqa: F401  (safetensors asks NumPy for "bfloat16", a name registered here)
+import numpy as np
+import safetensors.numpy
+from etils import epath
+
+from t5x_lite.checkpoints import huggingface_config, remap
+from t5x_lite.checkpoints.huggingface_names import huggingface_name
+from t5x_lite.finetuning import additions
+from t5x_lite.finetuning.lora import merge
+from t5x_lite.model import transformer
+from t5x_lite.model.config import LoraConfig, ModelConfig
+
+_CONFIG = "adapter_config.json"
+_WEIGHTS = "adapter_model.safetensors"
+_PREFIX = "base_model.model."
+_PARTS = {"a": "lora_A", "b": "lora_B"}
+# Their modules, ours.
+_MODULES = {"q": "query", "k": "key", "v": "value", "o": "out"} | {
+    name: name for name in ("wi", "wi_0", "wi_1", "wo")
+}
+# What LoRA here cannot say, and the values that say nothing.
+_NOTHING: tuple[Any, ...] = (None, False, "none", {}, [])
+_UNSUPPORTED = (
+    "use_dora",
+    "modules_to_save",
+    "rank_pattern",
+    "alpha_pattern",
+    "bias",
+    "lora_bias",
+    "fan_in_fan_out",
+)
+
+
+def save(
+    directory: epath.PathLike, model: ModelConfig, parameters: Mapping[str, Any], *, base: str
+) -> None:
+    """Writes the LoRA of a model, in the names of Hugging Face's T5.
+
+    Args:
+        base: the pre-trained model it belongs to, a name at Hugging Face or a directory.
+
+    Raises:
+        ValueError: the model has no LoRA, or Hugging Face's T5 cannot express its plain model.
+    """
+    config = model.decoder.block.lora
+    if config is None:
+        raise ValueError(
+            "this model has no LoRA to save; PEFT's layout holds nothing else here. A whole model "
+            "is written by checkpoints.huggingface.save."
+        )
+    huggingface_config.to_values(model.with_blocks(lora=None))
+    leaves = jax.tree_util.tree_leaves_with_path(remap.unstack_layers(jax.device_get(parameters)))
+    tensors = {
+        _peft_name(_keys(path)): np.ascontiguousarray(np.asarray(leaf, np.float32).T)
+        for path, leaf in leaves
+        if "lora" in _keys(path)
+    }
+    theirs = {ours: name for name, ours in _MODULES.items()}
+    values = {
+        "peft_type": "LORA",
+        "task_type": "SEQ_2_SEQ_LM",
+        "base_model_name_or_path": base,
+        "r": config.rank,
+        "lora_alpha": config.alpha,
+        "lora_dropout": config.dropout_rate,
+        "target_modules": sorted(theirs[name] for name in config.targets),
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "use_rslora": False,
+        "use_dora": False,
+        "modules_to_save": None,
+    }
+    folder = epath.Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _CONFIG).write_text(json.dumps(values, indent=2) + "\n")
+    written = safetensors.numpy.save(tensors, metadata={"format": "pt"})
+    (folder / _WEIGHTS).write_bytes(written)
+
+
+def load(
+    directory: epath.PathLike, model: ModelConfig, parameters: Mapping[str, Any]
+) -> tuple[ModelConfig, dict[str, Any]]:
+    """The model with the LoRA of a directory, and its parameters: the given ones and those of LoRA,
+    NumPy float32. LoRA that the model has already is put into its kernels first.
+
+    Raises:
+        FileNotFoundError: a file is absent.
+        ValueError: it is no LoRA, says more than LoRA here can, or does not fit the model.
+    """
+    folder = epath.Path(directory)
+    for name in (_CONFIG, _WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder} lacks {name}; needed is a directory as PEFT's save_pretrained writes it "
+                "(with safe_serialization)."
+            )
+    values = json.loads((folder / _CONFIG).read_text())
+    tensors = safetensors.numpy.load((folder / _WEIGHTS).read_bytes())
+    model, parameters = merge(model, parameters)
+    with_lora = model.with_blocks(lora=_config(folder, values, tensors))
+    return with_lora, additions.join(_tree(folder, with_lora, tensors), parameters)
+
+
+def _config(
+    folder: epath.Path, values: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+) -> LoraConfig:
+    if values.get("peft_type") != "LORA":
+        raise ValueError(
+            f"{folder / _CONFIG} has peft_type={values.get('peft_type')!r}; needed is 'LORA'."
+        )
+    if more := [
+        f"{name}={values[name]!r}" for name in _UNSUPPORTED if values.get(name) not in _NOTHING
+    ]:
+        raise ValueError(
+            f"{folder / _CONFIG} has {', '.join(more)}, which LoRA here does not know. PEFT's "
+            "merge_and_unload gives a model of plain kernels, which is read as a Hugging Face one."
+        )
+    modules = {name.split(".")[-3] for name in tensors}
+    if unknown := modules - set(_MODULES):
+        raise ValueError(
+            f"{folder / _WEIGHTS} has LoRA of {', '.join(sorted(unknown))}; LoRA here is of "
+            f"{', '.join(_MODULES)}."
+        )
+    rank, alpha = values["r"], values["lora_alpha"]
+    return LoraConfig(
+        rank=rank,
+        # Rank-stabilized LoRA divides by the root of the rank.
+        alpha=alpha * rank**0.5 if values.get("use_rslora") else alpha,
+        targets=tuple(ours for name, ours in _MODULES.items() if name in modules),
+        dropout_rate=float(values.get("lora_dropout", 0.0)),
+    )
+
+
+def _tree(
+    folder: epath.Path, model: ModelConfig, tensors: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """The parameters of `model` in which LoRA's are read, and the others are shapes."""
+    wanted = jax.eval_shape(remap.unstack_layers, transformer.abstract_parameters(model))
+    shapes = {
+        _peft_name(_keys(path)): leaf.shape[::-1]
+        for path, leaf in jax.tree_util.tree_leaves_with_path(wanted)
+        if "lora" in _keys(path)
+    }
+    wrong = [f"missing: {name}, needed {shapes[name]}" for name in shapes.keys() - tensors.keys()]
+    wrong += [f"left over: {name}" for name in tensors.keys() - shapes.keys()]
+    wrong += [
+        f"shape: {name}, needed {shapes[name]}, found {tensors[name].shape}"
+        for name in shapes.keys() & tensors.keys()
+        if tensors[name].shape != shapes[name]
+    ]
+    if wrong:
+        listed = "\n".join(f"  {line}" for line in sorted(wrong)[:8])
+        raise ValueError(
+            f"{folder} does not fit the model ({len(wrong)} tensors):\n{listed}\nNeeded is LoRA of "
+            "the same kernels in every layer of this very model."
+        )
+
+    def read(path: Any, leaf: Any) -> Any:
+        if "lora" not in _keys(path):
+            return leaf
+        return np.ascontiguousarray(tensors[_peft_name(_keys(path))].astype(np.float32).T)
+
+    return remap.stack_layers(jax.tree_util.tree_map_with_path(read, wanted), _stack)
+
+
+def _stack(layers: Any) -> Any:
+    return np.stack(layers) if isinstance(layers[0], np.ndarray) else layers
+
+
+def _peft_name(path: tuple[str, ...]) -> str:
+    """Of ours at encoder/layers_3/attention/query/lora/a."""
+    *module, _, part = path
+    kernel = huggingface_name((*module, "kernel")).removesuffix(".weight")
+    return f"{_PREFIX}{kernel}.{_PARTS[part]}.weight"
+
+
+def _keys(path: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(key.key for key in path)

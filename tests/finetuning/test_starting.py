@@ -1,0 +1,104 @@
+"""A fine-tuning run starts from a checkpoint that has nothing of what it adds, and says so."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from t5x_lite.checkpoints import huggingface, restoring
+from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
+from t5x_lite.checkpoints.description import describe_run
+from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.checkpoints.manager import Checkpoints
+from t5x_lite.checkpoints.pretrained import describe
+from t5x_lite.finetuning import additions
+from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.training.start import check_origin, find_origin, start
+from t5x_lite.training.state import make_factory
+
+FILES = ["models/t5_1_0/tiny.gin"]
+# One layer in each stack, small enough to be made in a second.
+TINY = ("VOCAB_SIZE=32", "NUM_ENCODER_LAYERS=1", "NUM_DECODER_LAYERS=1", "ADAPTER_DIM=16")
+
+
+@pytest.fixture
+def adapted(job_of, tmp_path):
+    """A job that adds adapters, its factory, and the factory of the plain model."""
+    job = job_of(FILES, "adapters", f"MODEL_DIR={tmp_path / 'run'}", *TINY)
+    partitioner = make_partitioner(job.partitioning)
+    plain = dataclasses.replace(job, model=job.model.plain, parameter_groups=())
+    return job, make_factory(job, partitioner), make_factory(plain, partitioner)
+
+
+def saved(directory, factory, state, step=4):
+    """A checkpoint at that step."""
+    state = dataclasses.replace(state, step=jax.numpy.int32(step))
+    checkpoints = Checkpoints(directory, SaveCheckpointConfig(period=1))
+    checkpoints.save(step, state, describe_run("", factory.model))
+    checkpoints.close()
+    return state
+
+
+def from_path(job, path):
+    """The job with an initial checkpoint."""
+    return dataclasses.replace(job, restore=RestoreCheckpointConfig(path=str(path)))
+
+
+def test_what_is_added_starts_anew_and_the_rest_is_restored(
+    adapted, parameters_of, tmp_path, capsys
+):
+    """Parameters, slots and step come along; adapters begin small, and the run names them."""
+    job, factory, plain = adapted
+    state = saved(tmp_path / "old", plain, plain.from_parameters(parameters_of(plain.model)))
+    run = start(from_path(job, tmp_path / "old"), factory)
+    assert run.first_step == 4
+    names = additions.names(job.model)
+    said = capsys.readouterr().out
+    assert f"the checkpoint lacks {len(names)} tensors, which start anew: " in said
+    assert all(name in said for name in names)
+    kept = additions.without(run.state.parameters, names)
+    jax.tree.map(np.testing.assert_array_equal, kept, state.parameters)
+    found = restoring.leaves(run.state.parameters)
+    deviation = np.std(found["encoder/layers/adapter/wo/kernel"])
+    assert 0.008 < deviation < 0.012
+    slots = restoring.leaves(run.state.optimizer_state["param_states"])
+    assert {name.rsplit("/", 1)[0] for name in slots} == {
+        name for name in found if name in names or name.endswith("/scale")
+    }
+
+    # Its own checkpoint holds the adapters, so a restart continues and adds nothing.
+    saved(job.model_dir, factory, run.state, step=6)
+    again = start(from_path(job, tmp_path / "gone"), factory)
+    assert again.first_step == 6
+    jax.tree.map(np.testing.assert_array_equal, again.state.parameters, run.state.parameters)
+    assert "start anew" not in capsys.readouterr().out
+    assert describe(job.model_dir).model == job.model
+
+    # Who wants the plain model of it is told what is there too much.
+    plain_job = dataclasses.replace(job, model=plain.model, model_dir=str(tmp_path / "other"))
+    with pytest.raises(ModelMismatchError, match="adapter_dim: None in the job, 16 in the"):
+        start(from_path(plain_job, job.model_dir), plain)
+
+
+def test_a_hugging_face_model_is_adapted_too(adapted, parameters_of, tmp_path, capsys):
+    """It comes without slots and at step zero."""
+    job, factory, plain = adapted
+    parameters = parameters_of(plain.model)
+    huggingface.save(tmp_path / "hf", plain.model, parameters)
+    job = from_path(job, tmp_path / "hf")
+    check_origin(job, factory, find_origin(job, factory.model))
+    state = start(job, factory).state
+    kept = additions.without(state.parameters, additions.names(job.model))
+    jax.tree.map(np.testing.assert_array_equal, kept, parameters)
+    assert "start anew: decoder/layers/adapter/layer_norm/scale" in capsys.readouterr().out
+
+
+def test_another_model_is_refused_as_before(adapted, parameters_of, tmp_path):
+    """Only what fine-tuning adds may be missing."""
+    job, factory, plain = adapted
+    saved(tmp_path / "old", plain, plain.from_parameters(parameters_of(plain.model)))
+    model = dataclasses.replace(job.model, scale_logits=False)
+    other = dataclasses.replace(factory, model=model)
+    with pytest.raises(ModelMismatchError, match="scale_logits"):
+        start(from_path(dataclasses.replace(job, model=model), tmp_path / "old"), other)
