@@ -107,11 +107,9 @@ class DownstreamSource(seqio.DataSource):
         """The first example of a slice, and the one behind its last, by TFDS's rules."""
         name = split.partition("[")[0]
         count = self._files.count(folders, name)
-        if name == split:
-            return 0, count
         whole = tfds.core.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)
         (chosen,) = tfds.core.ReadInstruction.from_spec(split).to_absolute({name: whole})
-        return chosen.from_, chosen.to
+        return chosen.from_ or 0, count if chosen.to is None else chosen.to
 
     def _tfds(self) -> seqio.TfdsDataSource:
         # Without splits of its own, so that slices reach TFDS too.

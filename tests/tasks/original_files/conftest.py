@@ -185,7 +185,7 @@ SQUAD = {
 DPR = (
     "Ann met Bob, because he asked.\nhe\nAnn,Bob\nBob\n\nAnn fell; she cried.\nshe\nAnn,Bob\nAnn\n"
 )
-CSV = 'id,article,highlights\na1,"It rained, ""a lot"".\nThen not.",Rain .\na2,Snow.,It snowed .\n'
+CSV = 'id,article,highlights\na1,"It rained, ""a lot"".\nThen not.",Rain fell .\na2,Snow.,It snowed .\n'
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def files(tmp_path):
     _write(tmp_path / "DPR" / "train.c.txt", DPR)
     _write(tmp_path / "cnn_dm" / "train.csv", CSV)
     _write(tmp_path / "translation" / "train.en", "It rains.\nIt snows.\n\nOh.\n")
-    _write(tmp_path / "translation" / "train.de", "Es regnet.\nEs schneit.\nLeer.\n\n")
+    _write(tmp_path / "translation" / "train.de", "Es regnet sehr.\nEs schneit sehr.\nLeer.\n\n")
     for code, text in (("en", "It rains.\n"), ("fr", "Il pleut.\n")):
         with gzip.open(tmp_path / "translation" / f"test_2016.{code}.gz", "wt") as file:
             file.write(text)

@@ -90,13 +90,13 @@ TEXTS = {
         ("question: What did it do ? context: It rained . ", "rained")
     ],
     ("cnn_dailymail_v002", "train"): [
-        ('summarize: It rained, "a lot".\nThen not.', "Rain ."),
+        ('summarize: It rained, "a lot".\nThen not.', "Rain fell ."),
         ("summarize: Snow.", "It snowed ."),
     ],
     # Pairs with an empty side are left out.
     ("wmt_t2t_ende_v003", "train"): [
-        ("translate English to German: It rains.", "Es regnet."),
-        ("translate English to German: It snows.", "Es schneit."),
+        ("translate English to German: It rains.", "Es regnet sehr."),
+        ("translate English to German: It snows.", "Es schneit sehr."),
     ],
     ("wmt15_enfr_v003", "test"): [("translate English to French: It rains.", "Il pleut.")],
     # The folder's name says which column is which.

@@ -1,0 +1,179 @@
+"""A wrong folder, file, column or label says what was expected and what was found."""
+
+import pytest
+import seqio
+
+# Imported for what they register.
+from t5x_lite.tasks import cnn_dailymail, glue, squad, super_glue, translation  # noqa: F401
+from t5x_lite.tasks.original_files.examples import label_index
+
+
+@pytest.fixture
+def error(read_from, tmp_path):
+    """What is said of a task that reads from a folder with these files."""
+
+    def read(name, split, files):
+        for file, text in files.items():
+            path = tmp_path / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+        read_from(tmp_path)
+        with pytest.raises((ValueError, FileNotFoundError)) as caught:
+            dataset = seqio.TaskRegistry.get(name).source.get_dataset(split, shuffle=False)
+            list(dataset.as_numpy_iterator())
+        return str(caught.value)
+
+    return read
+
+
+def test_a_missing_file_is_named_with_its_columns(error, tmp_path):
+    message = error("glue_qnli_v002", "validation", {"RTE/dev.tsv": "", "notes.txt": ""})
+    assert f"No QNLI/dev.tsv in {tmp_path} or in a subfolder glue or glue_data" in message
+    assert "Needed is a file with the columns question, sentence, label" in message
+    assert "Found: RTE/, notes.txt" in message
+    assert "TASK_FILES (--task_files)" in message
+
+
+def test_what_is_in_the_folder_of_the_task_is_shown(error):
+    message = error("super_glue_boolq_v102", "validation", {"superglue/BoolQ/train.jsonl": ""})
+    assert "No BoolQ/val.jsonl or BoolQ/validation.jsonl" in message
+    assert "Found: train.jsonl." in message
+
+
+def test_texts_of_another_pair_of_languages_are_not_taken(error):
+    files = {"tatoeba_en_ro/train.tsv": "Hi.\tSalut.\n", "train.en": "Hi.\n", "train.fr": "Oui.\n"}
+    assert "No train.en and train.de or train.tsv" in error("wmt_t2t_ende_v003", "train", files)
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "file", "text", "said"),
+    [
+        (
+            "glue_rte_v002",
+            "train",
+            "RTE/train.tsv",
+            "index,sentence1,sentence2,label\n",
+            "no column sentence1, sentence2, label; needed are sentence1, sentence2, label, "
+            "found are index,sentence1,sentence2,label",
+        ),
+        ("glue_rte_v002", "train", "RTE/train.tsv", "", "train.tsv is empty"),
+        (
+            "glue_rte_v002",
+            "train",
+            "RTE/train.tsv",
+            "sentence1\tsentence2\tlabel\na\tb\tmaybe\n",
+            "row 0: 'maybe' is no label; needed is one of entailment, not_entailment",
+        ),
+        (
+            "glue_stsb_v002",
+            "train",
+            "STS-B/train.tsv",
+            "sentence1\tsentence2\tscore\na\tb\thigh\n",
+            "row 0: 'high' in column score is no number",
+        ),
+        (
+            "glue_mrpc_v002",
+            "validation",
+            "MRPC/msr_paraphrase_train.txt",
+            "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n",
+            "needed is dev_ids.tsv beside it",
+        ),
+        (
+            "super_glue_boolq_v102",
+            "train",
+            "BoolQ/train.jsonl",
+            '{"question": "q", "text": "t", "idx": 0}\n',
+            "line 1 has no 'passage'; found are question, text, idx",
+        ),
+        ("super_glue_boolq_v102", "train", "BoolQ/train.jsonl", "{]\n", "line 1 is no JSON"),
+        ("super_glue_boolq_v102", "train", "BoolQ/train.jsonl", "[]\n", "line 1 is list"),
+        (
+            "dpr_v001_simple",
+            "train",
+            "train.c.txt",
+            "Ann met Bob.\nshe\nAnn,Bob\nEve\n\n",
+            "line 1: found ['Ann met Bob.', 'she', 'Ann,Bob', 'Eve']; needed are blocks of four",
+        ),
+        ("squad_v010_allanswers", "train", "train-v1.1.json", "{", "train-v1.1.json is no JSON"),
+        (
+            "squad_v010_allanswers",
+            "train",
+            "train-v1.1.json",
+            '{"dat": []}',
+            "data > paragraphs {context, qas} > {id, question, answers} is needed) has no 'data'; "
+            "found are dat",
+        ),
+        (
+            "cnn_dailymail_v002",
+            "test",
+            "cnn_dm/test.csv",
+            "id,text\n1,Rain\n",
+            "no column article, highlights; needed are the columns id, article, highlights, names "
+            "in the first line, found are id, text",
+        ),
+        (
+            "wmt16_enro_v003",
+            "train",
+            "train.tsv",
+            "Hi. Salut.\n",
+            "no second column: needed are an English and a ro text with a tab between",
+        ),
+    ],
+)
+def test_a_wrong_file_says_where_and_what(error, name, split, file, text, said):
+    message = error(name, split, {file: text})
+    assert said in message
+    assert file.rpartition("/")[2] in message
+
+
+def test_translations_out_of_step_are_refused(error):
+    files = {"train.en": "Hi.\nOh.\n", "train.de": "Hallo.\n"}
+    message = error("wmt_t2t_ende_v003", "train", files)
+    assert "train.en has 2 lines and" in message
+    assert "train.de has 1; needed is line by line" in message
+
+
+def test_several_texts_for_one_set_are_refused(error):
+    """Which of them is meant is for the user to say."""
+    files = {f"test_{year}.{code}": "Hi.\n" for year in (2016, 2017) for code in ("en", "de")}
+    message = error("wmt_t2t_ende_v003", "test", files)
+    assert "several texts for one set: test_2016.en, test_2017.en" in message
+
+
+def test_mrpc_without_the_list_is_trained_on_whole(read_from, tmp_path, formatted_split, caplog):
+    """And says so; there is nothing to hold out by."""
+    row = "1\t11\t12\tIt rains .\tRain .\n"
+    (tmp_path / "msr_paraphrase_train.txt").write_text(
+        "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n" + row * 2
+    )
+    read_from(tmp_path)
+    found = formatted_split("glue_mrpc_v002", "train")
+    assert [each["targets"] for each in found] == ["equivalent"] * 2
+    assert "no dev_ids.tsv beside it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("value", "labels", "index"),
+    [
+        (True, ("False", "True"), 1),
+        ("false", ("False", "True"), 0),
+        ("True", ("False", "True"), 1),
+        (1, ("False", "True"), 1),
+        ("0", ("False", "True"), 0),
+        ("neutral", ("entailment", "contradiction", "neutral"), 2),
+        (1, ("entailment", "contradiction", "neutral"), 1),
+        (True, ("choice1", "choice2"), 1),
+        (-1, ("choice1", "choice2"), -1),
+        ("-1", ("choice1", "choice2"), -1),
+        (None, ("choice1", "choice2"), -1),
+    ],
+)
+def test_labels_come_as_names_truth_values_or_numbers(value, labels, index):
+    """-1 and nothing mean that there is none."""
+    assert label_index(value, labels, "here") == index
+
+
+@pytest.mark.parametrize("value", [2, "2", "yes", -2, 0.5])
+def test_what_is_no_label_is_refused(value):
+    with pytest.raises(ValueError, match=r"^here: .* is no label; needed is one of False, True"):
+        label_index(value, ("False", "True"), "here")
