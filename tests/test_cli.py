@@ -10,6 +10,7 @@ from etils import epath
 from t5x_lite import cli, config
 from t5x_lite.checkpoints import description, manifest
 from t5x_lite.checkpoints.description import describe_run
+from t5x_lite.data import task_files
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.testing import tiny_model
 from t5x_lite.training.config import TrainConfig
@@ -71,6 +72,7 @@ def events(monkeypatch, tmp_path):
         fake = types.SimpleNamespace(**{name: note(name) for name in functions})
         monkeypatch.setitem(sys.modules, module, fake)
         monkeypatch.setattr(module, fake, raising=False)
+    monkeypatch.setattr(task_files, "_folders", ())
     monkeypatch.setattr(config, "import_modules", note("import_modules"))
     monkeypatch.setattr(cli, "_wait_for_no_one", lambda status: status)
     return happened
@@ -192,6 +194,7 @@ def run(events, tmp_path, monkeypatch):
         dataset={
             "mixture_or_task_name": "its_task",
             "mixture_or_task_module": None,
+            "task_files": str(tmp_path),
             "task_feature_lengths": {"inputs": 8, "targets": 4},
         },
     )
@@ -283,6 +286,33 @@ def test_data_flags_reach_seqio(events):
         "tfds_data_dir": "/tfds",
         "cache_dirs": ["/a", "gs://b"],
     }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*TRAIN, "--gin.TASK_FILES=FOLDER"],
+        ["inspect", "my_task", "--task_files=FOLDER"],
+        ["vocab", "--task=my_task", "--output=v.model", "--task_files=FOLDER"],
+    ],
+)
+def test_original_files_are_a_setting_of_the_process(events, tmp_path, words):
+    """Set before tasks are looked at."""
+    assert cli.main([word.replace("FOLDER", str(tmp_path)) for word in words]) in (0, None)
+    assert [str(folder) for folder in task_files.task_files()] == [str(tmp_path)]
+
+
+def test_a_checkpoint_says_where_its_run_read_from(events, run):
+    words = ["eval", f"--gin.CHECKPOINT_PATH={run}"]
+    assert cli.main([*words, "--gin.TASK_FILES=None"]) == 0
+    assert task_files.task_files() == ()
+    assert cli.main(words) == 0
+    assert [str(folder) for folder in task_files.task_files()] == [str(run.parent)]
+
+
+def test_a_folder_of_original_files_that_is_not_there_is_named(events, capsys):
+    said = error_of(capsys, [*TRAIN, "--gin.TASK_FILES=/no/folder"])
+    assert "/no/folder: there is no such folder; needed is the one with the original files" in said
 
 
 def test_modules_come_from_flags_files_and_the_old_macro(events, tmp_path):

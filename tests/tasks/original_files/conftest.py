@@ -185,7 +185,9 @@ SQUAD = {
 DPR = (
     "Ann met Bob, because he asked.\nhe\nAnn,Bob\nBob\n\nAnn fell; she cried.\nshe\nAnn,Bob\nAnn\n"
 )
-CSV = 'id,article,highlights\na1,"It rained, ""a lot"".\nThen not.",Rain fell .\na2,Snow.,It snowed .\n'
+CSV = (
+    'id,article,highlights\na1,"It rained, ""a lot"".\nThen not.",Rain fell .\na2,Snow.,It fell .\n'
+)
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ TEXTS = {
     ],
     ("cnn_dailymail_v002", "train"): [
         ('summarize: It rained, "a lot".\nThen not.', "Rain fell ."),
-        ("summarize: Snow.", "It snowed ."),
+        ("summarize: Snow.", "It fell ."),
     ],
     # Pairs with an empty side are left out.
     ("wmt_t2t_ende_v003", "train"): [
