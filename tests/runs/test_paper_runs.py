@@ -226,6 +226,9 @@ def test_methods_of_fine_tuning_change_nothing_else():
         assert job.dataset == dataclasses.replace(full.dataset, vocabulary=job.dataset.vocabulary)
         assert (job.train_steps_relative, job.learning_rate) == (262_144, full.learning_rate)
     assert launched("no_pretraining").config.restore.path is None
+    unfreezing = launched("finetuning_methods/gradual_unfreezing").config.unfreezing
+    # By default as many episodes as a stack has layers: 12, of 21,845.33 steps each.
+    assert (unfreezing.steps, unfreezing.episodes) == (262_144, None)
 
 
 # Parameters of what is not the baseline's model (SPEC B.1.5 and B.1.7).
