@@ -67,6 +67,11 @@ def test_every_command_runs(folder, users_shell):
     done = run("python use.py", folder, users_shell)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "(1, 32)"
+    (python,) = [text for _, text in blocks("python") if "peft.save(" in text]
+    (folder / "export.py").write_text(python)
+    done = run("python export.py", folder, users_shell)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "peft/adapter_model.safetensors").exists()
 
 
 @pytest.mark.slow
