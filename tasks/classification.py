@@ -35,8 +35,14 @@ class Classification:
             "idx": example["idx"],
         }
 
-    def label_id(self, text: str, **_: object) -> int:
-        """The index of the label that `text` is, exactly; -1 for anything else."""
+    def label_id(self, text: str, example: object = None, is_target: bool = False) -> int | None:
+        """The index of the label that `text` is, exactly; -1 for anything else.
+
+        A target of which the label is not known is None, which no prediction equals.
+        """
+        del example
+        if is_target and text == NO_LABEL:
+            return None
         return list(self.labels).index(text) if text in self.labels else NOT_A_LABEL
 
 

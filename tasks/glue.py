@@ -35,7 +35,13 @@ _EVALUATED = ("validation", "test")
 
 def _source(name: str, splits: Sequence[str], files: GlueTable) -> DownstreamSource:
     # TFDS 2.0.0 differs in where QQP is downloaded from; 1.0.0 it reads, but no longer makes.
-    return DownstreamSource(f"glue/{name}:1.0.0", splits, files.files(), newer_version="2.0.0")
+    return DownstreamSource(
+        f"glue/{name}:1.0.0",
+        splits,
+        files.files(),
+        splits_without_labels=[split for split in splits if split.startswith("test")],
+        newer_version="2.0.0",
+    )
 
 
 def _add_classification(

@@ -31,5 +31,5 @@ def postprocess(
     text: str, example: Mapping[str, object] | None = None, is_target: bool = False
 ) -> dict[str, object]:
     """The label as `value`; a target also says by `group` to which question it belongs."""
-    value = {"value": _FORMAT.label_id(text)}
+    value = {"value": _FORMAT.label_id(text, is_target=is_target)}
     return {**value, "group": example["idx/question"]} if is_target and example else value

@@ -38,6 +38,7 @@ class DownstreamSource(seqio.DataSource):
         tfds_name: with its version, which decides what the examples are.
         splits: those of TFDS.
         files: how to read the original files.
+        splits_without_labels: those whose answers are not published; they are not scored.
         newer_version: of TFDS, where the version is one that can no longer be prepared; read unless
             the version itself has been prepared.
     """
@@ -48,9 +49,11 @@ class DownstreamSource(seqio.DataSource):
         splits: Iterable[str],
         files: OriginalFiles,
         *,
+        splits_without_labels: Iterable[str] = (),
         newer_version: str | None = None,
     ) -> None:
         super().__init__(splits=splits)
+        self.splits_without_labels = frozenset(splits_without_labels)
         self._files = files
         self._name = tfds_name
         self._newer_version = newer_version

@@ -41,7 +41,9 @@ _SPLITS = ("train", "validation", "test")
 
 
 def _source(name: str, splits: Sequence[str], files: OriginalFiles) -> DownstreamSource:
-    return DownstreamSource(f"super_glue/{name}:1.0.2", splits, files)
+    return DownstreamSource(
+        f"super_glue/{name}:1.0.2", splits, files, splits_without_labels=["test"]
+    )
 
 
 def _add_classification(

@@ -77,15 +77,17 @@ def dpr_to_text(example: Example) -> Example:
 
 def names_the_referent(
     text: str, example: Mapping[str, object] | None = None, is_target: bool = False
-) -> int:
+) -> int | None:
     """Of a prediction: whether it is the proposed noun. Of a target: whether that is the right one.
 
     A prediction of nothing is -1, which is wrong whatever the label; so is any without an example.
+    A target of which that is not known is None, which no prediction equals.
     """
     if example is None:
         return -1
     if is_target:
-        return int(example["label"])  # type: ignore[call-overload]
+        label = int(example["label"])  # type: ignore[call-overload]
+        return None if label < 0 else label
     prediction = _words(text)
     referent = _words(tf.compat.as_text(example["targets_pretokenized"]))
     if not prediction:

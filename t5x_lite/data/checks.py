@@ -64,10 +64,25 @@ def check_split(name: str, split: str) -> None:
 
 
 def held_out_split(name: str) -> str | None:
-    """What a task is evaluated on if nobody says: its test split, else its validation split."""
+    """What a task is evaluated on if nobody says: its test split, else its validation split.
+
+    A test split whose labels are not published comes last.
+    """
     check_mixture_or_task(name)
-    splits = seqio.get_mixture_or_task(name).splits
-    return next((split for split in ("test", "validation") if split in splits), None)
+    provider = seqio.get_mixture_or_task(name)
+    splits = [split for split in ("test", "validation") if split in provider.splits]
+    labelled = [split for split in splits if all_have_labels(provider, split)]
+    return next(iter([*labelled, *splits]), None)
+
+
+def all_have_labels(provider: seqio.Task | seqio.Mixture, split: str) -> bool:
+    """False where a task's source says that the labels of the split are not published.
+
+    Sources say it by `splits_without_labels`, as those of t5x_lite.tasks do.
+    """
+    name = split.partition("[")[0]
+    sources = [task.source for task in seqio.get_subtasks(provider) if name in task.splits]
+    return not any(name in getattr(source, "splits_without_labels", ()) for source in sources)
 
 
 def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) -> None:

@@ -31,9 +31,13 @@ silence.hide_accelerators_from_tensorflow()
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationTask:
-    """One task: its examples, and the way from ids to scores."""
+    """One task: its examples, and the way from ids to scores.
+
+    Without labels there is nothing to compare with, whatever metrics the task has.
+    """
 
     task: seqio.Task
+    has_labels: bool = True
 
     @property
     def name(self) -> str:
@@ -43,7 +47,7 @@ class EvaluationTask:
     @property
     def has_metrics(self) -> bool:
         """Whether `score` would give anything."""
-        return bool(self.task.predict_metric_fns)
+        return self.has_labels and bool(self.task.predict_metric_fns)
 
     def examples(
         self,
@@ -159,7 +163,11 @@ def evaluation_tasks(name: str, *, split: str) -> list[EvaluationTask]:
     checks.check_mixture_or_task(name)
     checks.check_split(name, split)
     tasks = seqio.get_subtasks(seqio.get_mixture_or_task(name))
-    return [EvaluationTask(task) for task in tasks if split.partition("[")[0] in task.splits]
+    return [
+        EvaluationTask(task, has_labels=checks.all_have_labels(task, split))
+        for task in tasks
+        if split.partition("[")[0] in task.splits
+    ]
 
 
 def decoder(name: str) -> Callable[[Sequence[int]], str]:

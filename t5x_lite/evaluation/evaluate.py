@@ -63,6 +63,15 @@ def tasks_with_metrics(name: str, split: str) -> list[EvaluationTask]:
     """
     tasks = evaluation_tasks(name, split=split)
     scored = [task for task in tasks if task.has_metrics]
+    if hidden := [task.name for task in tasks if not task.has_labels]:
+        without = (
+            f"the labels of the split {split!r} of {', '.join(hidden)} are not published: there is "
+            "no score. Score --gin.SPLIT=validation; for a submission write predictions with "
+            "`t5x_lite infer`."
+        )
+        if not scored:
+            raise ValueError(without)
+        say(f"left out: {without}")
     if not scored:
         raise ValueError(
             f"nothing to evaluate: no task of {name!r} with the split {split!r} has "

@@ -3,6 +3,10 @@
 import pytest
 import seqio
 
+from t5x_lite.data import checks
+from t5x_lite.data.examples import evaluation_tasks
+from t5x_lite.evaluation.evaluate import tasks_with_metrics
+
 # glue for what it registers.
 from t5x_lite.tasks import glue, similarity  # noqa: F401
 
@@ -115,6 +119,28 @@ def test_labels_are_found_by_their_exact_text():
     texts = ["entailment", "not_entailment", "not", "Entailment", " entailment", "", "<unk>"]
     assert [label_id(text) for text in texts] == [0, 1, -1, -1, -1, -1, -1]
     assert label_id("not_entailment", example={"idx": 3}, is_target=True) == 1
+
+
+def test_no_answer_is_right_where_the_label_is_unknown():
+    """-1 would equal every text that is no label: 100 % for a model that has learnt nothing."""
+    label_id = seqio.TaskRegistry.get("glue_rte_v002").postprocess_fn
+    assert label_id("<unk>", is_target=True) not in [
+        label_id(text) for text in ("<unk>", "", "not")
+    ]
+
+
+def test_a_split_without_labels_is_not_scored():
+    """Nobody asks for the test set of GLUE by saying nothing, and who asks for it gets no score."""
+    assert checks.held_out_split("glue_rte_v002") == "validation"
+    assert checks.held_out_split("glue_ax_v002") == "test"
+    (task,) = evaluation_tasks("glue_rte_v002", split="test[:10]")
+    assert not task.has_metrics
+    with pytest.raises(
+        ValueError, match=r"labels of the split 'test' of glue_rte_v002 .*validation"
+    ):
+        tasks_with_metrics("glue_rte_v002", "test")
+    (task,) = tasks_with_metrics("glue_rte_v002", "validation")
+    assert task.has_metrics
 
 
 def test_splits_are_those_of_tfds():

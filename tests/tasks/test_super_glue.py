@@ -228,6 +228,8 @@ def test_whether_a_prediction_is_the_proposed_noun(prediction, referent, verdict
     as_bytes = {**example, "targets_pretokenized": referent.encode()}
     assert winograd.names_the_referent(prediction, example=as_bytes) == verdict
     assert winograd.names_the_referent(referent, example=example, is_target=True) == 1
+    unknown = {**example, "label": -1}
+    assert winograd.names_the_referent(referent, example=unknown, is_target=True) is None
 
 
 def test_splits_are_those_of_tfds():
