@@ -65,9 +65,21 @@ def in_words(model: ModelConfig) -> str:
     head = "a head of its own" if model.head_is_separate else "a head tied to the embedding"
     return (
         f"{kind}, {layers}, embed {model.embed_dim}, {_heads(decoder)}, mlp {block.mlp.mlp_dim} "
-        f"({' x '.join(block.mlp.activations)}), vocabulary {model.vocab_size:,}, {head}: "
+        f"({' x '.join(block.mlp.activations)}), vocabulary {model.vocab_size:,}, {head}"
+        f"{''.join(f', {part}' for part in _added(model))}: "
         f"{transformer.num_parameters(model):,} parameters"
     )
+
+
+def _added(model: ModelConfig) -> Iterable[str]:
+    """What fine-tuning added to it."""
+    block = model.decoder.block
+    if block.adapter_dim is not None:
+        yield f"adapters of {block.adapter_dim}"
+    if block.lora is not None:
+        yield f"LoRA of rank {block.lora.rank} ({', '.join(block.lora.targets)})"
+    if model.prompt_length:
+        yield f"a prompt of {model.prompt_length}"
 
 
 def _heads(stack: StackConfig) -> str:

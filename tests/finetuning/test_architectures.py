@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from t5x_lite.checkpoints.inspect import in_words
 from t5x_lite.finetuning import additions
 from t5x_lite.finetuning.lora import merge
 from t5x_lite.losses.config import LossConfig
@@ -79,6 +80,14 @@ def test_what_is_added_is_all_that_has_optimizer_slots(architecture, model_of):
     assert {name.rsplit("/", 1)[0] for name in slots} == added
     wi = factory.abstract.parameters["decoder"]["layers"]["adapter"]["wi"]["kernel"]
     assert wi.sharding.shard_shape(wi.shape)[2] == 8
+
+
+def test_inspect_says_what_was_added(model_of):
+    """In the words of the macros."""
+    model = model_of(prompt_length=4, adapter_dim=16, lora=LORA)
+    expected = ", adapters of 16, LoRA of rank 2 (query, value, wo), a prompt of 4: "
+    assert expected in in_words(model)
+    assert ", ad" not in in_words(model.plain)
 
 
 def test_what_is_added_trains_and_all_else_keeps_every_bit(
