@@ -217,7 +217,8 @@ def _how(config: TrainConfig, model: ModelConfig, found: Origin) -> dict[str, An
 
 def _say_added(names: Sequence[str]) -> None:
     if names:
-        say(f"the checkpoint lacks {len(names)} tensors, which start anew: {', '.join(names)}")
+        count = f"{len(names)} tensor{'' if len(names) == 1 else 's'}"
+        say(f"the checkpoint lacks {count}, new from here on: {', '.join(names)}")
 
 
 def _with_prompt(state: TrainState, added: Collection[str], config: TrainConfig) -> TrainState:

@@ -55,7 +55,7 @@ def test_what_is_added_starts_anew_and_the_rest_is_restored(
     assert run.first_step == 4
     names = additions.names(job.model)
     said = capsys.readouterr().out
-    assert f"the checkpoint lacks {len(names)} tensors, which start anew: " in said
+    assert f"the checkpoint lacks {len(names)} tensors, new from here on: " in said
     assert all(name in said for name in names)
     kept = additions.without(run.state.parameters, names)
     jax.tree.map(np.testing.assert_array_equal, kept, state.parameters)
@@ -72,7 +72,7 @@ def test_what_is_added_starts_anew_and_the_rest_is_restored(
     again = start(from_path(job, tmp_path / "gone"), factory)
     assert again.first_step == 6
     jax.tree.map(np.testing.assert_array_equal, again.state.parameters, run.state.parameters)
-    assert "start anew" not in capsys.readouterr().out
+    assert "new from here on" not in capsys.readouterr().out
     assert describe(job.model_dir).model == job.model
 
     # Who wants the plain model of it is told what is there too much.
@@ -91,7 +91,7 @@ def test_a_hugging_face_model_is_adapted_too(adapted, parameters_of, tmp_path, c
     state = start(job, factory).state
     kept = additions.without(state.parameters, additions.names(job.model))
     jax.tree.map(np.testing.assert_array_equal, kept, parameters)
-    assert "start anew: decoder/layers/adapter/layer_norm/scale" in capsys.readouterr().out
+    assert "new from here on: decoder/layers/adapter/layer_norm/scale" in capsys.readouterr().out
 
 
 def test_another_model_is_refused_as_before(adapted, parameters_of, tmp_path):
