@@ -166,14 +166,6 @@ class TrainConfig:
                     f"{name}={getattr(self, name)}: needed is at least {least}: "
                     f"--gin.{name.upper()}=... (EVAL_STEPS=0 scores no held-out examples)"
                 )
-        for name, dataset in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset)):
-            if dataset is not None and dataset.prompt_length != self.model.prompt_length:
-                raise ValueError(
-                    f"{name}.prompt_length={dataset.prompt_length} and model.prompt_length="
-                    f"{self.model.prompt_length}: needed is one number, because packed rows must "
-                    "have room for the prompt: --gin_file=finetuning/prompt_tuning.gin sets both "
-                    "to PROMPT_LENGTH."
-                )
         clip = self.clip_gradient_norm
         if clip is not None and clip <= 0:
             raise ValueError(
@@ -193,3 +185,12 @@ class TrainConfig:
                 f"{self.train_steps_relative}: give exactly one, --gin.TRAIN_STEPS=... (counted "
                 "from zero) or --gin.TRAIN_STEPS_RELATIVE=... (counted from the restored step)."
             )
+        # Last: it needs the model and the data, which may not be given yet.
+        for name, dataset in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset)):
+            if dataset is not None and dataset.prompt_length != self.model.prompt_length:
+                raise ValueError(
+                    f"{name}.prompt_length={dataset.prompt_length} and model.prompt_length="
+                    f"{self.model.prompt_length}: needed is one number, because packed rows must "
+                    "have room for the prompt: --gin_file=finetuning/prompt_tuning.gin sets both "
+                    "to PROMPT_LENGTH."
+                )
