@@ -109,6 +109,7 @@ class FirstTokens(seqio.DataSource):
 def take_tokens(dataset: tf.data.Dataset, num_tokens: int) -> tf.data.Dataset:
     """Documents {"targets"} until they hold so many tokens; the last is cut to fit."""
 
+    @tf.autograph.experimental.do_not_convert
     def count(
         left: tf.Tensor, example: Mapping[str, tf.Tensor]
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import seqio
 import tensorflow as tf
 
+from t5x_lite.data import packing
 from t5x_lite.data.layout import Layout
 
 
@@ -54,12 +55,12 @@ def _convert(
     loss_on_targets_only: bool | None,
 ) -> tf.data.Dataset:
     if layout is Layout.ENCODER_DECODER:
-        return seqio.EncDecFeatureConverter(pack=pack)(dataset, lengths)
+        return _EncoderDecoder(pack=pack)(dataset, lengths)
     if "inputs" not in lengths:
-        return seqio.LMFeatureConverter(pack=pack)(dataset, lengths)
+        return _LM(pack=pack)(dataset, lengths)
     if loss_on_targets_only is None:
         loss_on_targets_only = layout is Layout.PREFIX_LM
-    converter = seqio.PrefixLMFeatureConverter(pack=pack, loss_on_targets_only=loss_on_targets_only)
+    converter = _PrefixLM(pack=pack, loss_on_targets_only=loss_on_targets_only)
     dataset = converter(dataset, lengths)
     if layout is Layout.LM:
         dataset = dataset.map(_without_causal_attention, num_parallel_calls=tf.data.AUTOTUNE)
@@ -80,3 +81,26 @@ def _without_loss(features: Mapping[str, tf.Tensor], *, room: int) -> dict[str, 
 
 def _without_causal_attention(features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {name: f for name, f in features.items() if name != "decoder_causal_attention"}
+
+
+class _FastPacking(seqio.FeatureConverter):
+    """A converter of SeqIO whose packing takes a fraction of the time and gives the same rows."""
+
+    def _pack_or_pad(
+        self, ds: tf.data.Dataset, packed_lengths: Mapping[str, int]
+    ) -> tf.data.Dataset:
+        if self.pack:
+            return packing.trim_and_pack(ds, packed_lengths)
+        return super()._pack_or_pad(ds, packed_lengths)
+
+
+class _EncoderDecoder(_FastPacking, seqio.EncDecFeatureConverter):
+    pass
+
+
+class _LM(_FastPacking, seqio.LMFeatureConverter):
+    pass
+
+
+class _PrefixLM(_FastPacking, seqio.PrefixLMFeatureConverter):
+    pass

@@ -61,7 +61,7 @@ def test_pretraining_shows_the_sentinels_in_order(vocabulary):
 def test_tasks_start_no_accelerator():
     """SeqIO itself imports jax, but a data job must not take the devices of a training job."""
     code = (
-        "import sys, t5x_lite.tasks.demo, t5x_lite.data.inspect;"
+        "import sys, t5x_lite.tasks.demo, t5x_lite.inspection.inspect;"
         "from jax._src import xla_bridge;"
         "print(xla_bridge.backends_are_initialized(), 't5x_lite.model' in sys.modules)"
     )

@@ -1,0 +1,70 @@
+"""Examples to packed rows, as SeqIO packs them, without a loop over examples.
+
+Inputs [8 7 1] and [2 3 1], targets [4 1] and [5 6 1], lengths 7 and 6, give
+inputs              8 7 1 2 3 1 0     targets              4 1 5 6 1 0
+inputs_segment_ids  1 1 1 2 2 2 0     targets_segment_ids  1 1 2 2 2 0
+inputs_positions    0 1 2 0 1 2 0     targets_positions    0 1 0 1 2 0
+
+An example joins the row before it if every feature still fits. Rows are made of groups of as many
+examples as the longest feature has places, and no row crosses the border of two groups.
+"""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+
+def trim_and_pack(dataset: tf.data.Dataset, lengths: Mapping[str, int]) -> tf.data.Dataset:
+    """Rows of each feature in `lengths`, its `_segment_ids` and `_positions`, of no other."""
+
+    @tf.autograph.experimental.do_not_convert
+    def pack(group: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
+        return _pack({name: group[name][:, :length] for name, length in lengths.items()}, lengths)
+
+    examples = dataset.map(
+        lambda example: {name: example[name] for name in lengths},
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    groups = examples.ragged_batch(max(lengths.values()))
+    return groups.map(pack, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+
+
+def _pack(group: Mapping[str, tf.RaggedTensor], lengths: Mapping[str, int]) -> dict[str, tf.Tensor]:
+    starts = _row_starts(group, lengths)
+    row = tf.cumsum(tf.cast(starts, tf.int64)) - 1
+    first = tf.gather(tf.where(starts)[:, 0], row)  # of each example: the first one in its row
+    segment = tf.range(tf.size(row, tf.int64)) - first + 1
+    packed = {}
+    for name, examples in group.items():
+        length = lengths[name]
+        example = examples.value_rowids()
+        position = tf.range(tf.size(example, tf.int64)) - tf.gather(examples.row_starts(), example)
+        offset = examples.row_starts() - tf.gather(examples.row_starts(), first)
+        place = tf.gather(row * length + offset, example) + position
+        columns = (examples.flat_values, tf.gather(segment, example), position)
+        values = tf.stack([tf.cast(column, tf.int32) for column in columns], axis=1)
+        shape = tf.stack([(row[-1] + 1) * length, 3])
+        rows = tf.reshape(tf.scatter_nd(place[:, None], values, shape), [-1, length, 3])
+        for index, suffix in enumerate(("", "_segment_ids", "_positions")):
+            packed[name + suffix] = rows[:, :, index]
+    return packed
+
+
+def _row_starts(group: Mapping[str, tf.RaggedTensor], lengths: Mapping[str, int]) -> tf.Tensor:
+    """Which examples are the first of their row."""
+    # If a row started with example i, the next would start with the first that does not fit.
+    fitting = [
+        tf.searchsorted(examples.row_splits, examples.row_starts() + lengths[name], side="right")
+        for name, examples in group.items()
+    ]
+    following = tf.reduce_min(tf.stack(fitting), axis=0) - 1
+    num_examples = tf.size(following)
+    # The end follows itself. From the first example on, jumps of 1, 2, 4, ... rows reach all.
+    jump = tf.concat([following, [num_examples]], axis=0)
+    reached = tf.range(num_examples + 1) == 0
+    for _ in range(max(lengths.values()).bit_length()):
+        landed = tf.boolean_mask(jump, reached)[:, None]
+        hits = tf.scatter_nd(landed, tf.ones_like(landed[:, 0]), [num_examples + 1])
+        reached = reached | (hits > 0)
+        jump = tf.gather(jump, jump)
+    return reached[:-1]
