@@ -9,6 +9,7 @@ from benchmarks.experiments import (
     finetuning,
     mixture,
     pretraining,
+    timing,
 )
 from benchmarks.experiments.experiment import Experiment
 
@@ -21,6 +22,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         architectures.EXPERIMENT,
         adapters.EXPERIMENT,
         mixture.EXPERIMENT,
+        timing.EXPERIMENT,
         ensembles.EXPERIMENT,
     )
 }

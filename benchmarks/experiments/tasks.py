@@ -3,6 +3,7 @@
 | task | inputs | targets |
 |---|---|---|
 | experiments_wikitext | text with sentinels for spans of 3 | what they hide |
+| experiments_wikitext_iid | the same, each token noise by itself | what they hide |
 | experiments_ende, experiments_ende_2000 | `translate English to German: ...` | German |
 | experiments_sst2, experiments_sst2_2000 | `sst2 sentence: ...` | positive, negative |
 | experiments_mixture | the first of each row, in proportion to examples | |
@@ -15,7 +16,7 @@ import seqio
 from benchmarks.experiments import corpora
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.bleu import bleu
-from t5x_lite.objectives.span_corruption import span_corruption
+from t5x_lite.objectives import documents, table
 from t5x_lite.tasks import rates, translation
 from t5x_lite.tasks.classification import keyed_text
 from t5x_lite.tasks.in_memory import InMemorySource
@@ -28,16 +29,20 @@ MIXTURE_LIMIT = 2**14
 
 _FEATURE = seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=True)
 
-seqio.TaskRegistry.add(
-    "experiments_wikitext",
-    source=InMemorySource(corpora.wikitext, SPLITS),
-    preprocessors=[
-        functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-        span_corruption,
-        seqio.preprocessors.append_eos_after_trim,
-    ],
-    output_features={"inputs": _FEATURE, "targets": _FEATURE},
-)
+for _name, _objective in (
+    ("experiments_wikitext", "span_corruption"),
+    ("experiments_wikitext_iid", "iid_denoising"),
+):
+    seqio.TaskRegistry.add(
+        _name,
+        source=InMemorySource(corpora.wikitext, SPLITS),
+        preprocessors=[
+            documents.tokenize,
+            table.preprocessor(_objective),
+            seqio.preprocessors.append_eos_after_trim,
+        ],
+        output_features={"inputs": _FEATURE, "targets": _FEATURE},
+    )
 
 
 def sentiment_to_text(example: Example) -> Example:

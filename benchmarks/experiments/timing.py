@@ -11,7 +11,7 @@ from benchmarks.experiments import tasks_at_hand
 from benchmarks.experiments.experiment import Chart, Comparison, Experiment, Record
 from benchmarks.experiments.lab import Lab
 
-ROWS, ROUNDS = 8, 30
+ROWS, ROUNDS = 4, 20
 SPANS, IID = "spans of 3", "i.i.d. noise"
 # A window of 512 and the targets that the paper gives each objective.
 ARMS = {
