@@ -16,7 +16,7 @@ import seqio
 from benchmarks.experiments import corpora
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.bleu import bleu
-from t5x_lite.objectives import documents, table
+from t5x_lite.objectives import table
 from t5x_lite.tasks import rates, translation
 from t5x_lite.tasks.classification import keyed_text
 from t5x_lite.tasks.in_memory import InMemorySource
@@ -37,7 +37,7 @@ for _name, _objective in (
         _name,
         source=InMemorySource(corpora.wikitext, SPLITS),
         preprocessors=[
-            documents.tokenize,
+            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
             table.preprocessor(_objective),
             seqio.preprocessors.append_eos_after_trim,
         ],
