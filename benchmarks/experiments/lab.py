@@ -26,6 +26,11 @@ class Scale:
 
     pieces: int = 3_996
     vocabulary_lines: int = 20_000
+    vocabulary_tasks: tuple[str, ...] = (
+        "experiments_wikitext",
+        "experiments_ende",
+        "experiments_sst2",
+    )
     num_examples: int | None = None
     num_seeds: int = 3
     # Of every number of steps; at least 2 remain.
@@ -38,7 +43,12 @@ class Scale:
 
 FULL = Scale()
 MINIATURE = Scale(
-    pieces=924, vocabulary_lines=1_000, num_examples=8, num_seeds=1, fraction=1 / 1_000
+    pieces=924,
+    vocabulary_lines=1_000,
+    vocabulary_tasks=("experiments_wikitext",),
+    num_examples=8,
+    num_seeds=1,
+    fraction=1 / 1_000,
 )
 
 
@@ -59,8 +69,8 @@ class Lab:
     def vocabulary(self) -> pathlib.Path:
         """The SentencePiece model of all experiments, trained on their texts when first needed."""
         path = self.output / "vocabulary.model"
-        words = ["vocab", "--task=experiments_wikitext", "--task=experiments_ende"]
-        words += ["--task=experiments_sst2", f"--module_import={runs.MODULE}", f"--output={path}"]
+        words = ["vocab", *(f"--task={task}" for task in self.scale.vocabulary_tasks)]
+        words += [f"--module_import={runs.MODULE}", f"--output={path}"]
         words += [f"--size={self.scale.pieces}", f"--max_lines={self.scale.vocabulary_lines}"]
         self._once(self.output, "vocabulary", words, label="vocabulary")
         return path

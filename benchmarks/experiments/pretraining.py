@@ -30,7 +30,7 @@ def pretraining(lab: Lab, seed: int) -> Run:
             "TASK_FEATURE_LENGTHS": LENGTHS,
             "BATCH_SIZE": BATCH_SIZE,
             "EVAL_PERIOD": max(1, steps // 6),
-            "EVAL_STEPS": _ALL,
+            "EVAL_STEPS": lab.scale.steps(_ALL),
             "CHECKPOINT_PERIOD": max(1, steps // 4),
             "train_eval/DatasetConfig.split": "test",
         },
