@@ -13,6 +13,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
+from benchmarks.experiments import charts, report, results
 from benchmarks.experiments.catalogue import EXPERIMENTS, chosen
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.experiments.lab import FULL, MINIATURE, Lab, share_compilations
@@ -43,24 +44,28 @@ def _say() -> Callable[[str], None]:
 
 
 def _run(experiment: Experiment, lab: Lab, arguments: argparse.Namespace) -> None:
-    from benchmarks.experiments import charts, report, results
-
     print(f"== {experiment.key} {experiment.title}", flush=True)
+    file = lab.output / "results" / f"{experiment.key}.jsonl"
+    found = results.read(file) if file.exists() else None
+    if found is None or found.circumstances["setup"] != experiment.setup:
+        found = _measured(experiment, lab)
+        results.write(file, found)
+    picture = charts.png(experiment.title, experiment.chart, found.records)
+    file.with_suffix(".png").write_bytes(picture)
+    print("\n".join(report.summary(experiment, found)), flush=True)
+    print(f"results: {file}; remove it to measure again", flush=True)
+    if arguments.publish:
+        report.publish(experiment, found, arguments.publish)
+
+
+def _measured(experiment: Experiment, lab: Lab) -> results.Results:
     records = []
     for record in experiment.measure(lab, range(lab.scale.num_seeds)):
         shown = ", ".join(f"{name} {value:.3f}" for name, value in record.scores.items())
         print(f"{experiment.key}  {record.arm}  seed {record.seed}: {shown}", flush=True)
         records.append(record)
     command = f"python -m benchmarks.experiments {experiment.key}"
-    found = results.Results(results.circumstances(command, lab.spent()), records)
-    folder = lab.output / "results"
-    results.write(folder / f"{experiment.key}.jsonl", found)
-    picture = charts.png(experiment.title, experiment.chart, records)
-    (folder / f"{experiment.key}.png").write_bytes(picture)
-    print("\n".join(report.summary(experiment, found)), flush=True)
-    print(f"written to {folder}", flush=True)
-    if arguments.publish:
-        report.publish(experiment, found, arguments.publish)
+    return results.Results(results.circumstances(experiment, command, lab.spent()), records)
 
 
 def _parser() -> argparse.ArgumentParser:

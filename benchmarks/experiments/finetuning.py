@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks.experiments.experiment import Chart, Comparison, Experiment, Record
+from benchmarks.experiments.experiment import (
+    Chart,
+    Comparison,
+    Experiment,
+    Record,
+    by_seed,
+    difference,
+)
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.pretraining import STEPS as PRETRAINING_STEPS
 from benchmarks.experiments.pretraining import pretraining
@@ -72,6 +79,25 @@ def measure(task: str, arm: str, name: str) -> Callable[[Lab, Sequence[int]], It
     return measured
 
 
+def notes(metric: str, trivial: str) -> Callable[[Sequence[Record]], list[str]]:
+    """Whether each of the two expectations was met."""
+
+    def written(records: Sequence[Record]) -> list[str]:
+        learned = [
+            v for arm in (SCRATCH, PRETRAINED) for v in by_seed(records, arm, metric).values()
+        ]
+        (level,) = by_seed(records, trivial, metric).values()
+        found = difference(records, Comparison(SCRATCH, PRETRAINED, metric))
+        above = sum(value > level for value in learned)
+        shown = "is there" if found.verdict == "higher" else "is not shown"
+        return [
+            f"{above} of {len(learned)} runs score above {trivial}. The gain expected from "
+            f"pre-training {shown}: pre-trained minus without is {found}, {found.verdict}."
+        ]
+
+    return written
+
+
 _COMMON = (
     "Adafactor at a learning rate of 0.01 that falls to zero over the second half, dropout 0.1, "
     "the last checkpoint, greedy decoding. Seed s starts from M-1's seed s "
@@ -91,6 +117,7 @@ CLASSIFICATION = Experiment(
     chart=Chart("accuracy", "accuracy on SST-2 dev, %"),
     metrics={"accuracy": "accuracy"},
     comparisons=(Comparison(SCRATCH, PRETRAINED, "accuracy"),),
+    notes=notes("accuracy", MAJORITY),
 )
 
 TRANSLATION = Experiment(
@@ -105,4 +132,5 @@ TRANSLATION = Experiment(
     chart=Chart("bleu", "BLEU on Multi30k val"),
     metrics={"bleu": "BLEU"},
     comparisons=(Comparison(SCRATCH, PRETRAINED, "bleu"),),
+    notes=notes("bleu", COPY),
 )

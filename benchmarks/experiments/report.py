@@ -9,12 +9,15 @@ A section stands between two comments, so that a new result replaces the old one
 
 import pathlib
 import re
+import textwrap
 from collections.abc import Sequence
 
 from benchmarks.experiments import charts, tables
 from benchmarks.experiments import results as results_lib
 from benchmarks.experiments.experiment import Experiment
 from benchmarks.experiments.results import Results
+
+_WIDTH = 110
 
 
 def section(experiment: Experiment, results: Results, *, picture: str | None = None) -> str:
@@ -26,18 +29,24 @@ def section(experiment: Experiment, results: Results, *, picture: str | None = N
         "",
         f"Expected: {experiment.claim}.",
         "",
-        experiment.setup,
+        *_wrapped(experiment.setup),
         "",
         *tables.arms_table(experiment, results.records),
         *tables.differences_table(experiment, results.records),
         "",
-        *(note + "\n" for note in experiment.notes(results.records)),
+        *(line for note in experiment.notes(results.records) for line in [*_wrapped(note), ""]),
         *([f"![{experiment.key}: {experiment.title}]({picture})", ""] if picture else []),
-        f"`{known['command']}`, {known['date']}, {known['cpus']} CPU cores, {versions}; "
-        f"training and decoding took {known['cpu_seconds'] / 60:.1f} minutes of CPU time, "
-        f"{known['seconds'] / 60:.0f} by the clock.",
+        *_wrapped(
+            f"`{known['command']}`, {known['date']}, {known['cpus']} CPU cores, {versions}; with "
+            f"all runs it starts from {known['cpu_seconds'] / 60:.1f} minutes of CPU time, "
+            f"{known['seconds'] / 60:.0f} by the clock."
+        ),
     ]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def publish(experiment: Experiment, results: Results, docs: pathlib.Path) -> None:

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.experiments.experiment import Record
+from benchmarks.experiments.experiment import Experiment, Record
 
 _LIBRARIES = ("jax", "flax", "tensorflow", "seqio", "sentencepiece", "sacrebleu")
 
@@ -22,10 +22,16 @@ class Results:
     records: Sequence[Record]
 
 
-def circumstances(command: str, spent: Mapping[str, float]) -> dict[str, Any]:
-    """Date, versions, machine; `spent` are the seconds of the runs that the experiment needed."""
+def circumstances(
+    experiment: Experiment, command: str, spent: Mapping[str, float]
+) -> dict[str, Any]:
+    """Date, versions, machine; `spent` are the seconds of the runs that the experiment needed.
+
+    The set-up is written down, so that results of another one are not taken for those of today's.
+    """
     return {
         "command": command,
+        "setup": experiment.setup,
         "date": datetime.date.today().isoformat(),
         **{name: round(seconds) for name, seconds in spent.items()},
         "cpus": os.cpu_count(),
