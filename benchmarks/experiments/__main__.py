@@ -47,7 +47,7 @@ def _run(experiment: Experiment, lab: Lab, arguments: argparse.Namespace) -> Non
     print(f"== {experiment.key} {experiment.title}", flush=True)
     file = lab.output / "results" / f"{experiment.key}.jsonl"
     found = results.read(file) if file.exists() else None
-    if found is None or found.circumstances["setup"] != experiment.setup:
+    if found is None or found.circumstances.get("setup") != experiment.setup:
         found = _measured(experiment, lab)
         results.write(file, found)
     picture = charts.png(experiment.title, experiment.chart, found.records)

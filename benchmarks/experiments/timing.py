@@ -102,7 +102,7 @@ def _arm(lab: Lab, task: str, lengths: Mapping[str, int], *, seed: int) -> _Arm:
     found = [next(reader) for _ in range(4)]
     first_sentinel = lab.scale.pieces
     return _Arm(
-        step=make_step_of(job, factory),
+        step=make_step_of(job, factory, initial_step=0),
         state=factory.initialize(seed),
         batches=[factory.partitioner.global_batch(batch) for batch in found],
         raw_tokens=[raw_tokens(batch, first_sentinel) for batch in found],
