@@ -21,8 +21,9 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
+# Two tests at a time or more, by the cores there are; each process takes about 2 GB.
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not parity"
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow and not parity"
 
 test-all: setup
 	$(BIN)/python -m pytest -m "not parity"
