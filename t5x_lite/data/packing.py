@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from t5x_lite.objectives import segments
+
 
 def trim_and_pack(dataset: tf.data.Dataset, lengths: Mapping[str, int]) -> tf.data.Dataset:
     """Rows of each feature in `lengths`, its `_segment_ids` and `_positions`, of no other."""
@@ -25,7 +27,7 @@ def trim_and_pack(dataset: tf.data.Dataset, lengths: Mapping[str, int]) -> tf.da
         lambda example: {name: example[name] for name in lengths},
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    groups = examples.ragged_batch(max(lengths.values()))
+    groups = segments.batches(examples, max(lengths.values()))
     return groups.map(pack, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
 
 

@@ -76,4 +76,4 @@ def apply(
     documents = dataset.map(
         lambda example: {"targets": example["targets"]}, num_parallel_calls=tf.data.AUTOTUNE
     )
-    return rewrite(documents.ragged_batch(segments.DOCUMENTS_AT_ONCE)).unbatch()
+    return rewrite(segments.batches(documents, segments.DOCUMENTS_AT_ONCE)).unbatch()

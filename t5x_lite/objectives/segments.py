@@ -5,7 +5,7 @@ short ones leave no padding; what is joined is cut into segments. The order of t
 All rows of a ragged tensor are treated at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -16,6 +16,25 @@ DOCUMENTS_AT_ONCE = 128
 def ragged(values: tf.Tensor, row_lengths: tf.Tensor) -> tf.RaggedTensor:
     """Rows of those lengths; nothing is checked, since everything here counts exactly."""
     return tf.RaggedTensor.from_row_lengths(values, row_lengths, validate=False)
+
+
+def batches(dataset: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """Examples of {name: tokens} as ragged rows, `count` at a time."""
+    groups = dataset.ragged_batch(count)
+    if all(isinstance(spec, tf.RaggedTensorSpec) for spec in groups.element_spec.values()):
+        return groups
+
+    # Where the length of a feature is the same in all examples and known, tf.data makes it dense.
+    @tf.autograph.experimental.do_not_convert
+    def as_ragged(group: Mapping[str, tf.Tensor | tf.RaggedTensor]) -> dict[str, tf.RaggedTensor]:
+        return {
+            name: rows
+            if isinstance(rows, tf.RaggedTensor)
+            else tf.RaggedTensor.from_tensor(rows, row_splits_dtype=tf.int64)
+            for name, rows in group.items()
+        }
+
+    return groups.map(as_ragged, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def select(rows: tf.RaggedTensor, keep: tf.Tensor) -> tf.RaggedTensor:

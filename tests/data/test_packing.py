@@ -34,3 +34,16 @@ def test_rows_are_those_of_seqio(lengths, longest):
         assert ours.keys() == theirs.keys()
         for name in ours:
             np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_examples_of_one_known_length_are_packed_too():
+    """tf.data batches a feature densely once it knows that all examples are equally long."""
+    values = {"inputs": tf.reshape(tf.range(2, 37), [7, 5]), "targets": tf.ones([7, 2], tf.int32)}
+    dataset = tf.data.Dataset.from_tensor_slices(values)
+    lengths = {"inputs": 12, "targets": 9}
+    found = list(packing.trim_and_pack(dataset, lengths).as_numpy_iterator())
+    expected = list(seqio.utils.trim_and_pack_dataset(dataset, lengths).as_numpy_iterator())
+    assert len(found) == len(expected) == 4
+    for ours, theirs in zip(found, expected):
+        for name in theirs:
+            np.testing.assert_array_equal(ours[name], theirs[name])
