@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.experiments import tasks_at_hand
-from benchmarks.experiments.experiment import Chart, Comparison, Experiment, Record
+from benchmarks.experiments.experiment import Chart, Comparison, Experiment, Record, by_seed
 from benchmarks.experiments.lab import Lab
 
 ROWS, ROUNDS = 4, 20
@@ -65,6 +65,8 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
                 seed,
                 {
                     "cost": float(np.median(times[name])),
+                    # Of steps of one round, which met the same load.
+                    "ratio": float(np.median(np.divide(times[name], times[IID]))),
                     "step": float(np.median(times[name])) * np.mean(arm.raw_tokens) / 1e3,
                     "raw": float(np.mean(arm.raw_tokens)) / ROWS,
                     "targets": arm.targets,
@@ -121,14 +123,9 @@ def raw_tokens(batch: Mapping[str, np.ndarray], first_sentinel: int) -> int:
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
-    medians = {
-        name: float(np.median([r.scores["cost"] for r in records if r.arm == name]))
-        for name in ARMS
-    }
-    saved = 100 * (1 - medians[SPANS] / medians[IID])
-    return [
-        f"A raw token costs {saved:.0f} % less with spans of 3 (medians over rounds and seeds)."
-    ]
+    ratio = float(np.median(list(by_seed(records, SPANS, "ratio").values())))
+    saved = 100 * (1 - ratio)
+    return [f"A raw token takes {saved:.0f} % less time with spans of 3 (median over the seeds)."]
 
 
 EXPERIMENT = Experiment(
@@ -138,17 +135,18 @@ EXPERIMENT = Experiment(
     setup=(
         f"Training steps of {ROWS} rows of WikiText-2 at the paper's window of 512 with targets of "
         "114 and of 192, batches ready in memory; in each of "
-        f"{ROUNDS} rounds both arms make one step, in changing order. Medians for each of three "
-        "sets of batches."
+        f"{ROUNDS} rounds both arms make one step, in changing order, and are compared with "
+        "each other, since the machine does other work. Medians for each of three sets of batches."
     ),
     measure=measure,
-    chart=Chart("cost", "microseconds for each raw token (median of interleaved steps)"),
+    chart=Chart("ratio", "time for each raw token, relative to i.i.d. noise"),
     metrics={
         "cost": "us a raw token",
+        "ratio": "relative to i.i.d. noise, in each round",
         "step": "ms a step",
         "raw": "raw tokens a row",
         "targets": "target tokens a row",
     },
-    comparisons=(Comparison(IID, SPANS, "cost"),),
+    comparisons=(Comparison(IID, SPANS, "ratio"),),
     notes=_notes,
 )
