@@ -1,7 +1,6 @@
 """How a run ends: what was asked for is heard, and why it ends is not hidden."""
 
 import contextlib
-import os
 import signal
 
 import pytest
@@ -10,16 +9,23 @@ from t5x_lite.training import loop
 from t5x_lite.training.interrupts import Interrupts
 
 
-def test_a_wish_to_stop_outlives_a_rollback(capfd):
+@pytest.fixture
+def pythons_own_handler():
+    """Whatever ran in this process before."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_wish_to_stop_outlives_a_rollback(pythons_own_handler, capfd):
     """The loop is left and entered again; the next signal acts at once, as was promised."""
-    before = signal.getsignal(signal.SIGINT)
     interrupts = Interrupts()
     with interrupts.listening():
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), interrupts.listening():
         assert interrupts.wants_to_stop(3)
-        os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is pythons_own_handler
     assert capfd.readouterr().out.count("saving after this step") == 1
 
 

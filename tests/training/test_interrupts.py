@@ -1,6 +1,5 @@
 """Signals become wishes, once; the second one acts as always."""
 
-import os
 import signal
 import threading
 
@@ -18,10 +17,10 @@ def test_the_first_signal_is_a_wish_and_the_second_acts(number, capfd):
         interrupts = Interrupts()
         with interrupts.listening():
             assert not interrupts.wants_to_stop(1)
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
             assert interrupts.wants_to_stop(2)
             assert not received
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
             assert received == [number]
         error = interrupts.stopped(2, "/runs/one")
     finally:
