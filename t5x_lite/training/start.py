@@ -27,6 +27,8 @@ DATASET = "dataset"
 # Parts of a state that older checkpoints lack; they begin as in a fresh state.
 _OPTIONAL = ("health",)
 _PARAMETERS = "parameters/"
+# What an initial checkpoint does not bring with RESTORE_OPTIMIZER=False.
+_FRESH = (("optimizer_state/.*", None), ("step", None))
 # Trees of a state with a leaf, or a folder of slots, for each parameter.
 _PER_PARAMETER = ("parameters", "optimizer_state/param_states")
 
@@ -72,10 +74,11 @@ def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None
     """Takes the first that there is: the newest whole checkpoint in MODEL_DIR,
     INITIAL_CHECKPOINT_PATH, random parameters.
 
-    As in T5X, INITIAL_CHECKPOINT_PATH brings optimizer slots and step along; TRAIN_STEPS counts
-    from zero all the same, TRAIN_STEPS_RELATIVE from the step it brings. A run that continues looks
-    at its own checkpoint only: the initial one may be gone, or have been trained further. Damaged
-    checkpoints in MODEL_DIR are moved aside; all processes must call.
+    As in T5X, INITIAL_CHECKPOINT_PATH brings optimizer slots and step along, unless
+    RESTORE_OPTIMIZER is False; TRAIN_STEPS counts from zero all the same, TRAIN_STEPS_RELATIVE from
+    the step it brings. A run that continues looks at its own checkpoint only: the initial one may
+    be gone, or have been trained further. Damaged checkpoints in MODEL_DIR are moved aside; all
+    processes must call.
 
     Args:
         launched_at: the step at which a run that rolls back was started; it wrote the checkpoints
@@ -163,12 +166,14 @@ def _own(
 
 
 def _initial(config: TrainConfig, model: ModelConfig, initial: epath.Path) -> Origin:
-    given, step = config.restore, folders.step_of(initial)
+    given = config.restore
+    step = folders.step_of(initial) if given.optimizer else 0
     last_step = _last_step(config, step, initial_step=step, whence=initial)
     if not given.is_partial:
         pretrained.check_initial(initial, model)
     kept = "what fits of " if given.is_partial else ""
-    source = f"starts from {kept}{initial}, optimizer and step included"
+    brought = "optimizer and step included" if given.optimizer else "its parameters only"
+    source = f"starts from {kept}{initial}, {brought}"
     return Origin(initial, step, last_step, step, source)
 
 
@@ -207,9 +212,10 @@ def _how(config: TrainConfig, model: ModelConfig, found: Origin) -> dict[str, An
     if found.is_own:
         return {"optional": _OPTIONAL}
     given = config.restore
+    fresh = () if given.optimizer else _FRESH
     added = [f"{tree}/{name}" for name in additions.names(model) for tree in _PER_PARAMETER]
     return {
-        "assignment_map": given.assignment_map,
+        "assignment_map": (*fresh, *given.assignment_map),
         "strict": given.strict,
         "optional": (*_OPTIONAL, *added),
     }

@@ -52,6 +52,25 @@ def test_an_initial_checkpoint_brings_its_step_and_slots(job, factory, tmp_path)
     assert_same(run.state, saved)
 
 
+def test_an_initial_checkpoint_may_bring_its_parameters_only(job, factory, tmp_path):
+    """Slots and step are fresh, so TRAIN_STEPS are all steps; a restart takes its own slots."""
+    trained = factory.initialize(7)
+    slots = jax.tree.map(lambda leaf: leaf + 1, trained.optimizer_state)
+    trained = dataclasses.replace(trained, step=jax.numpy.int32(4000), optimizer_state=slots)
+    checkpoints = Checkpoints(tmp_path / "other", SaveCheckpointConfig(period=1, keep=5))
+    checkpoints.save(4000, trained, Description("", 0), None)
+    checkpoints.close()
+    given = RestoreCheckpointConfig(path=str(tmp_path / "other"), optimizer=False)
+    run = start(dataclasses.replace(job, restore=given), factory)
+    assert (run.first_step, run.last_step, run.batches_done) == (0, 10, 0)
+    assert_same(run.state.parameters, trained.parameters)
+    assert_same(run.state.optimizer_state, factory.initialize(job.random_seed).optimizer_state)
+    assert run.source.endswith("its parameters only")
+    own = save(job.model_dir, factory, 6, seed=8)
+    own_slots = start(dataclasses.replace(job, restore=given), factory).state.optimizer_state
+    assert_same(own_slots, own.optimizer_state)
+
+
 def test_relative_steps_count_from_the_initial_checkpoint(job, factory, tmp_path):
     """Ten steps after 4 end at 14 ..."""
     save(tmp_path / "other", factory, 4, seed=7)
