@@ -1,5 +1,7 @@
 """JAX's persistent compilation cache: a second run of the same job does not compile again."""
 
+import os
+
 import jax
 from etils import epath
 
@@ -7,11 +9,14 @@ from t5x_lite.training.progress import say
 
 
 def enable(directory: epath.Path, *, enabled: bool) -> None:
-    """Keeps compiled programs under a job's own directory, or says that it does not."""
+    """Keeps compiled programs under a job's own directory, or in the one that JAX's own variable
+    JAX_COMPILATION_CACHE_DIR names (so that jobs share them), or says that it does not.
+    """
     if not enabled:
         say("compilation cache: off (--gin.COMPILATION_CACHE=True turns it on)")
         return
-    path = directory / "compilation_cache"
+    shared = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    path = epath.Path(shared) if shared else directory / "compilation_cache"
     path.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
