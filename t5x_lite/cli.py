@@ -450,6 +450,9 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
         )
     command.add_argument("--num_resamples", type=int, default=1000, metavar="N")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples")
+    command.add_argument(
+        "--output", metavar="FILE", help="the same as JSON, a line for each task and metric"
+    )
     _add_data_flags(command)
 
 
@@ -463,7 +466,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     from t5x_lite.evaluation.config import StatisticsConfig
 
     config = StatisticsConfig(num_resamples=arguments.num_resamples, seed=arguments.seed)
-    print_comparison(paths, config)
+    print_comparison(paths, config, arguments.output)
 
 
 def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -7,7 +7,7 @@ nothing is decoded and no model is loaded.
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -107,14 +107,21 @@ def compare(
     return {task: _compare_task(task, first, second, config) for task in tasks}
 
 
-def print_comparison(paths: tuple[str, str], config: StatisticsConfig) -> None:
-    """A row for each metric of each common task; the first model, then the second."""
+def print_comparison(
+    paths: tuple[str, str], config: StatisticsConfig, output: epath.PathLike | None = None
+) -> None:
+    """A row for each metric of each common task; the first model, then the second.
+
+    `output` receives the same as JSON lines: task, metric, a, b, `difference` (b minus a, and both
+    ends of its interval), p_value.
+    """
     first, second = (find(path) for path in paths)
     table = rich_table.Table(title=f"A: {paths[0]}   B: {paths[1]}")
     interval = f"{100 * config.confidence:g} % interval"
     for name in ("task", "metric", "steps", "A", "B", "B - A", interval, "p"):
         table.add_column(name, justify="left" if name in ("task", "metric") else "right")
-    for task, comparisons in compare(first, second, config).items():
+    found = compare(first, second, config)
+    for task, comparisons in found.items():
         steps = ", ".join(str(each.scores(task)["step"]) for each in (first, second))
         for each in comparisons:
             table.add_row(
@@ -132,6 +139,21 @@ def print_comparison(paths: tuple[str, str], config: StatisticsConfig) -> None:
         "approximate randomization"
     )
     console().print(table)
+    if output is not None:
+        json_lines.write_lines(output, list(_lines(found)))
+
+
+def _lines(found: Mapping[str, Sequence[Comparison]]) -> Iterator[dict[str, Any]]:
+    for task, comparisons in found.items():
+        for each in comparisons:
+            yield {
+                "task": task,
+                "metric": each.metric,
+                "a": each.first,
+                "b": each.second,
+                "difference": [each.difference, each.interval.low, each.interval.high],
+                "p_value": each.p_value,
+            }
 
 
 def _compare_task(

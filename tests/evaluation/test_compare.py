@@ -98,8 +98,15 @@ def test_the_command_prints_a_row_for_each_metric(dirs, capsys, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tasks_of_a.py").write_text("print('tasks imported')")
     (dirs[0] / "eval_config.gin").write_text("import tasks_of_a\n")
-    assert cli.main(["compare", str(dirs[0]), str(dirs[1]), "--num_resamples=100"]) == 0
+    output = tmp_path / "comparison.jsonl"
+    words = ["compare", str(dirs[0]), str(dirs[1]), "--num_resamples=100", f"--output={output}"]
+    assert cli.main(words) == 0
     printed = capsys.readouterr().out
     assert "tasks imported" in printed
     assert "+25.00" in printed
     assert printed.count(TASK) == 3
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [line["metric"] for line in lines] == ["accuracy", "first", "second"]
+    mean, low, high = lines[0]["difference"]
+    assert mean == pytest.approx(25.0) == lines[0]["b"] - lines[0]["a"]
+    assert f"[{low:.2f}, {high:.2f}]" in printed
