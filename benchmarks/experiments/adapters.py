@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from benchmarks.experiments.experiment import Chart, Comparison, Experiment, Record
-from benchmarks.experiments.finetuning import ENDE, ENDE_STEPS, finetuning, scores
+from benchmarks.experiments.finetuning import ENDE, ENDE_STEPS, from_wikitext, scores
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.runs import Run
 
@@ -19,7 +19,7 @@ def adapter(width: int) -> str:
 
 def finetuning_of(lab: Lab, width: int, seed: int) -> Run:
     """M-3's fine-tuning, but for what is trained."""
-    full = finetuning(lab, ENDE, seed)
+    full = from_wikitext(lab, ENDE, seed)
     return dataclasses.replace(
         full,
         name=f"adapters/{width}_seed_{seed}",
@@ -34,7 +34,7 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
         for width in WIDTHS:
             run = finetuning_of(lab, width, seed)
             yield Record(adapter(width), seed, scores(lab, run, ENDE))
-        yield Record(FULL, seed, scores(lab, finetuning(lab, ENDE, seed), ENDE))
+        yield Record(FULL, seed, scores(lab, from_wikitext(lab, ENDE, seed), ENDE))
 
 
 EXPERIMENT = Experiment(

@@ -6,10 +6,11 @@ from benchmarks.experiments import (
     adapters,
     architectures,
     ensembles,
-    finetuning,
     mixture,
     pretraining,
+    repetition,
     timing,
+    transfer,
 )
 from benchmarks.experiments.experiment import Experiment
 
@@ -17,9 +18,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     each.key: each
     for each in (
         pretraining.EXPERIMENT,
-        finetuning.CLASSIFICATION,
-        finetuning.TRANSLATION,
+        transfer.CLASSIFICATION,
+        transfer.TRANSLATION,
         architectures.EXPERIMENT,
+        repetition.EXPERIMENT,
         adapters.EXPERIMENT,
         mixture.EXPERIMENT,
         timing.EXPERIMENT,

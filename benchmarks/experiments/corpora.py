@@ -17,6 +17,8 @@ from t5x_lite.tasks.splits import digest, split_of
 Examples = list[dict[str, str]]
 
 NUM_VALIDATION = 1_000
+NUM_LABELLED = 2_000  # examples that M-2 and M-3 fine-tune on
+FIRST_TOKENS = (2**15, 2**9)  # of WikiText-2, 64 and 4,096 times in M-5's 2^21
 
 _TITLE = re.compile(r" = ([^=]+) = ")
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -51,6 +53,11 @@ def wikitext(split: str) -> Examples:
     return found
 
 
+def first_tokens(count: int) -> str:
+    """The name of the task that reads so many tokens of WikiText-2."""
+    return f"experiments_wikitext_first_{count}"
+
+
 def translations(split: str, num_train: int | None = None) -> Examples:
     """Pairs of Multi30k, `en` and `de`; `num_train` limits those to train on.
 
@@ -60,6 +67,22 @@ def translations(split: str, num_train: int | None = None) -> Examples:
     english, german = (_lines(f"translation/{part}.{code}.gz") for code in ("en", "de"))
     pairs = sorted(zip(english, german, strict=True), key=lambda pair: digest(pair[0]))
     return [{"en": source, "de": target} for source, target in _part(pairs, split, num_train)]
+
+
+def unpaired(split: str, language: str) -> Examples:
+    """Sentences of Multi30k in one language, of pairs that M-3 does not train on.
+
+    English has every other pair, German the rest, so none is there in both languages.
+    """
+    pairs = translations(split)
+    if split == "train":
+        pairs = pairs[NUM_LABELLED:]
+    return [{"targets": pair[language]} for pair in pairs[("en", "de").index(language) :: 2]]
+
+
+def unlabelled_sentiments(split: str) -> Examples:
+    """SST-2's sentences alone."""
+    return [{"targets": each["sentence"]} for each in sentiments(split)]
 
 
 def sentiments(split: str, num_train: int | None = None) -> Examples:

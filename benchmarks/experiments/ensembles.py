@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.experiments import tasks_at_hand
 from benchmarks.experiments.experiment import Chart, Experiment, Record
-from benchmarks.experiments.finetuning import ENDE, finetuning, scores
+from benchmarks.experiments.finetuning import ENDE, from_wikitext, scores
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.runs import Run
 from t5x_lite.evaluation.config import StatisticsConfig
@@ -23,7 +23,7 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
     """
     from t5x_lite.evaluation.runs import read_run
 
-    models = [finetuning(lab, ENDE, seed) for seed in range(SIZE)]
+    models = [from_wikitext(lab, ENDE, seed) for seed in range(SIZE)]
     together = {members: _folder(lab, models, members) for members in MEMBERS}
     tasks_at_hand.register(lab)
     for run in models:

@@ -87,7 +87,7 @@ class Lab:
             run,
             model_dir=str(folder),
             vocabulary=str(vocabulary),
-            parent_dir=None if parent is None else str(parent),
+            parent_dir=None if parent is None else str(parent / f"checkpoint_{run.parent_step}"),
         )
         is_trained = (folder / f"checkpoint_{run.last_step}").is_dir()
         self._once(folder, "train", words, label=run.name, is_done=is_trained)

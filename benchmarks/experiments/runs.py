@@ -15,8 +15,9 @@ Settings = Mapping[str, object]
 class Run:
     """A training run and its folder under OUTPUT/runs.
 
-    `steps` are counted from `start_from`, the run whose last checkpoint it begins with, or from
-    zero. `settings` are gin macros and bindings that override those of COMMON and the files.
+    It begins with the last checkpoint of `start_from`, or that of `start_step`, with its optimizer
+    and step, or if `fresh` with its parameters only; or with random ones. `settings` are gin macros
+    and bindings that override those of COMMON and the files.
     """
 
     name: str
@@ -25,11 +26,19 @@ class Run:
     settings: Settings
     gin_files: tuple[str, ...] = ("recipes/pretrain.gin",)
     start_from: "Run | None" = None
+    start_step: int | None = None
+    fresh: bool = False
 
     @property
     def first_step(self) -> int:
         """Where it starts to count."""
-        return 0 if self.start_from is None else self.start_from.last_step
+        return 0 if self.start_from is None or self.fresh else self.parent_step
+
+    @property
+    def parent_step(self) -> int:
+        """The step of the checkpoint that it starts from."""
+        assert self.start_from is not None, "it starts from none"
+        return self.start_step or self.start_from.last_step
 
     @property
     def last_step(self) -> int:
@@ -50,8 +59,10 @@ class Run:
 
 def train_words(run: Run, *, model_dir: str, vocabulary: str, parent_dir: str | None) -> list[str]:
     """The command line of `t5x_lite train`."""
+    fresh = {"RESTORE_OPTIMIZER": False} if run.fresh and run.start_from else {}
     settings = {
         **COMMON,
+        **fresh,
         "RANDOM_SEED": run.seed,
         "TRAIN_STEPS_RELATIVE": run.steps,
         "EVAL_PERIOD": run.steps,

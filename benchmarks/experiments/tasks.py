@@ -4,12 +4,16 @@
 |---|---|---|
 | experiments_wikitext | text with sentinels for spans of 3 | what they hide |
 | experiments_wikitext_iid | the same, each token noise by itself | what they hide |
+| experiments_wikitext_first_N | the same of the first N tokens | what they hide |
+| experiments_unlabelled_sst2, _en, _de | sentences with sentinels, several a row | what they hide |
+| experiments_unlabelled | these three and the first row, equally often | |
 | experiments_ende, experiments_ende_2000 | `translate English to German: ...` | German |
 | experiments_sst2, experiments_sst2_2000 | `sst2 sentence: ...` | positive, negative |
 | experiments_mixture | the first of each row, in proportion to examples | |
 """
 
 import functools
+from collections.abc import Callable
 
 import seqio
 
@@ -19,6 +23,7 @@ from t5x_lite.metrics.bleu import bleu
 from t5x_lite.objectives import table
 from t5x_lite.tasks import rates, translation
 from t5x_lite.tasks.classification import keyed_text
+from t5x_lite.tasks.corpora import FirstTokens
 from t5x_lite.tasks.in_memory import InMemorySource
 from t5x_lite.tasks.registration import Example, add_task, each
 from t5x_lite.tasks.splits import SPLITS
@@ -29,20 +34,50 @@ MIXTURE_LIMIT = 2**14
 
 _FEATURE = seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=True)
 
-for _name, _objective in (
-    ("experiments_wikitext", "span_corruption"),
-    ("experiments_wikitext_iid", "iid_denoising"),
-):
+
+_WIKITEXT = InMemorySource(corpora.wikitext, SPLITS)
+
+
+def _add_denoising(
+    name: str,
+    source: seqio.DataSource,
+    objective: str = "span_corruption",
+    *,
+    tokenized: bool = False,
+) -> None:
+    tokenize = functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False)
     seqio.TaskRegistry.add(
-        _name,
-        source=InMemorySource(corpora.wikitext, SPLITS),
+        name,
+        source=source,
         preprocessors=[
-            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-            table.preprocessor(_objective),
+            *([] if tokenized else [tokenize]),
+            table.preprocessor(objective),
             seqio.preprocessors.append_eos_after_trim,
         ],
         output_features={"inputs": _FEATURE, "targets": _FEATURE},
     )
+
+
+_add_denoising("experiments_wikitext", _WIKITEXT)
+_add_denoising("experiments_wikitext_iid", _WIKITEXT, "iid_denoising")
+for _num_tokens in corpora.FIRST_TOKENS:
+    _add_denoising(
+        corpora.first_tokens(_num_tokens),
+        FirstTokens(_WIKITEXT, DefaultVocabulary(), _num_tokens),
+        tokenized=True,
+    )
+
+_UNLABELLED: dict[str, Callable[[str], corpora.Examples]] = {
+    "experiments_unlabelled_sst2": corpora.unlabelled_sentiments,
+    "experiments_unlabelled_en": functools.partial(corpora.unpaired, language="en"),
+    "experiments_unlabelled_de": functools.partial(corpora.unpaired, language="de"),
+}
+for _name, _load in _UNLABELLED.items():
+    _add_denoising(_name, InMemorySource(_load, SPLITS))
+
+seqio.MixtureRegistry.add(
+    "experiments_unlabelled", ["experiments_wikitext", *_UNLABELLED], default_rate=1.0
+)
 
 
 def sentiment_to_text(example: Example) -> Example:

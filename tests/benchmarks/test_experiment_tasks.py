@@ -33,6 +33,20 @@ def test_a_small_training_set_is_the_beginning_of_the_whole(data, examples):
 
 
 @pytest.mark.test_data
+def test_unlabelled_text_pairs_no_sentence_and_shows_no_labelled_pair(data):
+    """Of every pair one language only, but for sentences that several pairs have."""
+    pairs = corpora.translations("train")[corpora.NUM_LABELLED :]
+    english, german = (
+        {each["targets"] for each in corpora.unpaired("train", code)} for code in ("en", "de")
+    )
+    assert len(english) > 10_000 and len(german) > 10_000
+    both = [pair for pair in pairs if pair["en"] in english and pair["de"] in german]
+    assert len(both) < 0.01 * len(pairs)
+    seen = {pair["en"] for pair in pairs} | {pair["de"] for pair in pairs}
+    assert english | german <= seen, "of no labelled pair, and of none that is tested"
+
+
+@pytest.mark.test_data
 def test_a_sentence_reads_as_t5_writes_it(data):
     import seqio
     import tensorflow as tf
