@@ -3,6 +3,9 @@
 import dataclasses
 import re
 
+# Factors that reach their last value at total_steps.
+_ENDING = ("linear_decay", "cosine_decay", "triangular")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
@@ -11,15 +14,57 @@ class ScheduleConfig:
     Factors: constant, linear_warmup, linear_decay, rsqrt_decay, rsqrt_normalized_decay,
     decay_every, cosine_decay, triangular. `constant * rsqrt_decay` with base 1.0 and 10,000 warm-up
     steps is T5's pre-training schedule 1 / sqrt(max(step, 10^4)).
+
+    `warmup_steps` is a number of steps, or a share of `total_steps` between 0 and 1 (0.1 and not
+    1). `linear_decay`, `cosine_decay` and `triangular` end at `total_steps`.
     """
 
     factors: str = "constant"
     base_learning_rate: float = 0.001
-    warmup_steps: int = 10_000
+    warmup_steps: int | float = 10_000
     decay_factor: float = 0.5
     steps_per_decay: int = 20_000
     total_steps: int | None = None
     minimum_factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        is_share = isinstance(self.warmup_steps, float)
+        if is_share and not 0 < self.warmup_steps < 1:
+            raise ValueError(
+                f"warmup_steps={self.warmup_steps}: needed is a whole number of steps, or a share "
+                "of total_steps between 0 and 1: --gin.WARMUP_STEPS=..."
+            )
+        ending = [name for name in self.factor_names if name in _ENDING]
+        if not ending and not is_share:
+            return
+        if self.total_steps is None:
+            needs = f"factors={self.factors!r} ends at" if ending else "its warm-up is a share of"
+            raise ValueError(
+                f"{needs} total_steps=None: needed is the step at which the run ends, "
+                f"above warmup_steps={self.warmup_steps}: --gin.TRAIN_STEPS=... where a gin file "
+                "says ScheduleConfig.total_steps = %TRAIN_STEPS, as recipes/supervised.gin does "
+                "(TRAIN_STEPS_RELATIVE is no such step), else --gin.ScheduleConfig.total_steps=..."
+            )
+        if ending and self.total_steps <= self.num_warmup_steps:
+            raise ValueError(
+                f"factors={self.factors!r} ends at total_steps={self.total_steps}: needed is a "
+                f"number above {self.num_warmup_steps}, the steps of warmup_steps="
+                f"{self.warmup_steps}: lower --gin.WARMUP_STEPS=..., which may be a share such as "
+                "0.05, or raise --gin.TRAIN_STEPS=..."
+            )
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """The factors, one by one."""
+        return tuple(name.strip() for name in self.factors.split("*"))
+
+    @property
+    def num_warmup_steps(self) -> int:
+        """`warmup_steps`, at least one step where it is a share."""
+        if isinstance(self.warmup_steps, int):
+            return self.warmup_steps
+        assert self.total_steps is not None, "__post_init__ has checked it"
+        return max(1, round(self.warmup_steps * self.total_steps))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -32,9 +32,9 @@ def make_schedule(config: ScheduleConfig) -> Schedule:
     """The learning rate as a function of the number of steps already done.
 
     Raises:
-        ValueError: a factor is unknown, or one that ends lacks total_steps.
+        ValueError: a factor is unknown, or one that warms up has no steps to do so.
     """
-    names = [name.strip() for name in config.factors.split("*")]
+    names = config.factor_names
     for name in names:
         _check(name, config)
 
@@ -55,15 +55,7 @@ def _check(name: str, config: ScheduleConfig) -> None:
             f"{f'; did you mean {nearest[0]!r}?' if nearest else '.'} "
             f"Known: {', '.join(_FACTORS)}, joined by ' * '."
         )
-    if name in _ENDING and (
-        config.total_steps is None or config.total_steps <= config.warmup_steps
-    ):
-        raise ValueError(
-            f"the learning-rate factor {name!r} ends at total_steps={config.total_steps}: needed "
-            f"is a number above warmup_steps={config.warmup_steps}, usually "
-            "ScheduleConfig.total_steps = %TRAIN_STEPS."
-        )
-    if name in _WARMING and config.warmup_steps < 1:
+    if name in _WARMING and config.num_warmup_steps < 1:
         raise ValueError(
             f"the learning-rate factor {name!r} divides by warmup_steps={config.warmup_steps}: "
             "needed is at least 1."
@@ -72,8 +64,8 @@ def _check(name: str, config: ScheduleConfig) -> None:
 
 def _rest(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""]:
     """Share of the time after the warm-up that is left: 1 until then, 0 from total_steps on."""
-    assert config.total_steps is not None, "make_schedule has checked total_steps"
-    length = config.total_steps - config.warmup_steps
+    assert config.total_steps is not None, "ScheduleConfig has checked total_steps"
+    length = config.total_steps - config.num_warmup_steps
     return jnp.clip((config.total_steps - step) / length, 0.0, 1.0)
 
 
@@ -86,7 +78,7 @@ def _constant(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""
 
 
 def _linear_warmup(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""]:
-    return jnp.minimum(1.0, step / config.warmup_steps)
+    return jnp.minimum(1.0, step / config.num_warmup_steps)
 
 
 def _linear_decay(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""]:
@@ -94,11 +86,11 @@ def _linear_decay(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array
 
 
 def _rsqrt_decay(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""]:
-    return 1.0 / jnp.sqrt(jnp.maximum(step, config.warmup_steps))
+    return 1.0 / jnp.sqrt(jnp.maximum(step, config.num_warmup_steps))
 
 
 def _rsqrt_normalized_decay(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""]:
-    return jnp.sqrt(config.warmup_steps / jnp.maximum(step, config.warmup_steps))
+    return jnp.sqrt(config.num_warmup_steps / jnp.maximum(step, config.num_warmup_steps))
 
 
 def _decay_every(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""]:
@@ -124,5 +116,4 @@ _FACTORS: dict[str, _Factor] = {
     "cosine_decay": _cosine_decay,
     "triangular": _triangular,
 }
-_ENDING = ("linear_decay", "cosine_decay", "triangular")
 _WARMING = ("linear_warmup", "rsqrt_decay", "rsqrt_normalized_decay", "triangular")

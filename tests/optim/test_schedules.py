@@ -66,3 +66,32 @@ def test_a_warm_up_of_no_steps_is_refused():
     """0/0 at step 0 would make the first update NaN."""
     with pytest.raises(ValueError, match="warmup_steps=0"):
         make_schedule(ScheduleConfig(factors="linear_warmup", warmup_steps=0))
+
+
+def test_a_warm_up_given_as_a_share_is_that_many_of_all_steps():
+    """A quarter of 40 steps are 10, and of few steps at least one."""
+    both = [
+        make_schedule(
+            ScheduleConfig(factors="triangular", warmup_steps=warmup_steps, total_steps=40)
+        )
+        for warmup_steps in (0.25, 10)
+    ]
+    assert [float(both[0](step)) for step in range(41)] == [
+        float(both[1](step)) for step in range(41)
+    ]
+    assert ScheduleConfig(warmup_steps=0.1, total_steps=3).num_warmup_steps == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"warmup_steps": 1.5, "total_steps": 9}, "warmup_steps=1.5.*between 0 and 1"),
+        ({"warmup_steps": 0.0, "total_steps": 9}, "warmup_steps=0.0.*between 0 and 1"),
+        ({"warmup_steps": 0.1}, "share of total_steps=None"),
+        ({"warmup_steps": 9, "total_steps": 9, "factors": "cosine_decay"}, "number above 9"),
+        ({"warmup_steps": 0.1, "total_steps": 1, "factors": "linear_decay"}, "number above 1"),
+    ],
+)
+def test_a_warm_up_that_fits_no_run_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ScheduleConfig(**settings)
