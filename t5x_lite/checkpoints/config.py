@@ -66,7 +66,12 @@ class RestoreCheckpointConfig:
     `dataset=False` starts the data anew also where a run continues from its own checkpoint.
     """
 
-    path: str | None = None
+    path: str | None = dataclasses.field(
+        default=None,
+        metadata={
+            "if_missing": "to train a task without a checkpoint, --gin_file=recipes/supervised.gin"
+        },
+    )
     assignment_map: tuple[tuple[str, str | None], ...] = ()
     strict: bool = True
     optimizer: bool = True

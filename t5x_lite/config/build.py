@@ -12,6 +12,7 @@ from t5x_lite.config.configurables import (
     built_if_bound,
     field_types,
     find,
+    if_missing,
     is_configurable,
     options,
 )
@@ -66,7 +67,7 @@ class _Builder:
         self.definitions = definitions
         self.built = Built()
         self._made: dict[tuple[Scope, type], object] = {}
-        self._wanted: dict[str, list[str]] = collections.defaultdict(list)
+        self._wanted: dict[str, list[Definition]] = collections.defaultdict(list)
 
     def make(self, cls: type, scope: Scope) -> object:
         """The config of a class in a scope; the same one wherever it is referred to."""
@@ -174,11 +175,11 @@ class _Builder:
     def _macro(self, macro: Macro, stack: tuple[Definition, ...]) -> object:
         user = stack[-1]
         if macro.is_required:
-            self._wanted[str(user)].append(f"{stack[0]}, {stack[0].location}")
+            self._wanted[str(user)].append(stack[0])
             raise _InvalidError
         self.built.macros.add(macro.name)
         if macro.name not in self.definitions.macros:
-            self._wanted[macro.name].append(f"{user}, {user.location}")
+            self._wanted[macro.name].append(user)
             raise _InvalidError
         definition = self.definitions.macros[macro.name][-1].definition
         if definition in stack:
@@ -207,8 +208,9 @@ class _Builder:
             defined = set(self.definitions.macros)
             candidates = defined - used if name in defined else defined
             similar = did_you_mean(name, candidates)
-            needed = "; ".join(dict.fromkeys(users))
-            self._report(f"{name} has no value: --gin.{name}=... (for {needed}){similar}")
+            needed = "; ".join(dict.fromkeys(f"{user}, {user.location}" for user in users))
+            advice = "".join(dict.fromkeys(map(if_missing, users)))
+            self._report(f"{name} has no value: --gin.{name}=... (for {needed}){similar}{advice}")
 
     def _report_refusal(
         self, cls: type, scope: Scope, values: Mapping[str, FieldValue], message: str

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from t5x_lite.config import t5x_names
 from t5x_lite.config.errors import did_you_mean
+from t5x_lite.config.parse import Definition
 
 
 @functools.cache
@@ -81,3 +82,15 @@ def built_if_bound(field: dataclasses.Field[object], annotation: object) -> type
     (cls,) = (each for each in options(annotation) if is_configurable(each))
     assert isinstance(cls, type), "is_configurable says so"
     return cls
+
+
+def if_missing(definition: Definition) -> str:
+    """What may be meant instead by who gives no value to what a definition binds: the metadata
+    {"if_missing": ...} of its field, behind a semicolon.
+    """
+    cls = find(definition.selector)
+    if definition.is_macro or cls is None:
+        return ""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    advice = fields[definition.field].metadata.get("if_missing")
+    return f"; {advice}" if advice else ""

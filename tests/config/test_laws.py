@@ -29,6 +29,7 @@ JOBS = {
         ["recipes/finetune.gin"],
         [*TRAIN, "INITIAL_CHECKPOINT_PATH=/runs/zero"],
     ),
+    "supervised": (TrainConfig, ["recipes/supervised.gin"], TRAIN),
     "adamw": (TrainConfig, ["recipes/pretrain.gin", "recipes/adamw.gin"], TRAIN),
     "sharded": (TrainConfig, ["recipes/pretrain.gin", "meshes/fully_sharded.gin"], TRAIN),
     "eval": (EvalConfig, ["recipes/eval.gin"], [*TASK, CHECKPOINT, "EVAL_OUTPUT_DIR=/out"]),

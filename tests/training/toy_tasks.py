@@ -75,4 +75,8 @@ def add_ids() -> None:
 add_ids()
 add("toy_copy", lambda word: word)
 add("toy_double", lambda word: tf.strings.join([word, word]))
+add(
+    "toy_class",
+    lambda word: tf.where(tf.strings.regex_full_match(word, "[abc].*"), "yes", "no"),
+)
 seqio.MixtureRegistry.add("toy_both", [("toy_copy", 1.0), ("toy_double", 1.0)])
