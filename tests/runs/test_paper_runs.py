@@ -111,7 +111,7 @@ def launched(name):
 
 @functools.cache
 def finetuned(pretraining, task, *more, **overrides):
-    """The fine-tuning of a run, by the README's order of files."""
+    """The fine-tuning of a run, by the order of files in docs/paper.md."""
     names = [pretraining, task, *more]
     values = {"MODEL_DIR": "run", "INITIAL_CHECKPOINT_PATH": "pretrained", **overrides}
     return resolve(TrainConfig, *(f"{PAPER}/{name}.gin" for name in names), **values)
