@@ -7,7 +7,7 @@ PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
 endif
 BIN := .venv/bin
 
-.PHONY: setup test test-all parity check demo lock clean
+.PHONY: setup test test-all parity check docs demo lock clean
 
 setup: .venv/ready
 
@@ -36,6 +36,17 @@ test-all: setup
 
 parity: .venv/parity-ready
 	$(BIN)/python -m pytest -m parity
+
+# What makes the site and runs its notebook, beside the locked versions as well.
+.venv/docs-ready: .venv/ready
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.lock \
+	  --editable '.[docs]'
+	touch $@
+
+# build/site/index.html; a broken link or anchor is an error. Its notice is about a version 2 of
+# MkDocs that setup.cfg keeps out.
+docs: .venv/docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: setup
 	$(BIN)/ruff format --check
