@@ -1,51 +1,71 @@
-# `make demo` and `make test` do all the set-up they need: Python 3.11 or newer and make are enough.
+# `make demo` and `make test` do all the set-up they need: make and a Python with a lock are enough.
 
-SUITABLE = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
-ifndef PYTHON
-PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
-  $$python $(SUITABLE) 2>/dev/null && command -v $$python && break; done)
-endif
-BIN := .venv/bin
+# What is tested is what has a lock, requirements-3.x.lock: the exact versions for that Python.
+VERSIONS := $(sort $(patsubst requirements-%.lock,%,$(wildcard requirements-3.*.lock)))
+VENV = .venv
+BIN := $(VENV)/bin
+VERSION_OF = -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 
-.PHONY: setup test test-all parity check docs demo lock clean
+# Of the Pythons $(1) the first that starts and has a lock; python3.x may also be where only pyenv looks.
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+choose = $(shell for python in \
+  $(foreach python,$(1),$(python) $(patsubst python%,$(PYENV)/%.*/bin/python,$(python))); do \
+  version=$$($$python $(VERSION_OF) 2>/dev/null) && test -f requirements-$$version.lock && \
+  command -v $$python && break; done)
 
-setup: .venv/ready
+# Unless PYTHON=... names another one, an environment keeps its Python.
+INTERPRETER := $(call choose,$(or $(PYTHON),$(BIN)/python python3.11 python3 python3.12 python3.13))
+VERSION := $(if $(INTERPRETER),$(shell $(INTERPRETER) $(VERSION_OF)))
+LOCK := $(VERSION:%=requirements-%.lock)
+READY := $(VENV)/ready-$(VERSION)
+
+.PHONY: setup test test-all test-newest newest parity check docs demo lock clean
+
+setup: $(READY)
 
 # The stamp is newer than what it was made from, so a second `make setup` takes no time.
-.venv/ready: requirements.lock setup.cfg pyproject.toml
-	@$(or $(PYTHON),false) $(SUITABLE) 2>/dev/null || { echo "Python 3.11 or newer is needed and" \
-	  "was not found. Install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; \
-	  exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+$(READY): $(LOCK) setup.cfg pyproject.toml
+	@test -n "$(VERSION)" || { echo "$(or $(PYTHON),python3) was not found or is another Python than" \
+	  "those that have a lock: $(VERSIONS). Install one of them, or name it:" \
+	  "make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 1; }
+	$(INTERPRETER) -m venv $(if $(wildcard $(READY)),,--clear) $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
 # Two tests at a time or more, by the cores there are; each process takes about 2 GB.
 test: setup
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow and not parity"
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow and not parity" $(TESTS)
 
 test-all: setup
 	$(BIN)/python -m pytest -m "not parity"
 
+# The tests with the newest Python and the newest versions, in an environment of their own.
+NEWEST = $(call choose,python3.13 python3.12)
+test-newest:
+	$(MAKE) test VENV=.venv-newest PYTHON=$(or $(NEWEST),python3.13)
+
+newest:
+	@echo $(NEWEST)
+
 # torch and transformers are installed beside the locked versions, which stay as they are.
-.venv/parity-ready: .venv/ready
-	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.lock \
+$(VENV)/parity-ready: $(READY)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(LOCK) \
 	  --editable '.[parity]'
 	touch $@
 
-parity: .venv/parity-ready
+parity: $(VENV)/parity-ready
 	$(BIN)/python -m pytest -m parity
 
 # What makes the site and runs its notebook, beside the locked versions as well.
-.venv/docs-ready: .venv/ready
-	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.lock \
+$(VENV)/docs-ready: $(READY)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(LOCK) \
 	  --editable '.[docs]'
 	touch $@
 
 # build/site/index.html; a broken link or anchor is an error. Its notice is about a version 2 of
 # MkDocs that setup.cfg keeps out.
-docs: .venv/docs-ready
+docs: $(VENV)/docs-ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: setup
@@ -57,16 +77,17 @@ check: setup
 demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash launch/local/demo.sh
 
-# The newest versions that setup.cfg allows, found in an environment of its own.
+# The newest versions that setup.cfg allows, found in an environment of its own. A further Python
+# begins with `touch requirements-3.x.lock`.
 lock:
 	rm -rf build/lock
-	$(PYTHON) -m venv build/lock
+	$(INTERPRETER) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --upgrade 'setuptools>=77' '.[dev]'
-	{ sed -n '/^#/p' requirements.lock; \
+	{ sed -n '/^#/p' requirements-3.11.lock | sed 's/3\.11/$(VERSION)/'; \
 	  build/lock/bin/python -m pip freeze --all --exclude pip --exclude t5x_lite; } > build/lock.txt
-	mv build/lock.txt requirements.lock
+	mv build/lock.txt $(LOCK)
 
 clean:
-	rm -rf .venv build dist demo *.egg-info .pytest_cache .ruff_cache .mypy_cache \
+	rm -rf .venv .venv-newest build dist demo *.egg-info .pytest_cache .ruff_cache .mypy_cache \
 	  .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

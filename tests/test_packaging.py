@@ -62,11 +62,12 @@ def test_every_dependency_is_bounded_on_both_sides():
         assert ">=" in line and ",<" in line and "git+" not in line, line
 
 
-def test_the_lock_satisfies_setup_cfg_and_names_no_place():
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_each_lock_satisfies_setup_cfg_and_names_no_place(python):
     """Only versions: where they are downloaded from is for each machine to say."""
     requirements = pytest.importorskip("packaging.requirements")
     locked = {}
-    for line in lines((ROOT / "requirements.lock").read_text()):
+    for line in lines((ROOT / f"requirements-{python}.lock").read_text()):
         if not line.startswith("#"):
             name, _, version = line.partition("==")
             assert version and not set("/@:;") & set(line), line
