@@ -105,7 +105,7 @@ def parse_text(text: str, source: str) -> tuple[list[Statement], list[Problem]]:
             if statement is not None:
                 statements.append(statement)
     except (SyntaxError, tokenize.TokenError, StopIteration, ValueError, TypeError) as error:
-        return statements, [_syntax_problem(error, source)]
+        return statements, [_syntax_problem(error, text, source)]
     return statements, []
 
 
@@ -164,13 +164,14 @@ def _statement(parsed: object, source: str) -> Statement | None:
     return Definition(scope, selector, field, parsed.value, location)
 
 
-def _syntax_problem(error: Exception, source: str) -> Problem:
+def _syntax_problem(error: Exception, text: str, source: str) -> Problem:
     """A syntax error with its line, whichever way gin or Python's tokenizer reports it."""
     line, message = None, str(error)
     if isinstance(error, StopIteration):
         message = "the text ends inside a statement"
     elif isinstance(error, tokenize.TokenError):
         message, (line, _) = error.args
+        line = min(line, len(text.splitlines()))  # Python 3.11 names the line after the last one
     elif isinstance(error, SyntaxError):
         line, message = error.lineno, error.msg
     first_line = message.strip().splitlines()[0]

@@ -180,7 +180,8 @@ def test_a_check_that_needs_a_missing_field_is_put_off(problems):
     ("text", "line"),
     [
         ("EMBED_DIM = ", 1),
-        ("EMBED_DIM = 1\nMLPConfig.mlp_dim = (1,", 3),
+        ("EMBED_DIM = 1\nMLPConfig.mlp_dim = (1,", 2),
+        ("EMBED_DIM = 1\nMLPConfig.mlp_dim = (1,\n", 2),
         ("\nEMBED_DIM 3", 2),
         ("EMBED_DIM = 2**10", 1),
         ("EMBED_DIM = name", 1),
