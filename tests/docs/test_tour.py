@@ -27,8 +27,6 @@ def pictures(notebook: dict) -> int:
     return sum("image/png" in output.get("data", {}) for output in outputs)
 
 
-# Strict: with the outputs stored this fails until the mark is gone.
-@pytest.mark.xfail(reason="outputs are not stored yet: tests/docs/update_tour.py", strict=True)
 def test_the_stored_outputs_are_of_one_run_and_of_no_machine():
     """As update_tour.py leaves them; no path of whoever ran it."""
     notebook = json.loads(NOTEBOOK.read_text())
