@@ -11,15 +11,35 @@ import seqio
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.layout import Layout
 from t5x_lite.data.pipeline import make_batches
-from t5x_lite.tasks import demo  # noqa: F401
+from t5x_lite.tasks import demo
 
 
-def test_rates_are_proportional_to_examples_up_to_the_limit():
-    """The 16,000 docstrings count as 4,096."""
-    mixture = seqio.get_mixture_or_task("demo_finetune")
-    rates = {task.name: mixture.get_rate(task) for task in mixture.tasks}
-    emoji = seqio.get_mixture_or_task("emoji_en_de").num_input_examples("train")
-    assert rates == {"docstrings_library": 4096.0, "emoji_en_de": emoji, "emoji_en_fr": emoji}
+def texts(name, split):
+    """Examples of a task as strings, in their order."""
+    dataset = seqio.get_mixture_or_task(name).source.get_dataset(split=split, shuffle=False)
+    return [{k: v.decode() for k, v in e.items()} for e in dataset.as_numpy_iterator()]
+
+
+@pytest.mark.parametrize("name", ["emoji_en_de", "emoji_en_fr", "docstrings_library"])
+def test_few_labels_are_the_first_of_many_and_tests_are_the_same(name):
+    """So a score on 400 examples compares with one on all."""
+    few = f"{name}_{demo.NUM_LABELLED}"
+    assert texts(few, "train") == texts(name, "train")[: demo.NUM_LABELLED]
+    assert len(texts(few, "train")) == demo.NUM_LABELLED
+    assert texts(few, "test") == texts(name, "test")
+
+
+def test_what_is_tested_was_in_no_pretraining():
+    """No name of a held-out emoji in any language, no docstring of a held-out module."""
+    seen = {e["targets"] for name in demo.PRETRAINING for e in texts(name, "train")}
+    seen |= {
+        e["inputs"] for name in demo.PRETRAINING for e in texts(name, "train") if "inputs" in e
+    }
+    english = {e["inputs"].partition(": ")[2] for e in texts("emoji_en_de", "test")}
+    assert len(english) > 300
+    assert not english & {text.partition(": ")[2] for text in seen}
+    docstrings = {e["inputs"].partition(": ")[2] for e in texts("docstrings_library", "test")}
+    assert len(docstrings) > 1_000 and not docstrings & seen
 
 
 @pytest.mark.parametrize(
@@ -29,6 +49,7 @@ def test_rates_are_proportional_to_examples_up_to_the_limit():
         ("docstrings_span_corruption", Layout.LM, {"inputs": 64, "targets": 14}),
         ("docstrings_prefix_lm", Layout.PREFIX_LM, {"inputs": 32, "targets": 32}),
         ("docstrings_lm", Layout.LM, {"targets": 48}),
+        ("demo_pretrain", Layout.ENCODER_DECODER, {"inputs": 64, "targets": 32}),
         ("demo_finetune", Layout.ENCODER_DECODER, {"inputs": 64, "targets": 32}),
     ],
 )
