@@ -18,7 +18,7 @@ Examples = list[dict[str, str]]
 
 NUM_VALIDATION = 1_000
 NUM_LABELLED = 2_000  # examples that M-2 and M-3 fine-tune on
-FIRST_TOKENS = (2**15, 2**9)  # of WikiText-2, 64 and 4,096 times in M-5's 2^21
+FIRST_TOKENS = (2**14, 2**8)  # of WikiText-2, 64 and 4,096 times in M-5's 2^20
 
 _TITLE = re.compile(r" = ([^=]+) = ")
 _ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.pretraining import TASK, held_out_loss, pretraining
 from benchmarks.experiments.runs import Run
 
-# 2^21 tokens of text: 2^15 rows, each of which hides 15 % of about 64.
-STEPS = 2_048
-_TOKENS = 2**21
+# 2^20 tokens of text: 2^14 rows, each of which hides 15 % of about 64.
+STEPS = 1_024
+_TOKENS = 2**20
 ALL = "all of it"
 
 ARMS = {ALL: TASK} | {
@@ -67,9 +67,9 @@ EXPERIMENT = Experiment(
     title="A corpus read again and again",
     claim="with more repetitions the training loss falls and the held-out loss rises",
     setup=(
-        f"M-1's pre-training for {STEPS:,} steps on all of its corpus, and on the first 2^15 and "
-        "2^9 tokens of it, each time with other noise. Held-out loss on the same 160 rows of other "
-        "articles for every arm; it is measured every 128 steps."
+        f"M-1's pre-training for {STEPS:,} steps on all of its corpus, and on the first 2^14 and "
+        "2^8 tokens of it, each time with other noise. Held-out loss on the same 160 rows of other "
+        "articles for every arm; it is measured every 64 steps."
     ),
     measure=measure,
     chart=Chart("loss", "held-out loss, nats a target token", x="step"),
