@@ -20,11 +20,28 @@ devices.simulate_cpu_devices(8)
 import pytest  # noqa: E402
 
 
+def pytest_configure(config):
+    # Of an entry that another worker is still writing; what is not whole is compiled here too.
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _strict_ranks():
     import jax
 
     jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory, request):
+    """What one test has compiled no other compiles again, whichever process it runs in."""
+    import jax
+
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # pytest-xdist: one folder for all workers
+        folder = folder.parent
+    jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.fixture(scope="session")
