@@ -33,9 +33,11 @@ $(READY): $(LOCK) setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
-# Two tests at a time or more, by the cores there are; each process takes about 2 GB.
+# Two tests at a time or more, by the cores there are; each process takes about 2 GB. A file is run by
+# one process, which makes what its tests share once.
 test: setup
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow and not parity" $(TESTS)
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+	  -m "not slow and not parity" $(TESTS)
 
 test-all: setup
 	$(BIN)/python -m pytest -m "not parity"
