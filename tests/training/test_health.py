@@ -141,7 +141,8 @@ def batch(factory, seed):
 
 def poisoned(batch):
     """Its loss is NaN."""
-    weights = jnp.full(batch["decoder_target_tokens"].shape, jnp.nan)
+    # With its type: a weak one is another program.
+    weights = jnp.full(batch["decoder_target_tokens"].shape, jnp.nan, jnp.float32)
     return batch | {"decoder_loss_weights": jax.device_put(weights)}
 
 
