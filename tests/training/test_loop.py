@@ -13,6 +13,8 @@ from t5x_lite.checkpoints import manager
 MODEL = ["--gin_file=models/t5_1_0/tiny.gin", "--gin.VOCAB_SIZE=384", "--gin.NUM_PARTITIONS=2"]
 TASK = ["--module_import=toy_tasks", "--gin.MIXTURE_OR_TASK_NAME=toy_copy"]
 LENGTHS = "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 16}"
+# The same batch and length wherever answers are decoded, so that it is compiled once.
+DECODE = "--gin.MAX_DECODE_LENGTH=7"
 TRAIN = [
     "train",
     *MODEL,
@@ -77,7 +79,7 @@ def test_every_architecture_trains_and_evaluates_through_the_same_commands(archi
         "--gin.NUM_PARTITIONS=2",
         "--gin.NUM_EXAMPLES=5",
         "--gin.BATCH_SIZE=8",
-        "--gin.MAX_DECODE_LENGTH=6",
+        DECODE,
         "--gin.COMPILATION_CACHE=False",
     )
     assert len(lines(tmp_path / "inference_eval/toy_copy-000030.jsonl")) == 5
@@ -192,7 +194,7 @@ def test_evaluation_scores_every_example_once_whatever_the_batch(trained, tmp_pa
         f"--gin.EVAL_OUTPUT_DIR={tmp_path}",
         "--gin.SPLIT=validation",
         "--gin.BATCH_SIZE=8",
-        "--gin.MAX_DECODE_LENGTH=12",
+        DECODE,
         "--gin.COMPILATION_CACHE=False",
     )
     written = lines(tmp_path / "inference_eval/toy_double-000008.jsonl")
@@ -215,8 +217,8 @@ def test_the_copy_baseline_is_what_copying_the_input_scores(trained, tmp_path):
         f"--gin.CHECKPOINT_PATH={trained / 'checkpoint_4'}",
         f"--gin.EVAL_OUTPUT_DIR={tmp_path}",
         "--gin.SPLIT=validation",
-        "--gin.BATCH_SIZE=32",
-        "--gin.MAX_DECODE_LENGTH=5",
+        "--gin.BATCH_SIZE=8",
+        DECODE,
         "--gin.COMPILATION_CACHE=False",
     )
     (baselines,) = lines(tmp_path / "inference_eval/toy_copy-baselines.json")
@@ -236,13 +238,13 @@ def test_a_task_that_keeps_ids_only_is_evaluated_too(trained, tmp_path):
         f"--gin.CHECKPOINT_PATH={trained}",
         f"--gin.EVAL_OUTPUT_DIR={tmp_path}",
         "--gin.SPLIT=validation",
-        "--gin.NUM_EXAMPLES=3",
+        "--gin.NUM_EXAMPLES=5",
         "--gin.BATCH_SIZE=8",
-        "--gin.MAX_DECODE_LENGTH=4",
+        DECODE,
         "--gin.COMPILATION_CACHE=False",
     )
     written = lines(tmp_path / "inference_eval/toy_ids-000008.jsonl")
-    assert [line["target"] for line in written] == [3, 3, 3]
+    assert [line["target"] for line in written] == [3] * 5
     assert len(written[0]["input"]["inputs_pretokenized"]) == 3
 
 
@@ -257,7 +259,7 @@ def test_inference_writes_the_lines_that_users_of_t5x_read(trained, tmp_path):
         f"--gin.INFER_OUTPUT_DIR={tmp_path}",
         "--gin.SPLIT=validation",
         "--gin.BATCH_SIZE=8",
-        "--gin.MAX_DECODE_LENGTH=6",
+        DECODE,
         "--gin.NUM_EXAMPLES=9",
         "--gin.COMPILATION_CACHE=False",
         LENGTHS,
