@@ -1,5 +1,6 @@
 """Settings of every test: 8 simulated devices, checked shapes, no silent rank promotion."""
 
+import gc
 import os
 import pathlib
 import sys
@@ -23,6 +24,12 @@ import pytest  # noqa: E402
 def pytest_configure(config):
     # Of an entry that another worker is still writing; what is not whole is compiled here too.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
+
+
+def pytest_collection_finish():
+    # TensorFlow, JAX and the tests stay to the end: Python need not look for garbage in them again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
