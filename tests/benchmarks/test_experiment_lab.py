@@ -1,5 +1,6 @@
 """What is finished is not run again; what was killed is; commands are ones that t5x_lite knows."""
 
+import dataclasses
 import json
 
 import pytest
@@ -10,7 +11,9 @@ from benchmarks.experiments import (
     finetuning,
     mixture,
     pretraining,
+    repetition,
     runs,
+    transfer,
 )
 from benchmarks.experiments.lab import FULL, Forward, Lab
 from benchmarks.experiments.runs import Run
@@ -44,7 +47,8 @@ def test_a_parent_is_trained_first_and_nothing_twice(tmp_path, commands):
     Lab(tmp_path).train(CHILD)
     assert kinds(commands) == ["vocab", "train", "train"]
     parent, child = commands.given[1:]
-    assert f"--gin.INITIAL_CHECKPOINT_PATH={str(tmp_path / 'runs/one/seed_0')!r}" in child
+    checkpoint = str(tmp_path / "runs/one/seed_0/checkpoint_10")
+    assert f"--gin.INITIAL_CHECKPOINT_PATH={checkpoint!r}" in child
     assert "--gin.INITIAL_CHECKPOINT_PATH=None" in parent
     Lab(tmp_path).train(CHILD)
     assert len(commands.given) == 3
@@ -119,8 +123,12 @@ def every_run():
     yield pretraining.pretraining(lab, 0)
     yield pretraining.untrained(lab, 1)
     for task in (finetuning.SST2, finetuning.ENDE):
-        yield finetuning.finetuning(lab, task, 2)
-        yield finetuning.finetuning(lab, task, 3, from_pretrained=False)
+        yield finetuning.from_wikitext(lab, task, 2)
+        yield finetuning.finetuning(lab, task, 3, start=None)
+        start = transfer.pretraining(lab, 1)
+        yield finetuning.finetuning(lab, task, 1, start=start, start_step=1_500)
+    yield transfer.pretraining(lab, 0)
+    yield from (repetition.training(lab, arm, 0) for arm in repetition.ARMS)
     yield from (architectures.training(lab, arm, 0) for arm in architectures.ARMS)
     yield adapters.finetuning_of(lab, 64, 0)
     yield mixture.training(lab, 0)
@@ -139,7 +147,7 @@ def test_every_command_is_one_that_t5x_lite_accepts(run, tmp_path, capsys):
 def test_seeds_beyond_those_of_the_pretraining_use_them_again():
     lab = object.__new__(Lab)
     lab.scale = FULL
-    names = [finetuning.finetuning(lab, finetuning.ENDE, s).start_from.name for s in range(4)]
+    names = [finetuning.from_wikitext(lab, finetuning.ENDE, s).start_from.name for s in range(4)]
     assert names == [f"pretrain/seed_{seed}" for seed in (0, 1, 2, 0)]
 
 
@@ -147,3 +155,12 @@ def test_a_decaying_learning_rate_counts_the_steps_of_the_parent():
     settings = CHILD.decaying.settings
     assert settings["WARMUP_STEPS"] == 12
     assert settings["ScheduleConfig.total_steps"] == CHILD.last_step == 15
+
+
+def test_a_fresh_optimizer_counts_from_zero_and_may_start_from_an_earlier_checkpoint():
+    fresh = dataclasses.replace(CHILD, fresh=True, start_step=6)
+    assert (fresh.parent_step, fresh.first_step, fresh.last_step) == (6, 0, 5)
+    words = runs.train_words(fresh, model_dir="m", vocabulary="v", parent_dir="p")
+    assert "--gin.RESTORE_OPTIMIZER=False" in words
+    words = runs.train_words(CHILD, model_dir="m", vocabulary="v", parent_dir="p")
+    assert not [word for word in words if "RESTORE_OPTIMIZER" in word]
