@@ -4,6 +4,7 @@
 |----------------------------|---------------------------------------------|----------------------|
 | emoji_en_{de,fr,es,it,pt}  | `translate English to German: grinning face`| `grinsendes gesicht` |
 | emoji_names_{de,fr}        | names of one language with sentinels        | what they hide       |
+| emoji_language             | `language: grinsendes gesicht`              | `German`             |
 
 The feature `emoji` of a translation carries the character, so that tables of predictions can show
 it. About 3,960 emoji; those that differ in skin tone only are in one split, in every language.
@@ -15,7 +16,7 @@ import re
 import emoji
 import seqio
 
-from t5x_lite.metrics.accuracy import sequence_accuracy
+from t5x_lite.metrics.accuracy import accuracy, sequence_accuracy
 from t5x_lite.metrics.bleu import bleu
 from t5x_lite.objectives import documents, table
 from t5x_lite.tasks.in_memory import InMemorySource
@@ -91,12 +92,37 @@ def add_translation(name: str, language: str, num_train: int | None = None) -> N
     )
 
 
+def names_with_languages(split: str, *, num_train: int | None = None) -> list[dict[str, str]]:
+    """Names in English and all LANGUAGES, each with its language, in a random but fixed order."""
+    found = [
+        {"inputs": f"language: {_text(names[code])}", "targets": language}
+        for names in _names(split)
+        for code, language in {"en": "English", **LANGUAGES}.items()
+    ]
+    found.sort(key=lambda example: digest(" ".join(example.values())))
+    return found[:num_train] if split == "train" else found
+
+
+def add_language(name: str, num_train: int | None = None) -> None:
+    """Registers telling the language of a name, with all examples or a few."""
+    load_split = functools.partial(names_with_languages, num_train=num_train)
+    seqio.TaskRegistry.add(
+        name,
+        source=InMemorySource(load_split, SPLITS),
+        preprocessors=[seqio.preprocessors.tokenize, seqio.preprocessors.append_eos_after_trim],
+        output_features={"inputs": _FEATURE, "targets": _FEATURE},
+        metric_fns=[accuracy],
+    )
+
+
 def _unpaired(language: str, split: str) -> list[dict[str, str]]:
     return [{"targets": _text(names[language])} for names in _names(split)]
 
 
 for _language in LANGUAGES:
     add_translation(f"emoji_en_{_language}", _language)
+
+add_language("emoji_language")
 
 for _language in UNPAIRED:
     seqio.TaskRegistry.add(

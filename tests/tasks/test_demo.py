@@ -20,7 +20,7 @@ def texts(name, split):
     return [{k: v.decode() for k, v in e.items()} for e in dataset.as_numpy_iterator()]
 
 
-@pytest.mark.parametrize("name", ["emoji_en_de", "emoji_en_fr", "docstrings_library"])
+@pytest.mark.parametrize("name", ["emoji_en_de", "emoji_en_fr", "emoji_language"])
 def test_few_labels_are_the_first_of_many_and_tests_are_the_same(name):
     """So a score on 400 examples compares with one on all."""
     few = f"{name}_{demo.NUM_LABELLED}"
