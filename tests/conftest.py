@@ -16,8 +16,8 @@ from t5x_lite.partitioning import devices  # noqa: E402
 
 # Tests compile much and compute little: faster compilation, slower code.
 _FAST_COMPILATION = ["--xla_backend_optimization_level=0"]
-# The only branch by version: jax 0.12 ends a process that names a flag it has no more. It can go when
-# 0.10 is no longer supported.
+# The only branch by version: jax 0.12 ends a process that names a flag it has no more. It can go
+# with jax 0.10.
 if importlib.metadata.version("jax").startswith("0.10."):
     _FAST_COMPILATION.append("--xla_cpu_use_fusion_emitters=false")
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_FAST_COMPILATION]).strip()
