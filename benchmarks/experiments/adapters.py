@@ -18,7 +18,7 @@ def adapter(width: int) -> str:
 
 
 def finetuning_of(lab: Lab, width: int, seed: int) -> Run:
-    """M-3's fine-tuning, but for what is trained."""
+    """A fine-tuning from M-1's pre-training, but for what is trained."""
     full = from_wikitext(lab, ENDE, seed)
     return dataclasses.replace(
         full,
@@ -29,7 +29,7 @@ def finetuning_of(lab: Lab, width: int, seed: int) -> Run:
 
 
 def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
-    """BLEU of every width, and of M-3's fine-tuning of all parameters."""
+    """BLEU of every width, and of the same fine-tuning of all parameters."""
     for seed in seeds:
         for width in WIDTHS:
             run = finetuning_of(lab, width, seed)
@@ -42,9 +42,9 @@ EXPERIMENT = Experiment(
     title="Adapters of several widths",
     claim="BLEU rises with the width d of the adapters",
     setup=(
-        f"M-3's fine-tuning ({ENDE_STEPS} steps on 2,000 pairs, from the same pre-trained "
-        "checkpoints, same batches), but only the adapters and the layer norms are trained: the "
-        "embedding, which is the head too, never saw German."
+        f"A fine-tuning of {ENDE_STEPS} steps on M-3's 2,000 pairs, from M-1's checkpoints, their "
+        "optimizer included, at a rate of 0.01 that decays; only adapters and layer norms "
+        "are trained: the embedding, which is the head too, never saw German."
     ),
     measure=measure,
     chart=Chart(

@@ -18,7 +18,7 @@ NAMES = ("single models", "ensembles of 2", "ensembles of 3", "ensemble of 4")
 def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
     """BLEU of each model, of disjoint pairs, of one triple and of all four together.
 
-    The models are M-3's fine-tunings of its seeds, and as many more as make four. What the ensemble
+    The models are fine-tunings from M-1's seeds, and as many more as make four. What the ensemble
     of four gains over each of them has an interval by a paired bootstrap over the sentences.
     """
     from t5x_lite.evaluation.runs import read_run
@@ -71,8 +71,8 @@ EXPERIMENT = Experiment(
     title="Ensembles",
     claim="an ensemble of 4 has at least the mean BLEU of its members",
     setup=(
-        "The members are the pre-trained models of M-3 (seeds 0 to 2) and a fourth fine-tuning "
-        "(seed 3, from M-1's seed 0); logits are averaged at every token, greedy decoding, the "
+        "The members are four fine-tunings (M-6's of all parameters, seeds 0 to 2; a fourth with "
+        "seed 3 from M-1's seed 0); logits are averaged at every token, greedy decoding, the "
         "1,014 validation pairs. Two disjoint pairs, one triple, and all four."
     ),
     measure=measure,
