@@ -107,8 +107,8 @@ def notes(metric: str, trivial: str) -> Callable[[Sequence[Record]], list[str]]:
 
 _STEPS, _LABEL = {arm: STEPS * share for arm, share in ARMS.items()}, "steps of pre-training"
 _COMMON = (
-    "It falls to zero over the second half; Adafactor, dropout 0.1, the last checkpoint, greedy "
-    "decoding. Seed s starts from a pre-training of seed s, shared by "
+    "The rate falls to zero over the second half; Adafactor, dropout 0.1, the last checkpoint, "
+    "greedy decoding. Seed s starts from a pre-training of seed s, shared by "
     f"M-2 and M-3: span corruption for {STEPS:,} steps of {PRETRAINING_BATCH_SIZE} rows of 64 + 16 "
     "on WikiText-2, the sentences of SST-2's training set without their labels, and English and "
     "German sentences of Multi30k, of each pair one language only and none of the 2,000 pairs, "
