@@ -12,8 +12,6 @@ pre-trained on. Texts are as they stand, so many name their library; read the sc
 docstrings_library as recognizing a style together with such hints.
 """
 
-import functools
-
 import seqio
 
 from t5x_lite.metrics.accuracy import accuracy
@@ -31,24 +29,12 @@ def _texts(split: str) -> list[dict[str, str]]:
     return [{"targets": d.text} for d in docstring_texts.load() if d.split == split]
 
 
-def _library_examples(split: str, *, num_train: int | None = None) -> list[dict[str, str]]:
-    found = [
+def _library_examples(split: str) -> list[dict[str, str]]:
+    return [
         {"inputs": f"library docstring: {d.text}", "targets": d.library, "module": d.module}
         for d in docstring_texts.load()
         if d.split == split
     ]
-    return found[:num_train] if split == "train" else found
-
-
-def add_library(name: str, num_train: int | None = None) -> None:
-    """Registers the classification with all examples to train on, or the first few."""
-    seqio.TaskRegistry.add(
-        name,
-        source=InMemorySource(functools.partial(_library_examples, num_train=num_train), SPLITS),
-        preprocessors=[seqio.preprocessors.tokenize, seqio.preprocessors.append_eos_after_trim],
-        output_features={"inputs": _WITH_EOS, "targets": _WITH_EOS},
-        metric_fns=[accuracy],
-    )
 
 
 _TEXTS = InMemorySource(_texts, SPLITS)
@@ -85,4 +71,10 @@ seqio.TaskRegistry.add(
     output_features={"targets": _WITHOUT_EOS},
 )
 
-add_library("docstrings_library")
+seqio.TaskRegistry.add(
+    "docstrings_library",
+    source=InMemorySource(_library_examples, SPLITS),
+    preprocessors=[seqio.preprocessors.tokenize, seqio.preprocessors.append_eos_after_trim],
+    output_features={"inputs": _WITH_EOS, "targets": _WITH_EOS},
+    metric_fns=[accuracy],
+)

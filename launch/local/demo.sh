@@ -12,12 +12,16 @@ t5x_lite=${T5X_LITE:-t5x_lite}
 common=(--gin.VOCABULARY="$dir/vocabulary.model" --gin.RANDOM_SEED="${DEMO_SEED:-0}" --cpu_devices=4)
 read -r -a flags <<< "${DEMO_FLAGS:-}"
 
-step() {
+announce() {
     printf '\n== %s\n' "$1"
     shift
     printf '$'
     printf ' %s' "$@"
     printf '\n'
+}
+step() {
+    announce "$@"
+    shift
     "$@"
 }
 
@@ -37,12 +41,13 @@ step "1 a SentencePiece vocabulary with 100 sentinels" \
     --size=924 --max_lines=5000 --output="$dir/vocabulary.model"
 
 # It needs no pre-training, so it runs beside it: what starts and compiles leaves a core idle.
-echo "(step 4, without pre-training, runs beside 2 and 3: $dir/scratch.log)"
-step "4 the fine-tuning of step 3 without pre-training" \
-    "$t5x_lite" train --gin_file=runs/demo_finetune.gin --gin.MODEL_DIR="$dir/scratch" \
-    --gin.INITIAL_CHECKPOINT_PATH=None "${common[@]}" ${flags[@]+"${flags[@]}"} \
-    > "$dir/scratch.log" 2>&1 &
+without=("$t5x_lite" train --gin_file=runs/demo_finetune.gin --gin.MODEL_DIR="$dir/scratch"
+    --gin.INITIAL_CHECKPOINT_PATH=None "${common[@]}" ${flags[@]+"${flags[@]}"})
+announce "4 the fine-tuning of step 3 without pre-training, beside 2 and 3: $dir/scratch.log" \
+    "${without[@]}"
+"${without[@]}" > "$dir/scratch.log" 2>&1 &
 scratch=$!
+# Whatever ends this script ends it, too; it does not hear Ctrl-C by itself.
 trap 'kill "$scratch" 2> /dev/null || true' EXIT
 
 step "2 pre-training: spans of docstrings and of names, and translation to three other languages" \
