@@ -58,8 +58,8 @@ class RestoreCheckpointConfig:
 
     A checkpoint of ours brings parameters, optimizer slots and step along, as in T5X; with
     `optimizer=False` parameters only, and the run counts from zero. Adafactor's second moments
-    remember n ** 0.8 of n steps before, so after long pre-training the slots hold a short
-    fine-tuning back: its updates are those of gradients as large as pre-training's.
+    remember about n ** 0.8 of n steps before, so a short fine-tuning behind a long pre-training
+    runs on the latter's.
     `assignment_map` holds pairs as in T5X: a regular expression for the whole name of a leaf here
     and the name in the checkpoint (groups as \1), or None to keep the fresh value; the first that
     matches counts. With `strict=False` leaves that the checkpoint lacks keep their fresh values.
