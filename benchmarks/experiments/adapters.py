@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from benchmarks.experiments.experiment import Chart, Comparison, Experiment, Record
-from benchmarks.experiments.finetuning import ENDE, ENDE_STEPS, from_wikitext, scores
+from benchmarks.experiments.finetuning import BUDGETS, ENDE, from_wikitext, scores
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.runs import Run
 
@@ -42,9 +42,9 @@ EXPERIMENT = Experiment(
     title="Adapters of several widths",
     claim="BLEU rises with the width d of the adapters",
     setup=(
-        f"A fine-tuning of {ENDE_STEPS} steps on M-3's 2,000 pairs, from M-1's checkpoints, their "
-        "optimizer included, at a rate of 0.01 that decays; only adapters and layer norms "
-        "are trained: the embedding, which is the head too, never saw German."
+        f"A fine-tuning of {BUDGETS[ENDE].steps} steps on M-3's 2,000 pairs, from M-1's "
+        "checkpoints, their optimizer included, at a rate of 0.01 that decays; only adapters and "
+        "layer norms are trained: the embedding, which is the head too, never saw German."
     ),
     measure=measure,
     chart=Chart(

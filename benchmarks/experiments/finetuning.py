@@ -1,5 +1,7 @@
 """Fine-tuning on 2,000 examples and its scores: what M-2, M-3, M-6, M-7 and M-9 share."""
 
+import dataclasses
+
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.pretraining import pretraining
 from benchmarks.experiments.runs import Run
@@ -7,14 +9,22 @@ from benchmarks.experiments.runs import Run
 NUM_PRETRAININGS = 3
 LENGTHS = {"inputs": 64, "targets": 64}
 SST2, ENDE = "experiments_sst2_2000", "experiments_ende_2000"
-SST2_STEPS, ENDE_STEPS = 300, 500
 BATCH_SIZE = 8
 
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """How many steps, and the learning rate that falls to zero over the second half of them."""
+
+    steps: int
+    learning_rate: float = 0.01
+
+
+BUDGETS = {SST2: Budget(300), ENDE: Budget(500)}
 _SETTINGS = {
     SST2: {"TASK_FEATURE_LENGTHS": {"inputs": 64, "targets": 16}},
     ENDE: {"TASK_FEATURE_LENGTHS": LENGTHS},
 }
-_STEPS = {SST2: SST2_STEPS, ENDE: ENDE_STEPS}
 
 
 def finetuning(
@@ -25,20 +35,20 @@ def finetuning(
     start: Run | None,
     start_step: int | None = None,
     fresh: bool = True,
-    long: bool = False,
+    budget: Budget | None = None,
 ) -> Run:
     """All parameters, from those of a checkpoint of `start` (the last, if no step is named), or
-    from random ones. The optimizer begins anew, unless `fresh` is False. A `long` one
-    makes three times the steps at twice the learning rate.
+    from random ones. The optimizer begins anew, unless `fresh` is False.
     """
     kind = "scratch" if start is None else start.name.partition("/")[0]
     if start_step is not None:
         kind += f"_{start_step}"
-    kind += "_long" * long
-    steps = lab.scale.steps(_STEPS[task] * (3 if long else 1))
+    if budget is not None:
+        kind += f"_{budget.steps}_steps"
+    budget = budget or BUDGETS[task]
     return Run(
         f"{task.removeprefix('experiments_')}/{kind}_seed_{seed}",
-        steps,
+        lab.scale.steps(budget.steps),
         seed,
         {
             "MIXTURE_OR_TASK_NAME": task,
@@ -46,7 +56,7 @@ def finetuning(
             "BATCH_SIZE": BATCH_SIZE,
             "EVAL_STEPS": 8,
             "DROPOUT_RATE": 0.1,
-            **({"LEARNING_RATE": 0.02} if long else {}),
+            "LEARNING_RATE": budget.learning_rate,
         },
         gin_files=("recipes/finetune.gin",),
         start_from=start,

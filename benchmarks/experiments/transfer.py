@@ -1,10 +1,9 @@
 """M-2 and M-3: does pre-training help a classification and a translation of 2,000 examples?
 
-One pre-training for each seed serves both. What a longer one brings is measured too: the same
-fine-tuning starts from some of its checkpoints.
+One pre-training for each seed serves both. M-2 also starts from two earlier checkpoints of it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks.experiments.experiment import (
     Chart,
@@ -16,10 +15,10 @@ from benchmarks.experiments.experiment import (
 )
 from benchmarks.experiments.finetuning import (
     BATCH_SIZE,
+    BUDGETS,
     ENDE,
-    ENDE_STEPS,
     SST2,
-    SST2_STEPS,
+    Budget,
     baseline,
     finetuning,
     scores,
@@ -34,8 +33,15 @@ TASK = "experiments_unlabelled"
 STEPS = 12_000
 LEARNING_RATE = 0.02
 SCRATCH, PRETRAINED = "no pre-training", f"pre-trained for {STEPS:,} steps"
-# Of all steps: the last checkpoint and two earlier ones.
-ARMS = {"for 1,500 steps": 1 / 8, "for 6,000 steps": 1 / 2, PRETRAINED: 1.0}
+# What share of the pre-training's steps an arm starts behind, None for a random model.
+ENDS: Mapping[str, float | None] = {SCRATCH: None, PRETRAINED: 1.0}
+CURVE: Mapping[str, float | None] = {
+    SCRATCH: None,
+    "for 1,500 steps": 1 / 8,
+    "for 6,000 steps": 1 / 2,
+    PRETRAINED: 1.0,
+}
+TRANSLATION_BUDGET = Budget(1_500, 0.02)
 COPY, MAJORITY = "the input, copied", "the most frequent answer"
 
 
@@ -60,27 +66,30 @@ def pretraining(lab: Lab, seed: int) -> Run:
     ).decaying
 
 
-def arms(lab: Lab) -> dict[str, int | None]:
-    """By the arm's name the step of pre-training that it starts from, None for none."""
-    steps = lab.scale.steps(STEPS)
-    return {SCRATCH: None} | {arm: max(1, int(steps * share)) for arm, share in ARMS.items()}
+def tuned(lab: Lab, task: str, seed: int, share: float | None, budget: Budget | None = None) -> Run:
+    """The fine-tuning of an arm."""
+    if share is None:
+        return finetuning(lab, task, seed, start=None, budget=budget)
+    step = max(1, int(lab.scale.steps(STEPS) * share))
+    start = pretraining(lab, seed)
+    return finetuning(lab, task, seed, start=start, start_step=step, budget=budget)
 
 
 def measure(
-    task: str, arm: str, name: str, *, long: bool = False
+    task: str,
+    trivial: tuple[str, str],
+    arms: Mapping[str, float | None],
+    budget: Budget | None = None,
 ) -> Callable[[Lab, Sequence[int]], Iterator[Record]]:
-    """Every arm with every seed, of a `long` fine-tuning the first and the last; a baseline."""
+    """Every arm with every seed, then the baseline: its name here, and in the evaluation's file."""
 
     def measured(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
         for seed in seeds:
-            for pretrained, step in arms(lab).items():
-                if long and pretrained not in (SCRATCH, PRETRAINED):
-                    continue
-                start = None if step is None else pretraining(lab, seed)
-                run = finetuning(lab, task, seed, start=start, start_step=step, long=long)
+            for arm, share in arms.items():
+                run = tuned(lab, task, seed, share, budget)
                 loss = held_out_loss(lab, run, task)[-1][1]
-                yield Record(pretrained, seed, scores(lab, run, task) | {"loss": loss})
-        yield Record(arm, None, baseline(lab, run, task, name))
+                yield Record(arm, seed, scores(lab, run, task) | {"loss": loss})
+        yield Record(trivial[0], None, baseline(lab, run, task, trivial[1]))
 
     return measured
 
@@ -105,7 +114,6 @@ def notes(metric: str, trivial: str) -> Callable[[Sequence[Record]], list[str]]:
     return written
 
 
-_STEPS, _LABEL = {arm: STEPS * share for arm, share in ARMS.items()}, "steps of pre-training"
 _COMMON = (
     "The rate falls to zero over the second half; Adafactor, dropout 0.1, the last checkpoint, "
     "greedy decoding. Seed s starts from a pre-training of seed s, shared by "
@@ -122,12 +130,17 @@ CLASSIFICATION = Experiment(
     title="Pre-training for SST-2 with 2,000 examples",
     claim="pre-training beats no pre-training on the same fine-tuning budget",
     setup=(
-        f"{SST2_STEPS} steps of {BATCH_SIZE} packed rows of 64 on 2,000 training sentences, at a "
-        f"learning rate of 0.01; accuracy on the 872 dev sentences. {_COMMON} Two arms start from "
-        "earlier checkpoints of the pre-training."
+        f"{BUDGETS[SST2].steps} steps of {BATCH_SIZE} packed rows of 64 on 2,000 training "
+        f"sentences, at a learning rate of {BUDGETS[SST2].learning_rate}; accuracy on the 872 "
+        f"dev sentences. {_COMMON} Two arms start from earlier checkpoints of the pre-training."
     ),
-    measure=measure(SST2, MAJORITY, "most_frequent_target"),
-    chart=Chart("accuracy", "accuracy on SST-2 dev, %", x=_STEPS, x_label=_LABEL),
+    measure=measure(SST2, (MAJORITY, "most_frequent_target"), CURVE),
+    chart=Chart(
+        "accuracy",
+        "accuracy on SST-2 dev, %",
+        x={arm: STEPS * share for arm, share in CURVE.items() if share},
+        x_label="steps of pre-training",
+    ),
     metrics={"accuracy": "accuracy", "loss": "held-out loss, nats"},
     comparisons=(
         Comparison(SCRATCH, PRETRAINED, "accuracy"),
@@ -141,14 +154,15 @@ TRANSLATION = Experiment(
     title="Pre-training for Multi30k English to German with 2,000 pairs",
     claim="BLEU above that of the copied source and above that without pre-training",
     setup=(
-        f"{3 * ENDE_STEPS:,} steps of {BATCH_SIZE} packed rows of 64 + 64 on 2,000 training pairs, "
-        "at a learning rate of 0.02; cased BLEU (sacrebleu, intl tokens) on the 1,014 validation "
-        f"pairs, loss on held-out training pairs. {_COMMON} A first try made a third of the steps "
+        f"{TRANSLATION_BUDGET.steps:,} steps of {BATCH_SIZE} packed rows of 64 + 64 on 2,000 "
+        f"training pairs, at a learning rate of {TRANSLATION_BUDGET.learning_rate}; cased BLEU "
+        "(sacrebleu, intl tokens) on the 1,014 validation pairs, "
+        f"loss on held-out training pairs. {_COMMON} A first try made a third of the steps "
         "at half the rate: BLEU 3.9 without, 1.5 and 1.3 from 1,500 and 6,000 steps (seed 0), "
         "though the held-out loss fell from 3.83 to 3.63 and 3.41; none of them had learned to "
         "look at the source yet."
     ),
-    measure=measure(ENDE, COPY, "copy_input", long=True),
+    measure=measure(ENDE, (COPY, "copy_input"), ENDS, TRANSLATION_BUDGET),
     chart=Chart("bleu", "BLEU on Multi30k val"),
     metrics={"bleu": "BLEU", "loss": "held-out loss, nats"},
     comparisons=(

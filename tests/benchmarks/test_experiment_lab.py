@@ -124,9 +124,9 @@ def every_run():
     yield pretraining.untrained(lab, 1)
     for task in (finetuning.SST2, finetuning.ENDE):
         yield finetuning.from_wikitext(lab, task, 2)
-        yield finetuning.finetuning(lab, task, 3, start=None)
-        start = transfer.pretraining(lab, 1)
-        yield finetuning.finetuning(lab, task, 1, start=start, start_step=1_500)
+        yield transfer.tuned(lab, task, 3, None)
+        yield transfer.tuned(lab, task, 1, 1 / 8)
+    yield transfer.tuned(lab, finetuning.ENDE, 1, 1.0, transfer.TRANSLATION_BUDGET)
     yield transfer.pretraining(lab, 0)
     yield from (repetition.training(lab, arm, 0) for arm in repetition.ARMS)
     yield from (architectures.training(lab, arm, 0) for arm in architectures.ARMS)

@@ -28,7 +28,7 @@ def test_an_experiment_runs_and_is_not_run_twice(tmp_path, test_data_dir, users_
     first = run()
     assert (
         "unlabelled/seed_0: train" in first
-        and "ende_2000/unlabelled_12_long_seed_0: train" in first
+        and "ende_2000/unlabelled_12_1500_steps_seed_0: train" in first
     )
     results = tmp_path / "results" / "M-3.jsonl"
     _, *records = [json.loads(line) for line in results.read_text().splitlines()]
