@@ -16,7 +16,7 @@ def mixtures(tasks):
     numbers = seqio.TaskRegistry.get("numbers")
     seqio.TaskRegistry.add("held_out", validation_only, numbers.output_features, preprocessors=[])
     added = {
-        "nested": [("two_to_one", 6.0), ("few", 1.0), ("numbers", 3.0)],
+        "two_levels": [("two_to_one", 6.0), ("few", 1.0), ("numbers", 3.0)],
         "with_held_out": [("few", 1.0), ("numbers", 3.0), ("held_out", 5.0)],
         "with_zero": [("few", 1.0), ("numbers", 0.0)],
         "only_zero": [("few", 0.0), ("numbers", 0.0)],
@@ -35,7 +35,7 @@ def shares(name, **kwargs):
 
 def test_sub_mixtures_are_resolved_and_a_task_on_two_ways_adds_up():
     """6 x 2/3 + 3 of numbers, 6 x 1/3 of more_numbers, 1 of few; the most frequent first."""
-    assert mixture_shares("nested") == [
+    assert mixture_shares("two_levels") == [
         MixtureShare("numbers", 7.0, 0.7),
         MixtureShare("more_numbers", 2.0, 0.2),
         MixtureShare("few", 1.0, 0.1),
@@ -57,8 +57,8 @@ def test_a_task_is_a_mixture_of_one():
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
-        ("nestd", "train", "Did you mean nested"),
-        ("nested", "trian", "no split 'trian': did you mean 'train'"),
+        ("two_levls", "train", "Did you mean two_levels"),
+        ("two_levels", "trian", "no split 'trian': did you mean 'train'"),
         ("only_zero", "train", "rate 0, so nothing can be drawn: few, numbers"),
     ],
 )
@@ -68,7 +68,7 @@ def test_what_has_no_shares_is_refused(name, split, message):
         mixture_shares(name, split=split)
 
 
-@pytest.mark.parametrize("name", ["nested", "with_held_out", "with_zero"])
+@pytest.mark.parametrize("name", ["two_levels", "with_held_out", "with_zero"])
 def test_seqio_draws_by_these_shares(name):
     """4,000 draws of a real mixture: within 4 standard errors of the shares. The three examples of
     `few` are also the first three of `numbers`.
