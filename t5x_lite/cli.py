@@ -14,6 +14,7 @@ from typing import NoReturn
 from t5x_lite import jobs
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.config.errors import did_you_mean
+from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.training.config import TrainConfig
@@ -42,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Who read the output has seen enough (`| head`); Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, KeyError, RuntimeError, OSError) as error:
-        if show_traceback or not jobs.is_for_the_user(error):
+    except (UserError, OSError) as error:
+        if show_traceback:
             _wait_for_no_one(1)
             raise
         print(f"t5x_lite: error: {jobs.message(error)}", file=sys.stderr)

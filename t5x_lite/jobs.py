@@ -8,7 +8,6 @@ inside the functions, so that a mistake in a gin file does not wait for them.
 import argparse
 import dataclasses
 import shlex
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from etils import epath
 
 from t5x_lite import config
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.model.config import ModelConfig
@@ -24,7 +24,7 @@ from t5x_lite.training.config import TrainConfig
 Job = TypeVar("Job", TrainConfig, EvalConfig, InferConfig)
 
 
-class UsageError(ValueError):
+class UsageError(UserError):
     """A command line that cannot be understood."""
 
 
@@ -371,17 +371,8 @@ def no_such_vocabulary(flag: str, vocabulary: str) -> UsageError:
 
 
 def is_for_the_user(error: Exception) -> bool:
-    """Whether a message says it all: raised by our own code, or about a file.
-
-    Anything that comes from deeper down is a bug, ours or of a task, and needs its traceback; JAX
-    removes its own frames from one, and notes that it did.
-    """
-    if isinstance(error, OSError):
-        return True
-    frames = list(traceback.walk_tb(error.__traceback__))
-    raised_in = frames[-1][0].f_globals.get("__name__", "")
-    is_filtered = any("JAX" in note for note in getattr(error, "__notes__", ()))
-    return raised_in.partition(".")[0] == "t5x_lite" and not is_filtered
+    """Whether a message says it all: meant for users, or about a file or the network."""
+    return isinstance(error, (UserError, OSError))
 
 
 def message(error: Exception) -> str:

@@ -120,7 +120,7 @@ def assert_task_trains(
         vocab_size: of the model the task is meant for; default is what the task needs.
 
     Raises:
-        ValueError: the task is unknown, or does not fit its lengths, the mesh or the vocabulary.
+        UserError: the task is unknown, or does not fit its lengths, the mesh or the vocabulary.
         AssertionError: batches hold nothing to learn from; the loss is not finite or does not fall.
     """
     import seqio

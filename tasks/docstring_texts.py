@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
+from t5x_lite.errors import UserError
 from t5x_lite.tasks.splits import digest, split_of
 
 LIBRARIES = ("stdlib", "numpy", "scipy", "jax", "flax", "optax")
@@ -81,7 +82,7 @@ def _folder(library: str) -> str:
         return sysconfig.get_paths()["stdlib"]
     spec = importlib.util.find_spec(library)
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"The package {library} is not installed: pip install {library}.")
+        raise UserError(f"The package {library} is not installed: pip install {library}.")
     return spec.submodule_search_locations[0]
 
 

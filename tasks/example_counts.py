@@ -7,6 +7,8 @@ come from WSC.
 
 import seqio
 
+from t5x_lite.errors import UserError
+
 GLUE = {
     "glue_cola_v002": 8_551,
     "glue_sst2_v002": 67_349,
@@ -50,7 +52,7 @@ def num_examples(task: seqio.Task) -> int:
     Shares of the paper's mixtures are thereby the same whatever lies on the disk.
 
     Raises:
-        ValueError: the task is not the paper's and its source cannot count.
+        UserError: the task is not the paper's and its source cannot count.
     """
     if task.name in SUPERVISED:
         return SUPERVISED[task.name]
@@ -60,7 +62,7 @@ def num_examples(task: seqio.Task) -> int:
         return int(task.get_cached_stats("train")["examples"])
     count = task.num_input_examples("train")
     if count is None:
-        raise ValueError(
+        raise UserError(
             f"The rate of task {task.name} follows from its number of examples, which its source "
             "does not know: give the source `num_input_examples`, or the task a number as its rate."
         )

@@ -405,9 +405,22 @@ def test_a_mistake_of_the_user_has_no_traceback_unless_asked_for(events, monkeyp
 
 
 def test_a_bug_keeps_its_traceback(events, monkeypatch):
-    """A ValueError from outside of t5x_lite says too little on its own."""
+    """A ValueError of anyone who does not speak to users says too little on its own."""
     monkeypatch.setattr("t5x_lite.training.loop.train", raising(ValueError("shapes differ")))
     with pytest.raises(ValueError, match="shapes differ"):
+        cli.main(TRAIN)
+
+
+@pytest.mark.parametrize("error", [KeyError, ValueError, TypeError, IndexError])
+def test_a_bug_of_ours_keeps_its_traceback_too(error, events, monkeypatch):
+    """Also where the last frame is our own, which once passed for a mistake of the user."""
+
+    def fails(*_, **__):
+        bugs = {KeyError: "{}['one']", ValueError: "int('one')", TypeError: "len(1)"}
+        return eval(bugs.get(error, "[][0]"), {"__name__": "t5x_lite.training.loop"})
+
+    monkeypatch.setattr("t5x_lite.training.loop.train", fails)
+    with pytest.raises(error):
         cli.main(TRAIN)
 
 

@@ -8,6 +8,8 @@ import types
 import typing
 from typing import Any, TypeVar
 
+from t5x_lite.errors import UserError
+
 T = TypeVar("T")
 
 
@@ -31,17 +33,17 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
     checkpoint outlives new fields.
 
     Raises:
-        ValueError: a field is unknown, absent without a default, or of another type.
+        UserError: a field is unknown, absent without a default, or of another type.
     """
     name = where or cls.__name__
     if not isinstance(values, collections.abc.Mapping):
-        raise ValueError(f"{name} is {values!r}; needed is a mapping with its fields.")
+        raise UserError(f"{name} is {values!r}; needed is a mapping with its fields.")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)
             hint = f"; the nearest is {near[0]}" if near else ""
-            raise ValueError(
+            raise UserError(
                 f"{name} has an unknown field {key!r}{hint}: was it written by a newer t5x_lite?"
             )
     hints = typing.get_type_hints(cls)
@@ -50,7 +52,7 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
         if key in values:
             given[key] = _value(hints[key], values[key], f"{name}.{key}")
         elif _has_no_default(field):
-            raise ValueError(f"{name} lacks the field {key!r}, which has no default.")
+            raise UserError(f"{name} lacks the field {key!r}, which has no default.")
     return cls(**given)
 
 
@@ -79,14 +81,14 @@ def _value(annotation: Any, value: Any, where: str) -> Any:
             return value
         if annotation is float and type(value) is int:
             return float(value)
-    raise ValueError(f"{where} is {value!r}; needed is {annotation}.")
+    raise UserError(f"{where} is {value!r}; needed is {annotation}.")
 
 
 def _enum(annotation: type[enum.Enum], value: Any, where: str) -> enum.Enum:
     known = [member.value for member in annotation]
     if value in known:
         return annotation(value)
-    raise ValueError(f"{where} is {value!r}; needed is one of {', '.join(map(repr, known))}.")
+    raise UserError(f"{where} is {value!r}; needed is one of {', '.join(map(repr, known))}.")
 
 
 def _one_of(members: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -97,6 +99,6 @@ def _one_of(members: tuple[Any, ...], value: Any, where: str) -> Any:
         if member is not type(None):
             try:
                 return _value(member, value, where)
-            except ValueError as error:
+            except UserError as error:
                 problem = error
     raise problem

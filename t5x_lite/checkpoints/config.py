@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import re
 
+from t5x_lite.errors import UserError
 from t5x_lite.metrics.direction import Direction
 
 
@@ -36,16 +37,16 @@ class SaveCheckpointConfig:
 
     def __post_init__(self) -> None:
         if self.period < 1 or self.keep < 1:
-            raise ValueError(
+            raise UserError(
                 f"period={self.period}, keep={self.keep}: needed is at least 1 of each: "
                 "--gin.CHECKPOINT_PERIOD=..., --gin.KEEP_CHECKPOINTS=..."
             )
         if self.keep_best < 0:
-            raise ValueError(
+            raise UserError(
                 f"keep_best={self.keep_best}: needed is 0 or more: --gin.KEEP_BEST_CHECKPOINTS=..."
             )
         if self.minutes is not None and self.minutes <= 0:
-            raise ValueError(
+            raise UserError(
                 f"minutes={self.minutes}: needed is a positive number, or None to save by steps "
                 "only: --gin.CHECKPOINT_MINUTES=..."
             )
@@ -91,6 +92,6 @@ def _check_regex(pattern: str, field: str, flag: str) -> None:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(
+        raise UserError(
             f"{field}: {pattern!r} is no regular expression ({error}): {flag}=..."
         ) from error

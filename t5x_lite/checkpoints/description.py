@@ -9,6 +9,7 @@ from etils import epath
 
 from t5x_lite.checkpoints import codec, folders
 from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
 
 _FILE = "metadata"  # where Orbax's JsonCheckpointHandler looks
@@ -57,11 +58,11 @@ def model_of(checkpoint: epath.Path) -> ModelConfig:
     """The model whose parameters a checkpoint holds.
 
     Raises:
-        ValueError: it does not say, or says what this version does not understand.
+        UserError: it does not say, or says what this version does not understand.
     """
     stored = read(checkpoint).model
     if not stored:
-        raise ValueError(
+        raise UserError(
             f"the checkpoint {checkpoint} does not say which model it holds; give the gin file of "
             "its model, such as --gin_file=models/t5_1_1/small.gin."
         )

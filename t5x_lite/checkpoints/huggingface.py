@@ -32,6 +32,7 @@ from t5x_lite.checkpoints.huggingface_names import (
     huggingface_name,
     is_transposed,
 )
+from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 
@@ -239,7 +240,7 @@ def _check(
                 "it repeats; if the head has weights of its own, set tie_word_embeddings to false"
             )
     if wrong:
-        raise ValueError(f"{directory} does not hold the T5 of its {_CONFIG}:\n" + "\n".join(wrong))
+        raise UserError(f"{directory} does not hold the T5 of its {_CONFIG}:\n" + "\n".join(wrong))
     if UNUSED in tensors:
         logging.getLogger(__name__).warning("Not used, because no T5 uses it: %s.", UNUSED)
 

@@ -18,6 +18,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from t5x_lite.checkpoints import huggingface_names
+from t5x_lite.errors import UserError
 from t5x_lite.model.config import (
     AttentionConfig,
     BlockConfig,
@@ -45,21 +46,21 @@ def from_values(values: Mapping[str, Any], tensor_names: Collection[str]) -> Mod
     """The model that a parsed config.json beside a file with these tensors describes."""
     family = values.get("model_type")
     if family not in _DEFAULT_MLP:
-        raise ValueError(
+        raise UserError(
             f"config.json has model_type={family!r}; needed is one of {', '.join(_DEFAULT_MLP)} "
             "(ByT5, Flan-T5 and T5 v1.1 are t5): other architectures are not T5."
         )
     if absent := [name for name in _NEEDED if values.get(name) is None]:
-        raise ValueError(f"config.json lacks {', '.join(absent)}: they size the model.")
+        raise UserError(f"config.json lacks {', '.join(absent)}: they size the model.")
     mlp = values.get("feed_forward_proj", _DEFAULT_MLP[family])
     if mlp not in _ACTIVATIONS:
-        raise ValueError(
+        raise UserError(
             f"config.json has feed_forward_proj={mlp!r}; needed is one of "
             f"{', '.join(_ACTIVATIONS)}."
         )
     for name, needed in _FIXED.items():
         if values.get(name) not in (None, needed):
-            raise ValueError(
+            raise UserError(
                 f"config.json has {name}={values[name]}; T5 here has {needed} built in."
             )
     tied, scaled = _head(values, tensor_names)
@@ -76,7 +77,7 @@ def from_values(values: Mapping[str, Any], tensor_names: Collection[str]) -> Mod
 def to_values(config: ModelConfig) -> dict[str, Any]:
     """The config.json of a model, or an error if Hugging Face's T5 has no such model."""
     if config != config.plain:
-        raise ValueError(
+        raise UserError(
             "Hugging Face's T5 has no place for what fine-tuning added to this model: "
             f"{_added(config)}; needed is a model without."
         )
@@ -115,7 +116,7 @@ def to_values(config: ModelConfig) -> dict[str, Any]:
         # What reading does not give back, the format cannot say.
         if from_values(values, ()) == stored:
             return values
-    raise ValueError(
+    raise UserError(
         "Hugging Face's T5 cannot express this model: needed are an encoder with two-sided and a "
         "causal decoder with one-sided position buckets, equal blocks in both, one of "
         f"{', '.join(_ACTIVATIONS)}, no sharing, and a head tied and scaled or neither; "

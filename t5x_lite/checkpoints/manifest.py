@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 
 from t5x_lite.checkpoints import folders
+from t5x_lite.errors import UserError
 
 _CHUNK = 1 << 24
 _PART = "manifest.process_{}.json"
@@ -51,17 +52,17 @@ def read(checkpoint: epath.Path) -> dict[str, Any]:
     """The facts and sums of a checkpoint.
 
     Raises:
-        ValueError: there is no manifest, or it is damaged itself.
+        UserError: there is no manifest, or it is damaged itself.
     """
     try:
         content = json.loads((checkpoint / folders.MANIFEST).read_text())
         if content.pop("sum") == _sum_of_content(content):
             return content
     except FileNotFoundError:
-        raise ValueError(f"{folders.MANIFEST} is missing") from None
+        raise UserError(f"{folders.MANIFEST} is missing") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise ValueError(f"{folders.MANIFEST} is damaged")
+    raise UserError(f"{folders.MANIFEST} is damaged")
 
 
 def problems(
@@ -73,7 +74,7 @@ def problems(
     """
     try:
         files: Mapping[str, list[int]] = read(checkpoint)["files"]
-    except ValueError as error:
+    except UserError as error:
         return [str(error)]
     items = {name.split("/", 1)[0] for name in files if "/" in name}
     found = [f"{item}/ is missing" for item in sorted(items) if not (checkpoint / item).is_dir()]

@@ -57,7 +57,7 @@ def describe(path: epath.PathLike, model: ModelConfig | None = None) -> Pretrain
     Raises:
         ModelMismatchError: it holds another model.
         FileNotFoundError: there is no checkpoint; the message lists the nearest.
-        ValueError: it is damaged, or does not say which model it holds.
+        UserError: it is damaged, or does not say which model it holds.
     """
     directory = folders.absolute(path)
     if huggingface.is_huggingface_directory(directory):

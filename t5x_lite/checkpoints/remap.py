@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from t5x_lite.errors import UserError
+
 _LAYER = re.compile(r"layers_(\d+)")
 
 
@@ -23,7 +25,7 @@ def stack_layers(tree: Mapping, join: Callable[[Sequence], Any] = np.stack) -> d
     """
     layers = {int(found[1]): key for key in tree if (found := _LAYER.fullmatch(key))}
     if sorted(layers) != list(range(len(layers))):
-        raise ValueError(
+        raise UserError(
             f"layers {sorted(layers)} found, needed is every layer from 0 to {max(layers)}: "
             "a stack with a hole cannot be joined."
         )

@@ -6,6 +6,7 @@ shapes alone where each comes from; then each device is given its own slice and 
 
 import dataclasses
 import enum
+import functools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -17,10 +18,14 @@ from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 
 from t5x_lite.checkpoints import folders
+from t5x_lite.errors import UserError
 
 AssignmentMap = Sequence[tuple[str, str | None]]
 
 _SHOWN = 5
+# How many updates slots have seen. Checkpoints of before had only the optimizer's own number, which
+# is then that of all slots they have.
+_COUNT, _COUNT_OF_ALL = "/count", "optimizer_state/step"
 
 
 class Source(enum.Enum):
@@ -35,7 +40,9 @@ class Source(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One leaf: its name here, the leaves of the checkpoint it is made of, both shapes."""
+    """One leaf: its name here, the leaves of the checkpoint it is made of, both shapes. A stack is
+    made of layers, a repeated one of a single number.
+    """
 
     name: str
     source: Source
@@ -43,6 +50,7 @@ class Row:
     shape: tuple[int, ...] | None = None
     stored_shape: tuple[int, ...] | None = None
     is_stack: bool = False
+    is_repeated: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +102,7 @@ def restore(
     the checkpoint has nothing.
 
     Raises:
-        ValueError: a leaf is missing, left over or of another shape, each with its name.
+        UserError: a leaf is missing, left over or of another shape, each with its name.
     """
     wanted, stored = _as_dict(abstract), metadata(checkpoint)
     report = _fitting(checkpoint, wanted, stored, assignment_map, strict, optional)
@@ -115,7 +123,7 @@ def check(
     """What `restore` would do; reads no tensor, and `abstract` needs no shardings.
 
     Raises:
-        ValueError: what `restore` would refuse.
+        UserError: what `restore` would refuse.
     """
     wanted, stored = _as_dict(abstract), metadata(checkpoint)
     return _fitting(checkpoint, wanted, stored, assignment_map, strict, optional)
@@ -181,6 +189,8 @@ def _row(
     if given is None:
         return Row(name, Source.FRESH, shape=shape)
     sources, stored_shape = _sources(given, shapes)
+    if not sources and _lacks_its_count(given, shapes):
+        return Row(name, Source.RESTORED, (_COUNT_OF_ALL,), shape, (), is_repeated=True)
     if not sources:
         fresh = lenient or any(_is_in(name, part) for part in absent)
         return Row(name, Source.FRESH if fresh else Source.MISSING, shape=shape)
@@ -212,6 +222,15 @@ def _sources(
     return tuple(found), (len(found), *of_layers.pop()) if found else None
 
 
+def _lacks_its_count(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether slots are there without the number of updates that they have seen."""
+    if not name.endswith(_COUNT) or _COUNT_OF_ALL not in shapes:
+        return False
+    folder = name.removesuffix(_COUNT)
+    first_layer = folder.replace("layers/", "layers_0/", 1)
+    return any(_is_in(stored, folder) or _is_in(stored, first_layer) for stored in shapes)
+
+
 def _refuse_misfits(report: Report, checkpoint: epath.Path, *, all_of_it: bool) -> None:
     wrong = report.of(Source.MISSING, Source.MISSHAPEN)
     if all_of_it:
@@ -226,7 +245,7 @@ def _refuse_misfits(report: Report, checkpoint: epath.Path, *, all_of_it: bool) 
     ]
     if len(wrong) > _SHOWN:
         lines.append(f"  ... and {len(wrong) - _SHOWN} more")
-    raise ValueError(
+    raise UserError(
         f"the checkpoint {checkpoint} does not fit the model of this job:\n"
         + "\n".join(lines)
         + "\nUse the gin file of the model that wrote it (t5x_lite inspect shows that model); or "
@@ -250,8 +269,8 @@ def _read(
     rows = report.of(Source.RESTORED)
     asked: dict[str, jax.ShapeDtypeStruct] = {}
     for row in rows:
-        leaf = _layer_of(wanted[row.name]) if row.is_stack else wanted[row.name]
-        asked |= dict.fromkeys(row.stored, leaf)
+        leaf = wanted[_COUNT_OF_ALL if row.is_repeated else row.name]
+        asked |= dict.fromkeys(row.stored, _layer_of(leaf) if row.is_stack else leaf)
     found = _read_leaves(checkpoint, asked, stored)
     made: dict[str, Any] = {}
     for row in rows:
@@ -259,6 +278,9 @@ def _read(
         if row.is_stack:
             layers = [found[name] for name in row.stored]
             made[row.name] = jax.jit(lambda *each: jnp.stack(each), out_shardings=sharding)(*layers)
+        elif row.is_repeated:
+            repeat = functools.partial(jnp.full, row.shape)
+            made[row.name] = jax.jit(repeat, out_shardings=sharding)(found[_COUNT_OF_ALL])
         elif sum(row.stored == other.stored for other in rows) > 1:
             # Two leaves of one origin must not be one array: a training step donates both.
             made[row.name] = jax.device_put(jnp.copy(found[row.stored[0]]), sharding)

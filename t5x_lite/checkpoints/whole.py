@@ -5,6 +5,7 @@ from etils import epath
 
 from t5x_lite.checkpoints import folders, manifest, together
 from t5x_lite.checkpoints.folders import absolute, folder_of, is_checkpoint_name, step_of
+from t5x_lite.errors import UserError
 
 _SHOWN = 5
 
@@ -17,7 +18,7 @@ def find(path: epath.PathLike, *, sums: bool = False) -> epath.Path:
 
     Raises:
         FileNotFoundError: there is none; the message lists the nearest that exist.
-        ValueError: it is damaged; the message names the newest that is whole.
+        UserError: it is damaged; the message names the newest that is whole.
     """
     path = absolute(path)
     if is_checkpoint_name(path) and path.is_dir():
@@ -44,7 +45,7 @@ def newest(
     again; it needs all processes, as `sums` does.
 
     Raises:
-        ValueError: it has checkpoints, and all are damaged; then nothing is renamed.
+        UserError: it has checkpoints, and all are damaged; then nothing is renamed.
     """
     directory = absolute(model_dir)
     damaged: dict[epath.Path, list[str]] = {}
@@ -59,7 +60,7 @@ def newest(
             return checkpoint
         damaged[checkpoint] = found
     if damaged:
-        raise ValueError(
+        raise UserError(
             f"every checkpoint in {directory} is damaged:\n"
             + "\n".join(f"  {path.name}: {_listed(found)}" for path, found in damaged.items())
             + "\nNothing was changed. Restore one of them from a copy, or move them away to start "
@@ -80,7 +81,7 @@ def _refuse_damaged(checkpoint: epath.Path, *, sums: bool) -> None:
             break
     else:
         rest = "There is no whole one beside it."
-    raise ValueError(
+    raise UserError(
         f"the checkpoint {checkpoint} is damaged: {_listed(found)}. Restore it from a copy. {rest}"
     )
 

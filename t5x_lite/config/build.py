@@ -20,6 +20,7 @@ from t5x_lite.config.definitions import BindingKey, Definitions, Scope, prefixes
 from t5x_lite.config.errors import Location, Problem, did_you_mean
 from t5x_lite.config.parse import Definition, Macro, Reference, join_scope, nested
 from t5x_lite.config.values import RefusedValueError, WrongValueError, convert, describe
+from t5x_lite.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,7 @@ class _Builder:
             if len(given) == len(fields):
                 return cls(**given)
             _check_partly(cls, given)
-        except ValueError as error:
+        except UserError as error:
             self._report_refusal(cls, scope, values, str(error))
         return None
 

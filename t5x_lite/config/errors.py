@@ -4,6 +4,8 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Sequence
 
+from t5x_lite.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Location:
@@ -27,7 +29,7 @@ class Problem:
         return self.message if self.location is None else f"{self.location}: {self.message}"
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """Everything that is wrong with a configuration; its text is for the user to read."""
 
     def __init__(self, problems: Sequence[Problem]):

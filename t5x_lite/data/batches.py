@@ -28,6 +28,7 @@ from t5x_lite.data.layout import Layout
 from t5x_lite.data.position import START_ANEW, ShardPosition
 from t5x_lite.data.read_ahead import Batch, ReadAhead
 from t5x_lite.data.shard import CannotRestoreError, Shard
+from t5x_lite.errors import UserError
 
 # A position between two snapshots costs at most this long to read again.
 _SECONDS_BETWEEN_SNAPSHOTS = 60.0
@@ -70,7 +71,7 @@ class Batches(Iterator[Batch]):
             say: receives what a user should know, such as what a restart costs.
 
         Raises:
-            ValueError: mistakes in the config; positions that are damaged, or of other data.
+            UserError: mistakes in the config; positions that are damaged, or of other data.
         """
         name = config.mixture_or_task_name
         checks.check_mixture_or_task(name)
@@ -113,7 +114,7 @@ class Batches(Iterator[Batch]):
             say(unsaveable.explain(config, seqio.ShardInfo(owned[0], self._num_shards)))
         self._given = batches_done - self._origin
         if self._given < 0:
-            raise ValueError(
+            raise UserError(
                 f"batches_done={batches_done}, but the data of {restore_from} was started after "
                 f"{self._origin} batches; needed is at least that."
             )
@@ -133,12 +134,12 @@ class Batches(Iterator[Batch]):
         It is ready in memory: nothing is asked of tf.data.
 
         Raises:
-            ValueError: the count is larger than the batches given out, or so much smaller that more
+            UserError: the count is larger than the batches given out, or so much smaller that more
                 than two snapshots were taken since.
         """
         batches = batches_done - self._origin
         if batches > self._given:
-            raise ValueError(
+            raise UserError(
                 f"The position after {batches_done} batches was asked for, but only "
                 f"{self._given + self._origin} were given out."
             )
@@ -231,7 +232,7 @@ def check_restore(
     """Whether `Batches` would go on at the positions of `folder`; reads no example.
 
     Raises:
-        ValueError: they are damaged, or of other data.
+        UserError: they are damaged, or of other data.
     """
     num_shards = _shards_to_restore(folder, process_count)
     now = fingerprint.fingerprint(config, layout, config.num_data_shards or num_shards)
@@ -260,7 +261,7 @@ def _shards_to_restore(folder: epath.Path, process_count: int) -> int:
     num_shards = position.stored_shards(folder)
     if num_shards % process_count:
         fitting = [str(n) for n in range(1, num_shards + 1) if num_shards % n == 0]
-        raise ValueError(
+        raise UserError(
             f"{folder} holds the positions of {num_shards} data shards, which cannot be shared by "
             f"{process_count} processes. Use {' or '.join(fitting)} processes, or {START_ANEW}"
         )
@@ -272,7 +273,7 @@ def _check_same_data(
 ) -> None:
     if lines := fingerprint.differences(stored, now):
         listed = "".join(f"\n  {line}" for line in lines)
-        raise ValueError(
+        raise UserError(
             f"The examples would come in another order than in the run of {folder}:{listed}\n"
             f"Set them as they were, or {START_ANEW}"
         )

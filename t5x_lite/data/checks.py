@@ -7,6 +7,7 @@ import seqio
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.layout import Layout
+from t5x_lite.errors import UserError
 
 
 def is_registered(name: str) -> bool:
@@ -30,7 +31,7 @@ def check_mixture_or_task(name: str) -> None:
     names = _names()
     nearest = difflib.get_close_matches(name, names, n=3)
     known = f"Did you mean {' or '.join(nearest)}?" if nearest else _some(names)
-    raise ValueError(
+    raise UserError(
         f"No task or mixture is named {name!r}. {known} The module that registers it must be "
         "imported: --module_import=my_tasks, or `import my_tasks` in a gin file."
     )
@@ -41,7 +42,7 @@ def check_vocabulary(name: str, vocab_size: int) -> None:
     for feature_name, feature in seqio.get_mixture_or_task(name).output_features.items():
         num_ids = feature.vocabulary.vocab_size
         if num_ids > vocab_size:
-            raise ValueError(
+            raise UserError(
                 f"The vocabulary of {name}'s {feature_name} ({_describe(feature.vocabulary)}) has "
                 f"{num_ids} ids, the model's vocab_size is {vocab_size}, so the ids from "
                 f"{vocab_size} on have no embedding. Set "
@@ -56,7 +57,7 @@ def check_split(name: str, split: str) -> None:
     if split.partition("[")[0] not in splits:
         nearest = difflib.get_close_matches(split, splits, n=1)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(
+        raise UserError(
             f"{name} has no split {split!r}: {hint}It has {', '.join(sorted(splits))}. Choose one: "
             "--gin.SPLIT=... in eval and infer, --gin.train_eval/DatasetConfig.split=... in "
             "training (or --gin.TrainConfig.eval_dataset=None, which scores no held-out examples)."
@@ -89,7 +90,7 @@ def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) 
     """Refuses lengths of other features than the task's, and layouts the task cannot feed."""
     features = tuple(seqio.get_mixture_or_task(name).output_features)
     if layout is not Layout.LM and "inputs" not in features:
-        raise ValueError(
+        raise UserError(
             f"{name} has no inputs, only {', '.join(features)}, but the model reads inputs "
             f"({layout.value}): use a task with inputs and targets, or the LM architecture."
         )
@@ -100,24 +101,22 @@ def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) 
         f"(t5x_lite inspect: --lengths={short_form})."
     )
     if lengths is None:
-        raise ValueError(f"No task feature lengths were given for {name}; {needed}")
+        raise UserError(f"No task feature lengths were given for {name}; {needed}")
     if set(lengths) != set(features):
-        raise ValueError(
+        raise UserError(
             f"task_feature_lengths={dict(lengths)} do not match {name}, which has the features "
             f"{', '.join(features)}; {needed}"
         )
     short = {feature: length for feature, length in lengths.items() if length < 1}
     if short:
-        raise ValueError(
-            f"task_feature_lengths of {name} must be positive, given {short}; {needed}"
-        )
+        raise UserError(f"task_feature_lengths of {name} must be positive, given {short}; {needed}")
 
 
 def num_data_shards(config: DatasetConfig, process_count: int) -> int:
     """The number of independent streams, after a check that batches and processes divide."""
     shards = process_count if config.num_data_shards is None else config.num_data_shards
     if shards < 1 or shards % process_count:
-        raise ValueError(
+        raise UserError(
             f"num_data_shards={shards} cannot be split over {process_count} processes, each of "
             "which reads as many: the next number that fits is "
             f"{_next_multiple(shards, process_count)}."
@@ -126,7 +125,7 @@ def num_data_shards(config: DatasetConfig, process_count: int) -> int:
         below = config.batch_size // shards * shards
         sizes = [str(below)] if below else []
         sizes.append(str(_next_multiple(config.batch_size, shards)))
-        raise ValueError(
+        raise UserError(
             f"batch_size={config.batch_size} cannot be split over {shards} data shards: the next "
             f"sizes that fit are {' and '.join(sizes)}: --gin.BATCH_SIZE=..."
         )
@@ -180,7 +179,7 @@ def problems(
     ):
         try:
             check()
-        except ValueError as error:
+        except UserError as error:
             found.append(str(error))
     return found
 

@@ -4,6 +4,8 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 
+from t5x_lite.errors import UserError
+
 
 class UseCached(enum.Enum):
     """AUTO reads a task's cache where one exists and makes examples on the fly elsewhere."""
@@ -43,6 +45,6 @@ class DatasetConfig:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
-            raise ValueError(
+            raise UserError(
                 f"batch_size={self.batch_size}: needed is at least 1: --gin.BATCH_SIZE=..."
             )

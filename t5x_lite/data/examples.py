@@ -19,6 +19,7 @@ from jaxtyping import Int32
 from t5x_lite.data import checks, silence, streams
 from t5x_lite.data.config import UseCached
 from t5x_lite.data.layout import Layout
+from t5x_lite.errors import UserError
 from t5x_lite.metrics.means import MeanMetric
 from t5x_lite.metrics.sums import SumMetric
 
@@ -84,7 +85,7 @@ class EvaluationTask:
             for example in dataset.as_numpy_iterator()
         ]
         if not examples:
-            raise ValueError(f"The split {split!r} of task {self.name} has no examples.")
+            raise UserError(f"The split {split!r} of task {self.name} has no examples.")
         return examples
 
     def decode(self, ids: Sequence[int] | Int32[np.ndarray, " _length"]) -> str:
@@ -150,7 +151,7 @@ def _numbers(
     for name, value in metric_fn(targets, predictions).items():
         value = getattr(value, "value", value)
         if not isinstance(value, int | float | np.number):
-            raise ValueError(
+            raise UserError(
                 f"Metric {name!r} of task {task} is {type(value).__name__} {value!r}; needed is a "
                 "number, or a seqio.metrics.Scalar."
             )
@@ -192,7 +193,7 @@ def inputs_of(examples: Sequence[Example]) -> list[Int32[np.ndarray, " _length"]
     """What text is generated from: the ids of each example's `inputs`, end token included."""
     missing = [example for example in examples if "inputs" not in example]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"Text is generated from `inputs`, but an example has only {', '.join(missing[0])}: "
             "use a task with inputs."
         )

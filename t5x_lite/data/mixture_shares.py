@@ -11,6 +11,7 @@ import dataclasses
 import seqio
 
 from t5x_lite.data import checks
+from t5x_lite.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ def mixture_shares(name: str, *, split: str = "train") -> list[MixtureShare]:
     mixture of one.
 
     Raises:
-        ValueError: nothing has this name, no task has the split, or all those that have it have
+        UserError: nothing has this name, no task has the split, or all those that have it have
             the rate 0.
     """
     checks.check_mixture_or_task(name)
@@ -42,7 +43,7 @@ def mixture_shares(name: str, *, split: str = "train") -> list[MixtureShare]:
     drawn = {task for task in rates if split.partition("[")[0] in task.splits}
     total = sum(rates[task] for task in drawn)
     if total <= 0:
-        raise ValueError(
+        raise UserError(
             f"Every task of {name} that has the split {split!r} has the rate 0, so nothing can be "
             f"drawn: {', '.join(sorted(task.name for task in drawn))}. Give one of them a rate."
         )

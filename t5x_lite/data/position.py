@@ -15,6 +15,8 @@ from typing import Any
 
 from etils import epath
 
+from t5x_lite.errors import UserError
+
 _FORMAT = 1
 _NAME = re.compile(r"shard-(\d{5})-of-(\d{5})\.(json|snapshot)")
 
@@ -91,16 +93,16 @@ def describe_size(size: int, num_shards: int) -> str:
 
 
 def stored_shards(folder: epath.Path) -> int:
-    """The number of data shards whose positions a folder holds; ValueError if it holds none."""
+    """The number of data shards whose positions a folder holds; UserError if it holds none."""
     files = folder.iterdir() if folder.is_dir() else ()
     counts = {int(found[2]) for file in files if (found := _NAME.fullmatch(file.name))}
     if len(counts) > 1:
-        raise ValueError(
+        raise UserError(
             f"{folder} mixes positions of {' and '.join(map(str, sorted(counts)))} data shards; "
             f"those of one run are needed. Use another checkpoint, or {START_ANEW}"
         )
     if not counts:
-        raise ValueError(
+        raise UserError(
             f"{folder} holds no position of the data. Use a checkpoint that has one, or "
             f"{START_ANEW}"
         )
@@ -111,7 +113,7 @@ def read(folder: epath.Path, shards: Iterable[int]) -> dict[int, ShardPosition]:
     """The positions of the given shards.
 
     Raises:
-        ValueError: a file is missing or damaged, or the folder holds no position at all.
+        UserError: a file is missing or damaged, or the folder holds no position at all.
     """
     num_shards = stored_shards(folder)
     return {shard: _read(folder, shard, num_shards) for shard in shards}
@@ -133,7 +135,7 @@ def _read(folder: epath.Path, shard: int, num_shards: int) -> ShardPosition:
     if not fields.pop("has_snapshot"):
         return ShardPosition(snapshot=None, **fields)
     if not file.exists():
-        raise ValueError(f"{file} is missing: use another checkpoint, or {START_ANEW}")
+        raise UserError(f"{file} is missing: use another checkpoint, or {START_ANEW}")
     return ShardPosition(snapshot=file.read_bytes(), **fields)
 
 
@@ -145,9 +147,9 @@ def _fields(folder: epath.Path, shard: int, num_shards: int) -> dict[str, Any]:
         names = {f.name for f in dataclasses.fields(ShardPosition)}
         needed = names - {"snapshot"} | {"has_snapshot"}
         if found != _FORMAT or fields.keys() != needed:
-            raise ValueError(f"format {found} with {', '.join(fields)}")
+            raise UserError(f"format {found} with {', '.join(fields)}")
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(
+        raise UserError(
             f"The position of data shard {shard} of {num_shards} cannot be read from {file} "
             f"({error}): use another checkpoint, or {START_ANEW}"
         ) from error

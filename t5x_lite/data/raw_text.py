@@ -7,6 +7,7 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.data import checks
+from t5x_lite.errors import UserError
 from t5x_lite.objectives import documents
 
 
@@ -28,7 +29,7 @@ def _texts(task: seqio.Task, split: str) -> Iterator[str]:
     steps = list(task.preprocessors)
     places = [place for place, step in enumerate(steps) if _tokenizes(step)]
     if not places:
-        raise ValueError(
+        raise UserError(
             f"Task {task.name} has no seqio.preprocessors.tokenize among its preprocessors, so its "
             "text cannot be told from its tokens; train the vocabulary on text files: --file=..."
         )

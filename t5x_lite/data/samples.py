@@ -19,6 +19,7 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask
 from t5x_lite.data.layout import Layout
 from t5x_lite.data.pieces import Pieces
+from t5x_lite.errors import UserError
 
 _WHOLE = seqio.ShardInfo(0, 1)
 _ROWS_AT_A_TIME = 8
@@ -63,7 +64,7 @@ def read_sample(
         advance: is told of every example read.
 
     Raises:
-        ValueError: the split has no examples.
+        UserError: the split has no examples.
     """
     features = {name: Pieces(f.vocabulary) for name, f in task.task.output_features.items()}
     ids: dict[str, list[np.ndarray]] = {name: [] for name in features}
@@ -83,7 +84,7 @@ def read_sample(
         count += 1
         advance(1)
     if not count:
-        raise ValueError(f"The split {config.split!r} of task {task.name} has no examples.")
+        raise UserError(f"The split {config.split!r} of task {task.name} has no examples.")
     if not texts_are_kept and raw_text.has_texts(task.task):
         # Objectives join and cut texts; those of the source say as much about characters.
         texts = itertools.islice(raw_text.task_texts(task.name, split=config.split), count)

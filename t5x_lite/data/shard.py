@@ -21,6 +21,7 @@ from etils import epath
 from t5x_lite.data import position, unsaveable
 from t5x_lite.data.position import START_ANEW, ShardPosition
 from t5x_lite.data.read_ahead import Batch
+from t5x_lite.errors import UserError
 
 _DIGEST_BYTES = 16
 _NOTHING_READ = bytes(_DIGEST_BYTES).hex()
@@ -76,7 +77,7 @@ class Shard:
         """The next batch.
 
         Raises:
-            ValueError: it is not what was read at this place before the restart.
+            UserError: it is not what was read at this place before the restart.
         """
         batch = {name: feature.numpy() for name, feature in next(self._iterator).items()}
         self._digest = _digest(self._digest, batch)
@@ -85,7 +86,7 @@ class Shard:
             self._digests.append((self.batches, self._digest))
         expected = self._to_verify.pop(self.batches, self._digest)
         if self._digest != expected:
-            raise ValueError(
+            raise UserError(
                 f"The data is not what it was: among the first {self.batches} batches of a data "
                 "shard are others than the checkpoint's run has read. Were files, preprocessors or "
                 "packages changed since, or does a source or preprocessor give other examples each "
@@ -132,7 +133,7 @@ class Shard:
         """Where the stream stood after so many of its batches.
 
         Raises:
-            ValueError: they were not read yet, or so long ago that no snapshot is left.
+            UserError: they were not read yet, or so long ago that no snapshot is left.
         """
         with self._lock:
             digest = dict(self._digests).get(batches)
@@ -140,7 +141,7 @@ class Shard:
             oldest = max(self._digests[0][0], self._snapshots[0].batches)
             newest = self.batches
         if digest is None or not earlier:
-            raise ValueError(
+            raise UserError(
                 f"The position after {batches} batches is not known, but those after {oldest} to "
                 f"{newest} are."
             )

@@ -22,6 +22,7 @@ from seqio import dataset_providers
 from t5x_lite.data import converters
 from t5x_lite.data.config import DatasetConfig, UseCached
 from t5x_lite.data.layout import Layout
+from t5x_lite.errors import UserError
 
 # Each shard is one of several streams of a process, which JAX and the other shards share.
 _THREADS_PER_SHARD = 4
@@ -155,7 +156,7 @@ def reads_cache(task: seqio.Task, use_cached: UseCached) -> bool:
         return task.supports_caching and bool(task.cache_dir)
     if use_cached is UseCached.NEVER:
         if task.requires_caching:
-            raise ValueError(
+            raise UserError(
                 f"Task {task.name} is read from a cache only, and use_cached is NEVER. Set "
                 "--gin.USE_CACHED_TASKS='auto'."
             )
@@ -166,7 +167,7 @@ def reads_cache(task: seqio.Task, use_cached: UseCached) -> bool:
         )
         return False
     if not task.cache_dir:
-        raise ValueError(
+        raise UserError(
             f"use_cached is ALWAYS, but {_no_cache(task)} Or make the examples on the fly: "
             "--gin.USE_CACHED_TASKS='auto'."
         )
@@ -251,11 +252,11 @@ def _require_examples(task: seqio.Task, config: DatasetConfig, shard: seqio.Shar
         return
     where = f"split {config.split!r} of task {task.name}"
     if shard.num_shards > 1:
-        raise ValueError(
+        raise UserError(
             f"Data shard {shard.index} of {shard.num_shards} of the {where} has no examples: use "
             "fewer data shards (num_data_shards), or more text."
         )
-    raise ValueError(
+    raise UserError(
         f"The {where} has no examples; are the files empty, or do the preprocessors drop all?"
     )
 

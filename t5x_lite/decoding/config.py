@@ -3,6 +3,8 @@
 import dataclasses
 import enum
 
+from t5x_lite.errors import UserError
+
 
 class Strategy(enum.Enum):
     """GREEDY takes the likeliest token, SAMPLE draws one, BEAM keeps several hypotheses."""
@@ -37,7 +39,7 @@ class DecodingConfig:
     def __post_init__(self) -> None:
         problems = [message for holds, message in self._rules() if not holds]
         if problems:
-            raise ValueError("; ".join(problems) + ".")
+            raise UserError("; ".join(problems) + ".")
 
     def _rules(self) -> list[tuple[bool, str]]:
         """What must hold, and what is said if it does not."""

@@ -17,6 +17,7 @@ from t5x_lite import json_lines
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import find_task
 from t5x_lite.display.terminal import console
+from t5x_lite.errors import UserError
 from t5x_lite.evaluation import statistics
 from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.statistics import Comparison
@@ -43,14 +44,14 @@ class Evaluated:
         """The line of <task>-metrics.jsonl, its step included.
 
         Raises:
-            ValueError: the step was not evaluated.
+            UserError: the step was not evaluated.
         """
         path = self.directory / "inference_eval" / f"{task}-metrics.jsonl"
         lines = _read(path)
         meant = [line for line in lines if self.step in (None, line["step"])]
         if not meant:
             steps = ", ".join(str(step) for step in sorted({line["step"] for line in lines}))
-            raise ValueError(
+            raise UserError(
                 f"{task} was not evaluated at step {self.step} in {self.directory}, only at "
                 f"{steps}: evaluate it there (t5x_lite eval), or name one of these."
             )
@@ -62,7 +63,7 @@ class Evaluated:
         path = self.directory / "inference_eval" / f"{task}-{step:06}.jsonl"
         lines = _read(path)
         if not lines:
-            raise ValueError(
+            raise UserError(
                 f"{path} is not there: needed are the predictions that t5x_lite eval writes; "
                 "evaluate the checkpoint again."
             )
@@ -95,12 +96,12 @@ def compare(
     """The comparisons of each task that both evaluated; its tasks must be registered.
 
     Raises:
-        ValueError: there is no such task, the examples are not the same, or the task's metrics give
+        UserError: there is no such task, the examples are not the same, or the task's metrics give
             other scores than were recorded.
     """
     tasks = [task for task in first.tasks if task in second.tasks]
     if not tasks:
-        raise ValueError(
+        raise UserError(
             f"nothing to compare: {first.directory} has {', '.join(first.tasks)} and "
             f"{second.directory} has {', '.join(second.tasks)}; evaluate both on a common task."
         )
@@ -178,14 +179,14 @@ def _refuse_other_examples(
     task: str, first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]
 ) -> None:
     if len(first) != len(second):
-        raise ValueError(
+        raise UserError(
             f"{task}: A has {len(first)} examples, B {len(second)}; needed are the same: evaluate "
             "both with the same SPLIT and NUM_EXAMPLES."
         )
     for index, (one, other) in enumerate(zip(first, second)):
         for part in ("input", "target"):
             if one[part] != other[part]:
-                raise ValueError(
+                raise UserError(
                     f"{task}: example {index} differs between A and B: its {part} is {one[part]!r} "
                     f"and {other[part]!r}; needed are the same examples in the same order: "
                     "evaluate both with the same SPLIT and the same version of the task."
@@ -199,7 +200,7 @@ def _refuse_other_score(
     if recorded is None or not math.isclose(score, recorded, rel_tol=1e-6, abs_tol=1e-6):
         both_undefined = recorded is not None and math.isnan(score) and math.isnan(recorded)
         if not both_undefined:
-            raise ValueError(
+            raise UserError(
                 f"{task}: {metric} of the predictions in {evaluated.directory} is {score:.6g} by "
                 f"the task's metrics, but {recorded} was recorded: the metrics were changed since, "
                 "or need more than what JSON keeps of a prediction. Evaluate both again (kept "

@@ -3,6 +3,7 @@
 import dataclasses
 
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.errors import UserError
 from t5x_lite.inference.config import PredictionConfig
 
 
@@ -21,7 +22,7 @@ class StatisticsConfig:
 
     def __post_init__(self) -> None:
         if self.num_resamples < 1 or not 0 < self.confidence < 1:
-            raise ValueError(
+            raise UserError(
                 f"num_resamples={self.num_resamples}, confidence={self.confidence}: needed are at "
                 "least 1 and a number between 0 and 1: --gin.StatisticsConfig.num_resamples=1000, "
                 "--gin.StatisticsConfig.confidence=0.95"

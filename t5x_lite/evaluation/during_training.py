@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import evaluation_tasks
+from t5x_lite.errors import UserError
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.answers import LiveModel, read_examples
 from t5x_lite.evaluation.averages import NAME, averages, write_averages
@@ -111,7 +112,7 @@ def make_hook(
     `infer_eval_dataset` has a metric.
 
     Raises:
-        ValueError: a metric fails on the targets themselves.
+        UserError: a metric fails on the targets themselves.
     """
     dataset = config.infer_eval_dataset
     if dataset is None:
@@ -150,7 +151,7 @@ def _try_metrics(scored: ScoredTask) -> None:
     try:
         names = scored.metric_names
     except Exception as error:
-        raise ValueError(
+        raise UserError(
             f"a metric of {scored.task.name} fails when the targets themselves are the "
             f"predictions: {type(error).__name__}: {error}. Correct the task's metric_fns or "
             "postprocess_fn, or train without them: --gin.INFER_EVAL_DATASET=None"

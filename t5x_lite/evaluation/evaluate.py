@@ -9,6 +9,7 @@ from rich import table as rich_table
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import EvaluationTask, evaluation_tasks
 from t5x_lite.display.terminal import console, shown_range
+from t5x_lite.errors import UserError
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.answers import RestoredModel, read_examples
 from t5x_lite.evaluation.averages import averages, what_is_missing, write_averages
@@ -24,7 +25,7 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
     CHECKPOINT_PATH=MODEL_DIR/best takes for each task the checkpoint that was best for it.
 
     Raises:
-        ValueError: no task of the mixture has a metric or an example in this split.
+        UserError: no task of the mixture has a metric or an example in this split.
     """
     tasks = tasks_with_metrics(config.dataset.mixture_or_task_name, config.dataset.split)
     output = absolute(config.output_dir)
@@ -59,7 +60,7 @@ def tasks_with_metrics(name: str, split: str) -> list[EvaluationTask]:
     """The tasks of a mixture that can be scored.
 
     Raises:
-        ValueError: there is none.
+        UserError: there is none.
     """
     tasks = evaluation_tasks(name, split=split)
     scored = [task for task in tasks if task.has_metrics]
@@ -70,10 +71,10 @@ def tasks_with_metrics(name: str, split: str) -> list[EvaluationTask]:
             "`t5x_lite infer`."
         )
         if not scored:
-            raise ValueError(without)
+            raise UserError(without)
         say(f"left out: {without}")
     if not scored:
-        raise ValueError(
+        raise UserError(
             f"nothing to evaluate: no task of {name!r} with the split {split!r} has "
             f"metric_fns(targets, predictions) (found {[task.name for task in tasks]}); metrics of "
             "scores are not computed. Register the task with metric_fns=[...], or write "

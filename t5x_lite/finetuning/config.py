@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from t5x_lite.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnfreezingConfig:
@@ -14,11 +16,11 @@ class UnfreezingConfig:
 
     def __post_init__(self) -> None:
         if self.episodes is not None and not 1 <= self.episodes <= self.steps:
-            raise ValueError(
+            raise UserError(
                 f"episodes={self.episodes} in steps={self.steps}: needed is at least 1, and a "
                 "step for each: --gin.UNFREEZING_EPISODES=..., --gin.UNFREEZING_STEPS=..."
             )
         if self.steps < 1:
-            raise ValueError(
+            raise UserError(
                 f"steps={self.steps}: needed is a number above 0: --gin.UNFREEZING_STEPS=..."
             )

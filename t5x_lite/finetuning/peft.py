@@ -18,6 +18,7 @@ from etils import epath
 
 from t5x_lite.checkpoints import huggingface_config, remap
 from t5x_lite.checkpoints.huggingface_names import huggingface_name
+from t5x_lite.errors import UserError
 from t5x_lite.finetuning import additions
 from t5x_lite.finetuning.lora import merge
 from t5x_lite.model import transformer
@@ -53,11 +54,11 @@ def save(
         base: the pre-trained model it belongs to, a name at Hugging Face or a directory.
 
     Raises:
-        ValueError: the model has no LoRA, or Hugging Face's T5 cannot express its plain model.
+        UserError: the model has no LoRA, or Hugging Face's T5 cannot express its plain model.
     """
     config = model.decoder.block.lora
     if config is None:
-        raise ValueError(
+        raise UserError(
             "this model has no LoRA to save; PEFT's layout holds nothing else here. A whole model "
             "is written by checkpoints.huggingface.save."
         )
@@ -99,7 +100,7 @@ def load(
 
     Raises:
         FileNotFoundError: a file is absent.
-        ValueError: it is no LoRA, says more than LoRA here can, or does not fit the model.
+        UserError: it is no LoRA, says more than LoRA here can, or does not fit the model.
     """
     folder = epath.Path(directory)
     for name in (_CONFIG, _WEIGHTS):
@@ -119,19 +120,19 @@ def _config(
     folder: epath.Path, values: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
 ) -> LoraConfig:
     if values.get("peft_type") != "LORA":
-        raise ValueError(
+        raise UserError(
             f"{folder / _CONFIG} has peft_type={values.get('peft_type')!r}; needed is 'LORA'."
         )
     if more := [
         f"{name}={values[name]!r}" for name in _UNSUPPORTED if values.get(name) not in _NOTHING
     ]:
-        raise ValueError(
+        raise UserError(
             f"{folder / _CONFIG} has {', '.join(more)}, which LoRA here does not know. PEFT's "
             "merge_and_unload gives a model of plain kernels, which is read as a Hugging Face one."
         )
     modules = {name.split(".")[-3] for name in tensors}
     if unknown := modules - set(_MODULES):
-        raise ValueError(
+        raise UserError(
             f"{folder / _WEIGHTS} has LoRA of {', '.join(sorted(unknown))}; LoRA here is of "
             f"{', '.join(_MODULES)}."
         )
@@ -164,7 +165,7 @@ def _tree(
     ]
     if wrong:
         listed = "\n".join(f"  {line}" for line in sorted(wrong)[:8])
-        raise ValueError(
+        raise UserError(
             f"{folder} does not fit the model ({len(wrong)} tensors):\n{listed}\nNeeded is LoRA of "
             "the same kernels in every layer of this very model."
         )

@@ -9,6 +9,7 @@ belongs to the first one in T5's code, so it trains last.
 [67, 34, 0]
 """
 
+from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
 from t5x_lite.model.config import ModelConfig, Sharing, StackConfig
 from t5x_lite.optim.config import ParameterGroup
@@ -29,12 +30,12 @@ def groups(config: UnfreezingConfig, model: ModelConfig) -> tuple[ParameterGroup
     """The same as parameter groups, which training knows how to treat.
 
     Raises:
-        ValueError: there are more layers than steps.
+        UserError: there are more layers than steps.
     """
     stacks = _stacks(model)
     episodes = config.episodes or max(stack.depth for stack in stacks.values())
     if episodes > config.steps:
-        raise ValueError(
+        raise UserError(
             f"steps={config.steps} of gradual unfreezing are fewer than its {episodes} episodes, "
             "one a layer: raise --gin.UNFREEZING_STEPS, or lower --gin.UNFREEZING_EPISODES."
         )

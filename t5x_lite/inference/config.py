@@ -5,6 +5,7 @@ import enum
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 
@@ -83,16 +84,16 @@ class InferConfig(PredictionConfig):
 
     def __post_init__(self) -> None:
         if (self.dataset is None) == (self.input_file is None):
-            raise ValueError(
+            raise UserError(
                 "needed is either dataset or input_file: recipes/infer.gin reads a task, "
                 "recipes/infer_file.gin a file."
             )
         if not 0 <= self.shard_id < self.num_shards:
-            raise ValueError(
+            raise UserError(
                 f"shard_id={self.shard_id} of num_shards={self.num_shards}: needed is "
                 "0 <= shard_id < num_shards: --shard_id=... --gin.NUM_SHARDS=..."
             )
         if self.checkpoint_period < 1:
-            raise ValueError(
+            raise UserError(
                 f"checkpoint_period={self.checkpoint_period}: needed is at least 1 batch."
             )

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Float32, Int32
 from t5x_lite.data.layout import Layout
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import EOS_ID
+from t5x_lite.errors import UserError
 from t5x_lite.inference.batching import Group, Ids, groups, padded
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.inference.generate import EXAMPLE_INDEX, make_generate
@@ -132,7 +133,7 @@ class Engine:
     ) -> list[Float32[np.ndarray, "..."]]:
         """The encoder's output for each input: [length, embed], or its mean over the tokens."""
         if self.layout is not Layout.ENCODER_DECODER:
-            raise ValueError(
+            raise UserError(
                 "this model has no encoder (encoder=None), so there is nothing to encode."
             )
         results: list[np.ndarray | None] = [None] * len(inputs)
@@ -240,7 +241,7 @@ def _common_layout(models: Ensemble) -> Layout:
     layouts = {layout_of(member) for member in models.members}
     sizes = {member.vocab_size for member in models.members}
     if len(layouts) > 1 or len(sizes) > 1:
-        raise ValueError(
+        raise UserError(
             "the members of an ensemble must read and write alike; given are the layouts "
             f"{sorted(layout.value for layout in layouts)} and vocab_size {sorted(sizes)}."
         )

@@ -12,6 +12,7 @@ from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.decoding.sampling import sample
+from t5x_lite.errors import UserError
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.partitioning.partitioner import Partitioner
 
@@ -38,10 +39,10 @@ def make_generate(
         first_sentinel: ids from this one on are those that `decoding` may forbid.
 
     Raises:
-        ValueError: sentinels are to be forbidden, and which they are is not known.
+        UserError: sentinels are to be forbidden, and which they are is not known.
     """
     if decoding.forbid_sentinels and first_sentinel is None:
-        raise ValueError(
+        raise UserError(
             "forbid_sentinels=True, but the vocabulary does not say which ids are sentinels: "
             "use a SentencePiece or byte vocabulary, or --gin.FORBID_SENTINELS=False."
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.errors import UserError
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import InferConfig, Mode
 from t5x_lite.inference.engine import Engine, Generated
@@ -142,7 +143,7 @@ class _Job:
 
     def _scores(self, part: Source, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         if part.targets is None:
-            raise ValueError(
+            raise UserError(
                 f"mode=score needs targets, and {part.name} has an example without: add the field "
                 '"targets" to each line of a .jsonl file, or use a task with targets.'
             )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from t5x_lite.checkpoints import pretrained
+from t5x_lite.errors import UserError
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
@@ -38,7 +39,7 @@ class Restored:
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: it has more ids than the model.
+            UserError: it has more ids than the model.
         """
         folder = self.found[0].vocabulary
         if vocabulary is not None:
@@ -46,7 +47,7 @@ class Restored:
         else:
             tokenizer = load_tokenizer(self.found[0].path if folder is None else folder)
         if tokenizer.num_ids > self.model.vocab_size:
-            raise ValueError(
+            raise UserError(
                 f"the vocabulary ({vocabulary or folder}) has {tokenizer.num_ids} ids, the model's "
                 f"vocab_size is {self.model.vocab_size}: it is not the one the model was made for."
             )

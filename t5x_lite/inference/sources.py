@@ -8,6 +8,7 @@ from typing import Any
 from etils import epath
 
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.errors import UserError
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import InputFileConfig
 from t5x_lite.text.tokenizer import Tokenizer, with_end
@@ -82,7 +83,7 @@ def file_source(file: InputFileConfig, tokenizer: Tokenizer, num_examples: int |
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it has no line, or a line of a .jsonl file has no text `inputs`.
+        UserError: it has no line, or a line of a .jsonl file has no text `inputs`.
     """
     path = epath.Path(file.path)
     if not path.is_file():
@@ -90,7 +91,7 @@ def file_source(file: InputFileConfig, tokenizer: Tokenizer, num_examples: int |
     # Not splitlines: it would also split at characters inside a text, such as U+2028.
     lines = path.read_text().removesuffix("\n").replace("\r\n", "\n").split("\n")[:num_examples]
     if lines == [""]:
-        raise ValueError(f"{path} is empty: needed is one input a line.")
+        raise UserError(f"{path} is empty: needed is one input a line.")
     is_json = path.suffix == ".jsonl"
     rows = [
         _row(path, number, line) if is_json else {"inputs": line}
@@ -119,11 +120,11 @@ def _row(path: epath.Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {number}, is not JSON: {error}") from error
+        raise UserError(f"{path}, line {number}, is not JSON: {error}") from error
     for name in ("inputs", "targets"):
         is_wrong = not isinstance(row, dict) or not isinstance(row.get(name, ""), str)
         if is_wrong or "inputs" not in row:
-            raise ValueError(
+            raise UserError(
                 f'{path}, line {number}: needed is {{"inputs": "text"}}, perhaps with "targets": '
                 f'"text"; given {line[:80]}'
             )

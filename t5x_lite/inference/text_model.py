@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.errors import UserError
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine, Generated
@@ -68,7 +69,7 @@ def load(
 
     Raises:
         FileNotFoundError: there is no checkpoint or no vocabulary.
-        ValueError: something does not fit; the message says what and how to fix it.
+        UserError: something does not fit; the message says what and how to fix it.
     """
     partitioner = make_partitioner(PartitioningConfig(num_partitions=num_partitions))
     found = restored.describe((path, *ensemble_paths), model, Average(ensemble))
@@ -140,7 +141,7 @@ class TextModel:
     def score_tokens(self, inputs: Texts, targets: Texts) -> list[Float32[np.ndarray, " _length"]]:
         """The log-probability of each token of each target, the end token last."""
         if len(_texts(inputs, "inputs")) != len(_texts(targets, "targets")):
-            raise ValueError(
+            raise UserError(
                 f"{len(inputs)} inputs and {len(targets)} targets: needed is a target for each."
             )
         return self.engine.score(
@@ -160,11 +161,11 @@ class TextModel:
         """
         _texts(inputs, "inputs")
         if isinstance(options, str) or not options:
-            raise ValueError(f"options={options!r}: needed is a list of texts to choose from.")
+            raise UserError(f"options={options!r}: needed is a list of texts to choose from.")
         shared = all(isinstance(option, str) for option in options)
         lists: list[Texts] = [options] * len(inputs) if shared else list(options)  # type: ignore[list-item]
         if len(lists) != len(inputs) or not all(lists):
-            raise ValueError(
+            raise UserError(
                 f"{len(lists)} lists of options for {len(inputs)} inputs: needed is one that is "
                 "not empty for each input, or one list of texts for all."
             )
@@ -180,7 +181,7 @@ class TextModel:
         without pooling one array per input, a row per token, the end token last.
         """
         if pooling not in ("mean", None):
-            raise ValueError(f"pooling={pooling!r}: needed is 'mean' or None.")
+            raise UserError(f"pooling={pooling!r}: needed is 'mean' or None.")
         ids = with_end(self.tokenizer, _texts(inputs, "inputs"))
         mean = pooling == "mean"
         vectors = self.engine.encode(ids, batch_size=self._batch_size, mean=mean)
@@ -208,5 +209,5 @@ class TextModel:
 def _texts(texts: Texts, name: str) -> Texts:
     """A single string is a sequence of strings to Python: of its letters."""
     if isinstance(texts, str):
-        raise ValueError(f"{name}={texts!r}: needed is a list of texts: [{texts!r}].")
+        raise UserError(f"{name}={texts!r}: needed is a list of texts: [{texts!r}].")
     return texts

@@ -49,7 +49,7 @@ def gather(
         max_sample: examples of each task that statistics are of; 0 leaves statistics out.
 
     Raises:
-        ValueError: nothing has this name or this split; lengths of other features; no vocabulary.
+        UserError: nothing has this name or this split; lengths of other features; no vocabulary.
     """
     checks.check_mixture_or_task(name)
     tasks = evaluation_tasks(name, split=split)

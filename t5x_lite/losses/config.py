@@ -3,6 +3,8 @@
 import dataclasses
 import enum
 
+from t5x_lite.errors import UserError
+
 
 class LossNormalization(enum.Enum):
     """What the summed token loss is divided by, besides a plain number."""
@@ -26,13 +28,13 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
-            raise ValueError(
+            raise UserError(
                 f"label_smoothing={self.label_smoothing}: needed is 0 <= label_smoothing < 1; "
                 "T5 uses --gin.LABEL_SMOOTHING=0.0."
             )
         factor = self.normalizing_factor
         if isinstance(factor, float | int) and not factor > 0:
-            raise ValueError(
+            raise UserError(
                 f"normalizing_factor={factor}: needed is a positive number or one of "
                 f"{', '.join(rule.name for rule in LossNormalization)}: "
                 "--gin.LOSS_NORMALIZING_FACTOR=NUM_REAL_TARGET_TOKENS"

@@ -3,13 +3,15 @@
 import collections
 from collections.abc import Hashable, Sequence
 
+from t5x_lite.errors import UserError
+
 
 def majority_class_accuracy(
     train_targets: Sequence[Hashable], targets: Sequence[Hashable]
 ) -> dict[str, float]:
     """Accuracy, 0 to 100, of always predicting the label that is most frequent in training."""
     if not train_targets or not targets:
-        raise ValueError(
+        raise UserError(
             f"A majority class needs targets: {len(train_targets)} of training and {len(targets)} "
             "to score were given."
         )

@@ -8,6 +8,8 @@ import dataclasses
 import statistics
 from collections.abc import Mapping
 
+from t5x_lite.errors import UserError
+
 # The scores of each task by metric.
 Results = Mapping[str, Mapping[str, float]]
 
@@ -23,11 +25,11 @@ class Benchmark:
         """The mean over tasks of the mean of their scores.
 
         Raises:
-            ValueError: a score is missing.
+            UserError: a score is missing.
         """
         missing = self.missing(results)
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"{self.average_name} is the mean of {len(self.tasks)} tasks; missing are "
                 f"{', '.join(missing)}: evaluate these too."
             )

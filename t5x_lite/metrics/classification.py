@@ -12,6 +12,7 @@ import numpy as np
 import sklearn.metrics
 from jaxtyping import Float, Int
 
+from t5x_lite.errors import UserError
 from t5x_lite.metrics.pairs import check_pairs
 
 Labels = Sequence[Hashable]
@@ -28,7 +29,7 @@ class MatthewsCorrelation:
         """-100 to 100.
 
         Raises:
-            ValueError: there are no targets, or not one prediction for each.
+            UserError: there are no targets, or not one prediction for each.
         """
         check_pairs(targets, predictions)
         labels = list(dict.fromkeys(targets))
@@ -71,7 +72,7 @@ class ClassF1:
         """0 to 100.
 
         Raises:
-            ValueError: there are no targets, or not one prediction for each.
+            UserError: there are no targets, or not one prediction for each.
         """
         check_pairs(targets, predictions)
         score = sklearn.metrics.f1_score(
@@ -104,7 +105,7 @@ class F1WithInvalid:
         """0 to 100.
 
         Raises:
-            ValueError: there are no targets, not one prediction for each, or a target is neither 0
+            UserError: there are no targets, not one prediction for each, or a target is neither 0
                 nor 1.
         """
         return _F1_OF_ONE(targets, _opposed(targets, predictions))
@@ -128,7 +129,7 @@ def _opposed(targets: Labels, predictions: Labels) -> list[Hashable]:
     check_pairs(targets, predictions)
     unknown = sorted({str(target) for target in targets if target not in (0, 1)})
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"f1 is of the classes 0 and 1, but targets are also {', '.join(unknown[:3])}; is this "
             "a split without labels? For more classes use mean_multiclass_f1."
         )

@@ -33,7 +33,7 @@ class MeanOverGroups:
         """The scores by the metric's names.
 
         Raises:
-            ValueError: there are no targets, or not one prediction for each.
+            UserError: there are no targets, or not one prediction for each.
         """
         return self.by_example(targets, predictions).mean()
 
@@ -64,7 +64,7 @@ class FirstOfGroup:
         """The scores by the metric's names.
 
         Raises:
-            ValueError: there are no targets, or not one prediction for each.
+            UserError: there are no targets, or not one prediction for each.
         """
         return self.by_example(targets, predictions).mean()
 
@@ -82,7 +82,7 @@ class F1OverAllAnswers:
         """0 to 100.
 
         Raises:
-            ValueError: there are no targets, or not one prediction for each.
+            UserError: there are no targets, or not one prediction for each.
         """
         return f1_score_with_invalid(_values(targets), _values(predictions))
 

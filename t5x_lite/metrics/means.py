@@ -53,7 +53,7 @@ class MeanOverExamples:
         """The scores by name.
 
         Raises:
-            ValueError: there are no targets, or not one prediction for each.
+            UserError: there are no targets, or not one prediction for each.
         """
         return self.by_example(targets, predictions).mean()
 

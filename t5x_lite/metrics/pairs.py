@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from t5x_lite.errors import UserError
+
 
 def check_pairs(targets: Sequence[Any], predictions: Sequence[Any]) -> None:
     """A silently shortened comparison would overstate a score, and 0/0 is none.
 
     Raises:
-        ValueError: there is nothing to score, or not one prediction for each target.
+        UserError: there is nothing to score, or not one prediction for each target.
     """
     if len(targets) != len(predictions):
-        raise ValueError(
+        raise UserError(
             f"{len(targets)} targets and {len(predictions)} predictions were given; needed is one "
             "prediction for each target."
         )
     if not len(targets):
-        raise ValueError("There are no targets to score; was the split empty?")
+        raise UserError("There are no targets to score; was the split empty?")

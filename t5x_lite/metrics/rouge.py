@@ -28,7 +28,7 @@ class BootstrapRouge:
         """The median of 1,000 resampled means.
 
         Raises:
-            ValueError: there are no targets, or not one prediction for each.
+            UserError: there are no targets, or not one prediction for each.
         """
         scores = self.by_example(targets, predictions)
         rows = np.stack([scores.values[key] for key in SCORE_KEYS], axis=1)

@@ -5,6 +5,7 @@ import re
 import string
 from collections.abc import Sequence
 
+from t5x_lite.errors import UserError
 from t5x_lite.metrics.means import MeanOverExamples
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -22,7 +23,7 @@ def normalize_answer(text: str) -> str:
 
 def _score(answers: Sequence[str], prediction: str) -> dict[str, float]:
     if not answers:
-        raise ValueError(
+        raise UserError(
             "A question without a single answer cannot be scored; is this a split without labels?"
         )
     normalized, given = normalize_answer(prediction), [normalize_answer(each) for each in answers]

@@ -16,6 +16,8 @@ import difflib
 import enum
 from typing import Any
 
+from t5x_lite.errors import UserError
+
 # gelu is the tanh form that T5 v1.1 was trained with, linear the identity of its gated unit.
 ACTIVATIONS = ("relu", "gelu", "silu", "linear")
 # The kernels of a layer, by the names of their modules.
@@ -55,7 +57,7 @@ class ActivationDtype(enum.Enum):
     @classmethod
     def _missing_(cls, value: object) -> None:
         if value in ("float16", "fp16", "half"):
-            raise ValueError(
+            raise UserError(
                 "activation_dtype='float16' is refused: T5's feed-forward outputs exceed 65504, "
                 "the largest float16, so activations overflow to inf and the loss to NaN. "
                 "Use 'bfloat16' (same size, float32's range) or 'float32'."
@@ -95,13 +97,13 @@ class MLPConfig:
         for name in self.activations:
             if name not in ACTIVATIONS:
                 nearest = difflib.get_close_matches(name, ACTIVATIONS, n=1, cutoff=0.0)[0]
-                raise ValueError(
+                raise UserError(
                     f"activations={self.activations}: {name!r} is unknown, the nearest is "
                     f"{nearest!r}; all are {', '.join(ACTIVATIONS)}: "
                     "--gin.MLPConfig.activations=..."
                 )
         if not self.activations:
-            raise ValueError("activations=(): needed is one, or several that are multiplied.")
+            raise UserError("activations=(): needed is one, or several that are multiplied.")
 
     @property
     def inward_names(self) -> tuple[str, ...]:
@@ -127,12 +129,12 @@ class LoraConfig:
         for name in self.targets:
             if name not in KERNELS:
                 nearest = difflib.get_close_matches(name, KERNELS, n=1, cutoff=0.0)[0]
-                raise ValueError(
+                raise UserError(
                     f"targets={self.targets}: {name!r} is no kernel, the nearest is {nearest!r}; "
                     f"all are {', '.join(KERNELS)}: --gin.LORA_TARGETS=..."
                 )
         if self.rank < 1 or not self.targets or not 0 <= self.dropout_rate < 1:
-            raise ValueError(
+            raise UserError(
                 f"rank={self.rank}, targets={self.targets}, dropout_rate={self.dropout_rate}: "
                 "needed are a rank of at least 1, a kernel, and 0 <= rate < 1: "
                 "--gin.LORA_RANK=..., --gin.LORA_TARGETS=..., --gin.LORA_DROPOUT_RATE=..."
@@ -155,12 +157,12 @@ class BlockConfig:
 
     def __post_init__(self) -> None:
         if self.adapter_dim is not None and self.adapter_dim < 1:
-            raise ValueError(
+            raise UserError(
                 f"adapter_dim={self.adapter_dim}: needed is a width of at least 1, or None for no "
                 "adapter: --gin.ADAPTER_DIM=..."
             )
         if self.lora is not None and (unknown := set(self.lora.targets) - set(self.kernels)):
-            raise ValueError(
+            raise UserError(
                 f"targets={self.lora.targets} of LoRA: a layer with activations="
                 f"{self.mlp.activations} has no {', '.join(sorted(unknown))}; it has "
                 f"{', '.join(self.kernels)}: --gin.LORA_TARGETS=..."
@@ -184,7 +186,7 @@ class StackConfig:
 
     def __post_init__(self) -> None:
         if self.layers_divisor < 1 or self.num_layers % self.layers_divisor or self.num_layers < 1:
-            raise ValueError(
+            raise UserError(
                 f"num_layers={self.num_layers} with layers_divisor={self.layers_divisor}: needed "
                 "is a positive number of layers that the divisor divides; choose num_layers as a "
                 "multiple."
@@ -227,19 +229,19 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout_rate < 1:
-            raise ValueError(f"dropout_rate={self.dropout_rate}: needed is 0 <= rate < 1.")
+            raise UserError(f"dropout_rate={self.dropout_rate}: needed is 0 <= rate < 1.")
         if self.prompt_length < 0:
-            raise ValueError(
+            raise UserError(
                 f"prompt_length={self.prompt_length}: needed is a number of vectors, 0 for none: "
                 "--gin.PROMPT_LENGTH=..."
             )
         if self.encoder is not None and self.encoder.block.cross_attention:
-            raise ValueError(
+            raise UserError(
                 "encoder.block.cross_attention=True: an encoder has nothing to attend to but its "
                 "own input; needed is False: --gin.encoder/BlockConfig.cross_attention=False."
             )
         if (self.encoder is not None) != self.decoder.block.cross_attention:
-            raise ValueError(
+            raise UserError(
                 f"encoder={'present' if self.encoder else 'None'} but "
                 f"decoder.block.cross_attention={self.decoder.block.cross_attention}: a decoder "
                 "has cross-attention exactly when there is an encoder to attend to."
@@ -250,7 +252,7 @@ class ModelConfig:
     def _check_sharing(self) -> None:
         encoder, decoder = self.encoder, self.decoder
         if encoder is None:
-            raise ValueError("sharing='encoder_decoder' needs an encoder; encoder is None.")
+            raise UserError("sharing='encoder_decoder' needs an encoder; encoder is None.")
         same = (
             encoder.depth == decoder.depth
             and encoder.block.attention == decoder.block.attention
@@ -261,7 +263,7 @@ class ModelConfig:
             and encoder.relative_bias.per_layer == decoder.relative_bias.per_layer
         )
         if not same:
-            raise ValueError(
+            raise UserError(
                 "sharing='encoder_decoder' needs the same depth, attention, mlp, adapter, LoRA "
                 f"and position tables in both stacks; given encoder={encoder} decoder={decoder}."
             )

@@ -9,6 +9,7 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from t5x_lite.errors import UserError
 from t5x_lite.model.config import Visibility
 
 MASKED = -1e10
@@ -32,12 +33,12 @@ class AttentionMask:
 
     def __post_init__(self) -> None:
         if self.visibility is Visibility.PREFIX and self.kv_in_prefix is None:
-            raise ValueError(
+            raise UserError(
                 "visibility='prefix' needs to know the prefix: give the feature "
                 "decoder_causal_attention, 1 on the inputs and the position after them."
             )
         if (self.q_segments is None) != (self.kv_segments is None):
-            raise ValueError(
+            raise UserError(
                 "segment ids are given for one side of an attention only; packed batches carry "
                 "encoder_segment_ids and decoder_segment_ids together."
             )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import nnx
 
+from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.network import Transformer
 
@@ -39,7 +40,7 @@ def to_modules(config: ModelConfig, parameters: dict) -> Transformer:
     given = dict(_leaves(parameters))
     wanted = {_t5x_path(path): path for path, _ in _leaves(nnx.to_pure_dict(skeleton.state))}
     if given.keys() != wanted.keys():
-        raise ValueError(
+        raise UserError(
             f"the parameters do not fit the model: missing {_names(wanted.keys() - given.keys())}; "
             f"left over {_names(given.keys() - wanted.keys())}. "
             "Does the model config belong to these parameters?"

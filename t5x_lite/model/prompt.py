@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
+from t5x_lite.errors import UserError
 from t5x_lite.model import parameters
 
 
@@ -44,10 +45,10 @@ class Prompt(nnx.Module):
         """The sequences with the prompt at the positions from `at` on of each example.
 
         Raises:
-            ValueError: the batch does not tell positions.
+            UserError: the batch does not tell positions.
         """
         if positions is None:
-            raise ValueError(
+            raise UserError(
                 "packed rows with a prompt need encoder_positions and decoder_positions, which "
                 "tell where each example begins; this batch has none."
             )

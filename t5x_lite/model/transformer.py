@@ -13,6 +13,7 @@ import math
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from t5x_lite.errors import UserError
 from t5x_lite.model import decoding_cache, masks, maxima, parameter_tree
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
@@ -91,7 +92,7 @@ def encode(
 ) -> Float[Array, "batch enc_len embed"]:
     """The encoder's output at the positions of its input, in the activations' dtype."""
     if config.encoder is None:
-        raise ValueError("this model has no encoder (encoder=None), so there is nothing to encode.")
+        raise UserError("this model has no encoder (encoder=None), so there is nothing to encode.")
     hidden = parameter_tree.to_modules(config, parameters).encode(batch).hidden
     assert hidden is not None, "only a decoding cache stands in for hidden states"
     return hidden[:, hidden.shape[1] - batch["encoder_input_tokens"].shape[1] :]

@@ -16,6 +16,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from t5x_lite.errors import UserError
+
 
 class SpanCorruptionLengths(NamedTuple):
     """Raw tokens of a full segment, and what its targets come to with the end token."""
@@ -50,7 +52,7 @@ def span_corruption_lengths(
         return tokens - noise.tokens + noise.spans + 1, noise.tokens + noise.spans + 1
 
     if inputs_length < 3:
-        raise ValueError(
+        raise UserError(
             f"inputs length {inputs_length} holds no corrupted text: needed are at least 3 tokens "
             "(one kept, a sentinel, the end); raise 'inputs' in --gin.TASK_FEATURE_LENGTHS=..."
         )
@@ -77,7 +79,7 @@ class Needs:
     def check_targets(self) -> "Needs":
         """Refuses targets that would be cut off: they teach a model to stop early, silently."""
         if self.targets > self.lengths["targets"]:
-            raise ValueError(
+            raise UserError(
                 f"Inputs of {self.lengths['inputs']} tokens make targets of {self.targets} tokens, "
                 f"but the targets length is {self.lengths['targets']}: set "
                 f"--gin.TASK_FEATURE_LENGTHS=\"{{'inputs': {self.lengths['inputs']}, 'targets': "
@@ -88,7 +90,7 @@ class Needs:
     def check_sentinels(self, available: int) -> None:
         """Refuses segments with more runs of noise than the vocabulary can name."""
         if self.sentinels > available:
-            raise ValueError(
+            raise UserError(
                 f"Inputs of {self.lengths['inputs']} tokens need {self.sentinels} sentinels, the "
                 f"vocabulary has {available}: shorten 'inputs' in --gin.TASK_FEATURE_LENGTHS=... "
                 "or use a vocabulary with more extra_ids."
@@ -131,7 +133,7 @@ def whole_inputs(
         lengths = _check(lengths, ("inputs", "targets"))
         tokens = lengths["inputs"] - num_mode_tokens - 1
         if tokens < 2:
-            raise ValueError(
+            raise UserError(
                 f"inputs length {lengths['inputs']} holds no text to rewrite: needed are at least "
                 f"{num_mode_tokens + 3} tokens; raise 'inputs' in --gin.TASK_FEATURE_LENGTHS=..."
             )
@@ -167,7 +169,7 @@ def _check(lengths: Mapping[str, int] | None, features: tuple[str, ...]) -> Mapp
     for feature in features:
         length = (lengths or {}).get(feature)
         if length is None or length < 3:
-            raise ValueError(
+            raise UserError(
                 f"The objective cuts text to a window of {feature}, but its length is {length}; "
                 f'needed are at least 3: --gin.TASK_FEATURE_LENGTHS="{{{example}}}".'
             )

@@ -44,7 +44,7 @@ def apply(
     """Preprocessor: tokenized documents {"targets"} to {"inputs", "targets"} that fill the window.
 
     Raises:
-        ValueError: the lengths leave no room, or the vocabulary has too few sentinels.
+        UserError: the lengths leave no room, or the vocabulary has too few sentinels.
     """
     vocabulary = output_features["targets"].vocabulary
     mode = vocabulary.encode(objective.mode) if objective.mode else []

@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from t5x_lite.errors import UserError
 from t5x_lite.objectives import lengths, noise, rewrites
 from t5x_lite.objectives.objective import Objective, Rewrite, apply
 
@@ -137,16 +138,16 @@ def find(name: str) -> Objective:
     """The objective of that name.
 
     Raises:
-        ValueError: there is none; the message has the nearest.
+        UserError: there is none; the message has the nearest.
     """
     if name == "ul2":
-        raise ValueError(
+        raise UserError(
             f"ul2 is a mixture of the objectives {', '.join(UL2)}: name one of them, or mix tasks "
             "of all of them equally, as c4_v220_ul2 does."
         )
     if name not in OBJECTIVES:
         nearest = difflib.get_close_matches(name, OBJECTIVES, n=3) or list(OBJECTIVES)
-        raise ValueError(f"No objective is named {name!r}; did you mean {' or '.join(nearest)}?")
+        raise UserError(f"No objective is named {name!r}; did you mean {' or '.join(nearest)}?")
     return OBJECTIVES[name]
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 import re
 
+from t5x_lite.errors import UserError
+
 # Factors that reach their last value at total_steps.
 _ENDING = ("linear_decay", "cosine_decay", "triangular")
 
@@ -30,7 +32,7 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         is_share = isinstance(self.warmup_steps, float)
         if is_share and not 0 < self.warmup_steps < 1:
-            raise ValueError(
+            raise UserError(
                 f"warmup_steps={self.warmup_steps}: needed is a whole number of steps, or a share "
                 "of total_steps between 0 and 1: --gin.WARMUP_STEPS=..."
             )
@@ -39,14 +41,14 @@ class ScheduleConfig:
             return
         if self.total_steps is None:
             needs = f"factors={self.factors!r} ends at" if ending else "its warm-up is a share of"
-            raise ValueError(
+            raise UserError(
                 f"{needs} total_steps=None: needed is the step at which the run ends, "
                 f"above warmup_steps={self.warmup_steps}: --gin.TRAIN_STEPS=... where a gin file "
                 "says ScheduleConfig.total_steps = %TRAIN_STEPS, as recipes/supervised.gin does "
                 "(TRAIN_STEPS_RELATIVE is no such step), else --gin.ScheduleConfig.total_steps=..."
             )
         if ending and self.total_steps <= self.num_warmup_steps:
-            raise ValueError(
+            raise UserError(
                 f"factors={self.factors!r} ends at total_steps={self.total_steps}: needed is a "
                 f"number above {self.num_warmup_steps}, the steps of warmup_steps="
                 f"{self.warmup_steps}: lower --gin.WARMUP_STEPS=..., which may be a share such as "
@@ -117,32 +119,32 @@ class ParameterGroup:
         try:
             re.compile(self.pattern)
         except re.error as error:
-            raise ValueError(
+            raise UserError(
                 f"pattern={self.pattern!r} is no regular expression ({error}); needed is one for "
                 "whole paths of parameters, such as 'encoder/.*'."
             ) from error
         if self.layers is not None and not 0 <= self.layers[0] <= self.layers[1]:
-            raise ValueError(
+            raise UserError(
                 f"layers={self.layers}: needed are the first and the last layer, counted from 0 "
                 "and both included; (0, 2) are the first three."
             )
         if self.learning_rate <= 0:
-            raise ValueError(
+            raise UserError(
                 f"learning_rate={self.learning_rate} of the group {self.pattern!r}: needed is a "
                 "factor above 0; what shall not move has frozen=True."
             )
         if self.weight_decay is not None and self.weight_decay < 0:
-            raise ValueError(
+            raise UserError(
                 f"weight_decay={self.weight_decay} of the group {self.pattern!r}: needed is 0 or "
                 "more, or None for the optimizer's own."
             )
         if self.from_step < 0:
-            raise ValueError(
+            raise UserError(
                 f"from_step={self.from_step} of the group {self.pattern!r}: needed is a number of "
                 "steps from 0 on."
             )
         if self.frozen and (self.learning_rate != 1.0 or self.weight_decay or self.from_step):
-            raise ValueError(
+            raise UserError(
                 f"frozen=True with learning_rate={self.learning_rate}, weight_decay="
                 f"{self.weight_decay} and from_step={self.from_step}: the group {self.pattern!r} "
                 "would not move and move; leave out one."

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from t5x_lite.errors import UserError
 from t5x_lite.optim.config import ParameterGroup
 
 # The group of each layer of a parameter (of the one tensor if it is not stacked); None: no group.
@@ -28,7 +29,7 @@ def choose(groups: Sequence[ParameterGroup], tensors: Mapping[str, Tensor]) -> d
     """The group of every layer of every parameter, by the parameter's path.
 
     Raises:
-        ValueError: a group is left without a parameter, or all parameters are frozen.
+        UserError: a group is left without a parameter, or all parameters are frozen.
     """
     chosen: dict[str, Chosen] = {name: (None,) * each.num_layers for name, each in tensors.items()}
     for number, group in enumerate(groups):
@@ -43,13 +44,13 @@ def choose(groups: Sequence[ParameterGroup], tensors: Mapping[str, Tensor]) -> d
             is_used |= taken != chosen[name]
             chosen[name] = taken
         if not is_used:
-            raise ValueError(
+            raise UserError(
                 f"the parameter group {number + 1}, pattern={group.pattern!r}, is left without a "
                 "parameter: earlier groups match all of its own, and the first that matches wins. "
                 "Put the narrower pattern first in --gin.PARAMETER_GROUPS."
             )
     if all(group and group.frozen for groups in chosen.values() for group in groups):
-        raise ValueError(
+        raise UserError(
             "the parameter groups "
             f"{', '.join(repr(group.pattern) for group in groups)} freeze every parameter: "
             "there is nothing to train. Narrow a pattern."
@@ -71,7 +72,7 @@ def _check_match(
         nearest = difflib.get_close_matches(group.pattern, tensors, n=3, cutoff=0.0)
         below = [name for name in tensors if re.match(f"{group.pattern}/", name)]
         hint = f" {group.pattern + '/.*'!r} matches {len(below)}." if below else ""
-        raise ValueError(
+        raise UserError(
             f"the parameter group with pattern={group.pattern!r} matches no parameter; needed is a "
             f"regular expression for whole paths.{hint} The nearest paths are "
             f"{', '.join(nearest)}."
@@ -81,7 +82,7 @@ def _check_match(
     depths = {tensors[name].num_layers for name in matching if tensors[name].is_stacked}
     if not depths or group.layers[1] >= max(depths):
         have = f"have layers 0 to {max(depths) - 1}" if depths else "are no layers of a stack"
-        raise ValueError(
+        raise UserError(
             f"layers={group.layers} of the parameter group {group.pattern!r}: the parameters that "
             f"it matches, such as {matching[0]}, {have}."
         )

@@ -116,7 +116,7 @@ def assign(
         weight_decay: the optimizer's own, for what no group gives another.
 
     Raises:
-        ValueError: a group has no parameter of its own or names layers that there are not, or all
+        UserError: a group has no parameter of its own or names layers that there are not, or all
             parameters are frozen.
     """
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from t5x_lite.errors import UserError
 from t5x_lite.optim.config import ScheduleConfig
 
 Step = Int[Array, ""] | int
@@ -32,7 +33,7 @@ def make_schedule(config: ScheduleConfig) -> Schedule:
     """The learning rate as a function of the number of steps already done.
 
     Raises:
-        ValueError: a factor is unknown, or one that warms up has no steps to do so.
+        UserError: a factor is unknown, or one that warms up has no steps to do so.
     """
     names = config.factor_names
     for name in names:
@@ -50,13 +51,13 @@ def make_schedule(config: ScheduleConfig) -> Schedule:
 def _check(name: str, config: ScheduleConfig) -> None:
     if name not in _FACTORS:
         nearest = difflib.get_close_matches(name, _FACTORS, n=1)
-        raise ValueError(
+        raise UserError(
             f"unknown factor {name!r} in the learning rate {config.factors!r}"
             f"{f'; did you mean {nearest[0]!r}?' if nearest else '.'} "
             f"Known: {', '.join(_FACTORS)}, joined by ' * '."
         )
     if name in _WARMING and config.num_warmup_steps < 1:
-        raise ValueError(
+        raise UserError(
             f"the learning-rate factor {name!r} divides by warmup_steps={config.warmup_steps}: "
             "needed is at least 1."
         )

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import jax
 from jaxtyping import Array, Shaped
 
+from t5x_lite.errors import UserError
+
 Axes = tuple[str | None, ...]
 
 _SHARDING_OF: contextvars.ContextVar[Callable[[Axes], jax.sharding.NamedSharding] | None] = (
@@ -23,7 +25,7 @@ def constrain(x: Shaped[Array, "..."], axes: Axes) -> Shaped[Array, "..."]:
     if sharding_of is None:
         return x
     if x.ndim != len(axes):
-        raise ValueError(
+        raise UserError(
             f"an activation of shape {x.shape} was given the logical axes {axes}: needed is one "
             "name (or None) per dimension."
         )

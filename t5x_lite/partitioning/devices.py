@@ -7,6 +7,8 @@ environment before JAX starts a backend.
 import os
 import sys
 
+from t5x_lite.errors import UserError
+
 # A collective blocks one thread per device, and the thread pool has one per core: 8 devices on 2
 # cores dead-lock within a few hundred steps unless the pool is told of more.
 _MINIMUM_THREADS = 16
@@ -27,7 +29,7 @@ def simulate_cpu_devices(count: int) -> None:
         RuntimeError: a backend already runs with other devices.
     """
     if count < 1:
-        raise ValueError(f"cpu_devices={count}: needed is at least 1, e.g. --cpu_devices=8.")
+        raise UserError(f"cpu_devices={count}: needed is at least 1, e.g. --cpu_devices=8.")
     settings = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(count)}
     os.environ.update(settings, PJRT_NPROC=str(max(_MINIMUM_THREADS, 2 * count)))
     os.environ["XLA_FLAGS"] = _with_timeouts(os.environ.get("XLA_FLAGS", ""))

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 
+from t5x_lite.errors import UserError
 from t5x_lite.partitioning import constrain, table
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.rules import (
@@ -47,14 +48,14 @@ class Partitioner:
         """The shardings of a tree, checked against its shapes.
 
         Raises:
-            ValueError: what does not fit, all of it, each with the first parameter concerned.
+            UserError: what does not fit, all of it, each with the first parameter concerned.
         """
         problems: dict[str, str] = {}
 
         def sharding_of(path: Any, shape: Any, axes: Axes) -> NamedSharding:
             name = table.path_name(path)
             if len(axes) != len(shape.shape):
-                raise ValueError(
+                raise UserError(
                     f"{name} has shape {shape.shape} but logical axes {axes}: needed is one name "
                     "per dimension."
                 )
@@ -66,7 +67,7 @@ class Partitioner:
         found = jax.tree_util.tree_map_with_path(sharding_of, shapes, axes)
         if problems:
             lines = "\n".join(f"  {name}: {problem}" for problem, name in problems.items())
-            raise ValueError(f"the model does not fit the mesh {dict(self.mesh.shape)}:\n{lines}")
+            raise UserError(f"the model does not fit the mesh {dict(self.mesh.shape)}:\n{lines}")
         return found
 
     @property
@@ -86,7 +87,7 @@ class Partitioner:
         if batch_size < 1 or batch_size % pieces:
             below, above = neighbours(max(batch_size, 0), pieces)
             options = [size for size in (below, above) if size > 0]
-            raise ValueError(
+            raise UserError(
                 f"a batch of {batch_size} rows does not divide by data={pieces} (mesh "
                 f"{dict(self.mesh.shape)}); the next sizes that do are "
                 f"{' and '.join(map(str, options))}: --gin.{macro}={options[0]}."
@@ -120,7 +121,7 @@ class Partitioner:
                 rows.setdefault(device.process_index, set()).add(row)
         parts = sorted({tuple(sorted(part)) for part in rows.values()})
         if sum(map(len, parts)) != devices.shape[0] or len({len(part) for part in parts}) != 1:
-            raise ValueError(
+            raise UserError(
                 f"on the mesh {dict(self.mesh.shape)} the processes hold overlapping parts of the "
                 f"batch ({parts}); choose --gin.NUM_PARTITIONS so that it divides the "
                 f"{jax.local_device_count()} devices of a process or is a multiple of them."
@@ -131,7 +132,7 @@ class Partitioner:
         """Global arrays of which this process holds the rows given.
 
         Raises:
-            ValueError: the rows of all processes together do not split over the mesh.
+            UserError: the rows of all processes together do not split over the mesh.
         """
         parts = self.reader[1]
         for rows in {array.shape[0] for array in local.values()}:
@@ -182,13 +183,13 @@ def make_partitioner(
     """A mesh (data, model) over `devices`, all there are if not given.
 
     Raises:
-        ValueError: the devices cannot be split so.
+        UserError: the devices cannot be split so.
     """
     devices = jax.devices() if devices is None else devices
     partitions = config.num_partitions
     if partitions < 1 or len(devices) % partitions:
         fitting = ", ".join(map(str, divisors(len(devices))))
-        raise ValueError(
+        raise UserError(
             f"num_partitions={partitions} does not divide the {len(devices)} devices there are; "
             f"{fitting} do: --gin.NUM_PARTITIONS=..., or simulate devices with --cpu_devices=..."
         )

@@ -9,6 +9,7 @@ import threading
 
 import jax
 
+from t5x_lite.errors import UserError
 from t5x_lite.partitioning import roll_call
 
 # Each process of a TPU slice sees the whole slice only after jax.distributed.initialize.
@@ -30,7 +31,7 @@ def initialize(
     but for `process_index`; without them this is the only process.
 
     Raises:
-        ValueError: the flags contradict each other or JAX's view; all problems are listed.
+        UserError: the flags contradict each other or JAX's view; all problems are listed.
         TimeoutError: some process did not come; the message says which.
     """
     given = (coordinator_address, process_count, process_index)
@@ -40,9 +41,7 @@ def initialize(
         return
     problems = _problems(coordinator_address, process_count, process_index, timeout_s)
     if problems or coordinator_address is None or process_count is None or process_index is None:
-        raise ValueError(
-            "these flags do not start a job of many processes:\n" + "\n".join(problems)
-        )
+        raise UserError("these flags do not start a job of many processes:\n" + "\n".join(problems))
     roll_call.answer(coordinator_address, process_index, process_count, float(timeout_s))
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
@@ -52,7 +51,7 @@ def initialize(
         initialization_timeout=math.ceil(timeout_s),
     )
     if jax.process_count() != process_count:
-        raise ValueError(
+        raise UserError(
             f"--process_count={process_count}, but JAX's {jax.default_backend()} devices belong to "
             f"{jax.process_count()} process(es): start one process per host of the slice, no more."
         )
@@ -98,7 +97,7 @@ def _join_tpu_slice(timeout_s: int | float) -> None:
     except ValueError as error:  # JAX found no metadata: a lone chip, as in a notebook
         hosts = next((os.environ[name] for name in _TPU_HOSTS if name in os.environ), "")
         if "," in hosts:
-            raise ValueError(
+            raise UserError(
                 f"this TPU slice has the hosts {hosts}, but JAX cannot tell which one this is "
                 f"({error}); give --coordinator_address, --process_count and --process_index."
             ) from error

@@ -9,13 +9,15 @@ import select
 import socket
 import time
 
+from t5x_lite.errors import UserError
+
 
 def answer(address: str, index: int, count: int, timeout_s: float) -> None:
     """Returns once all `count` processes have met at `address`.
 
     Raises:
         TimeoutError: some are missing; the message says which.
-        ValueError: the processes disagree on who they are.
+        UserError: the processes disagree on who they are.
     """
     if count == 1:
         return
@@ -101,12 +103,12 @@ def _missing(address: str, present: set[int], count: int, timeout_s: float) -> s
 def _disagreement(index: int, given: int, count: int, present: set[int]) -> str:
     if given != count:
         return (
-            f"ValueError process {index} was started with --process_count={given}, process 0 with "
+            f"UserError process {index} was started with --process_count={given}, process 0 with "
             f"--process_count={count}: give all the same."
         )
     if not 0 < index < count or index in present:
         return (
-            f"ValueError two processes were started with --process_index={index}: give each of the "
+            f"UserError two processes were started with --process_index={index}: give each of the "
             f"{count} its own, 0 to {count - 1}."
         )
     return ""
@@ -115,4 +117,4 @@ def _disagreement(index: int, given: int, count: int, present: set[int]) -> str:
 def _raise(verdict: str) -> None:
     if verdict:
         kind, _, message = verdict.partition(" ")
-        raise {"TimeoutError": TimeoutError, "ValueError": ValueError}[kind](message)
+        raise {"TimeoutError": TimeoutError, "UserError": UserError}[kind](message)

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from jax.sharding import PartitionSpec
 
+from t5x_lite.errors import UserError
+
 Rules = tuple[tuple[str, str | None], ...]
 Axes = tuple[str | None, ...]
 
@@ -24,13 +26,13 @@ def partition_spec(axes: Axes, rules: Rules, *, parameter: str = "an activation"
         parameter: path of the tensor, for the error.
 
     Raises:
-        ValueError: no rule names one of the logical axes.
+        UserError: no rule names one of the logical axes.
     """
     known = {logical for logical, _ in rules}
     unknown = [axis for axis in axes if axis is not None and axis not in known]
     if unknown:
         nearest = difflib.get_close_matches(unknown[0], known, n=1)
-        raise ValueError(
+        raise UserError(
             f"{parameter} has the logical axis {unknown[0]!r}, which no rule names"
             f"{f' (nearest: {nearest[0]!r})' if nearest else ''}. Rules exist for "
             f"{', '.join(sorted(known))}; add ({unknown[0]!r}, None) to logical_axis_rules to "
@@ -52,7 +54,7 @@ def check_rules(rules: Rules, mesh_axes: Sequence[str]) -> None:
     for logical, mesh_axis in rules:
         if mesh_axis is not None and mesh_axis not in mesh_axes:
             nearest = difflib.get_close_matches(mesh_axis, mesh_axes, n=1) or list(mesh_axes)
-            raise ValueError(
+            raise UserError(
                 f"the rule ({logical!r}, {mesh_axis!r}) names a mesh axis that does not exist; "
                 f"did you mean {nearest[0]!r}? The mesh has {', '.join(map(repr, mesh_axes))}."
             )

@@ -12,6 +12,7 @@ from etils import epath
 
 from t5x_lite import config, jobs
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.preflight.findings import Check, Kind, Said
 from t5x_lite.training.config import TrainConfig
@@ -145,18 +146,18 @@ def _examples(dataset: DatasetConfig, model: ModelConfig | None, *, shown: int) 
 
 def _check_ids(task: str, feature: str, ids: np.ndarray, vocab_size: int) -> None:
     if not ids.size:
-        raise ValueError(
+        raise UserError(
             f"{task}: the first example has no {feature}. Look at more of them: t5x_lite inspect "
             f"{task}"
         )
     if not np.issubdtype(ids.dtype, np.integer):
-        raise ValueError(
+        raise UserError(
             f"{task}: {feature} are {ids.dtype}, needed are ids: is a tokenizing preprocessor "
             "missing, such as seqio.preprocessors.tokenize?"
         )
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high >= vocab_size:
-        raise ValueError(
+        raise UserError(
             f"{task}: {feature} has ids from {low} to {high}, but the model embeds 0 to "
             f"{vocab_size - 1}: does a preprocessor make ids by itself? Look at them: t5x_lite "
             f"inspect {task}"

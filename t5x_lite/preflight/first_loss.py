@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from t5x_lite.errors import UserError
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.loss import compute_loss
 from t5x_lite.model import transformer
@@ -33,7 +34,7 @@ def check(job: TrainConfig) -> Iterator[Said]:
     targets = batch["decoder_target_tokens"] > 0
     counted = batch.get("decoder_loss_weights", targets) > 0
     if not counted.any():
-        raise ValueError(
+        raise UserError(
             f"no token of the first {_ROWS} rows counts for the loss: are the targets empty, or "
             "cut off by TASK_FEATURE_LENGTHS? Look at them: t5x_lite inspect "
             f"{job.dataset.mixture_or_task_name}"
@@ -42,7 +43,7 @@ def check(job: TrainConfig) -> Iterator[Said]:
     loss, expected = _loss(model, _small(batch, model.vocab_size)), math.log(model.vocab_size)
     sentence = f"{loss:.2f} a token of fresh parameters, by chance ln(vocabulary) = {expected:.2f}"
     if not expected / _MAX_FACTOR <= loss <= expected * _MAX_FACTOR:
-        raise ValueError(
+        raise UserError(
             f"{sentence}, more than {_MAX_FACTOR:g} times off: the logits have a wrong scale. T5 "
             "v1.0 sets both logits_via_embedding and scale_logits, v1.1 neither; this model has "
             f"{model.logits_via_embedding} and {model.scale_logits}: "

@@ -6,6 +6,7 @@ import tempfile
 from etils import epath
 
 from t5x_lite.checkpoints import folders
+from t5x_lite.errors import UserError
 
 
 def check_writable(directory: epath.PathLike, flag: str) -> epath.Path | None:
@@ -13,19 +14,19 @@ def check_writable(directory: epath.PathLike, flag: str) -> epath.Path | None:
     it lies in an object store, of which nothing is known.
 
     Raises:
-        ValueError: nothing can be written there.
+        UserError: nothing can be written there.
     """
     path = folders.absolute(directory)
     if folders.is_remote(path):
         return None
     existing = next(each for each in (path, *path.parents) if each.exists())
     if not existing.is_dir():
-        raise ValueError(f"{existing} is a file; needed is a folder: {flag}=...")
+        raise UserError(f"{existing} is a file; needed is a folder: {flag}=...")
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"nothing can be written to {existing} ({error.strerror or error}): give a directory "
             f"that you may write to, {flag}=..., or make room."
         ) from error

@@ -12,6 +12,7 @@ import jax
 from t5x_lite import config, jobs
 from t5x_lite.checkpoints import folders, parameters, pretrained, restoring
 from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.errors import UserError
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference import restored
@@ -108,7 +109,7 @@ def _mesh(job: Job, model: ModelConfig | None) -> Iterator[Said]:
     ):
         try:
             look()
-        except ValueError as error:
+        except UserError as error:
             fits = False
             yield Kind.FIX, str(error)
     if fits:

@@ -15,6 +15,7 @@ from t5x_lite import config, jobs
 from t5x_lite.checkpoints import folders, pretrained
 from t5x_lite.checkpoints.config import SavedDtype
 from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
@@ -92,7 +93,7 @@ def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Said]:
     for fits in fitting:
         try:
             fits()
-        except ValueError as error:
+        except UserError as error:
             problems.append(str(error))
     # A batch that does not divide is so for each data set and for microbatches.
     for problem in dict.fromkeys(problems):
@@ -113,12 +114,12 @@ def _readers(partitioner: Partitioner, processes: int) -> int:
     devices, partitions = partitioner.mesh.size, partitioner.mesh.shape["model"]
     local, rest = divmod(devices, processes)
     if rest:
-        raise ValueError(
+        raise UserError(
             f"--process_count={processes} processes cannot share {devices} devices evenly: give "
             "the number of all devices with --cpu_devices=..."
         )
     if local % partitions and partitions % local:
-        raise ValueError(
+        raise UserError(
             f"NUM_PARTITIONS={partitions} with {local} devices a process makes processes hold "
             "overlapping parts of a batch: choose --gin.NUM_PARTITIONS so that it divides them or "
             "is a multiple of them."

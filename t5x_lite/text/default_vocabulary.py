@@ -7,6 +7,8 @@ tasks name it without knowing the path (`seqio_vocabulary.DefaultVocabulary`).
 
 from etils import epath
 
+from t5x_lite.errors import UserError
+
 NUM_SENTINELS = 100
 _MULTIPLE = 128
 
@@ -22,13 +24,13 @@ def set_default_vocabulary(path: epath.PathLike | None) -> None:
 def default_vocabulary_path() -> epath.Path:
     """The path given to `set_default_vocabulary`, known to exist."""
     if _path is None:
-        raise ValueError(
+        raise UserError(
             "No vocabulary was given, and the task needs one. Name a SentencePiece model: "
             "--gin.VOCABULARY=/path/to/vocabulary.model (t5x_lite inspect: --vocabulary=...); "
             "`t5x_lite vocab` builds one."
         )
     if not _path.exists():
-        raise ValueError(
+        raise UserError(
             f"The vocabulary {_path} does not exist. Name an existing SentencePiece model with "
             "--gin.VOCABULARY=/path/to/vocabulary.model; `t5x_lite vocab` builds one."
         )
@@ -47,7 +49,7 @@ def model_vocab_size(num_pieces: int) -> int:
 def check_special_ids(*, pad_id: int, eos_id: int, unk_id: int, source: object) -> None:
     """Refuses a vocabulary whose padding, end and unknown pieces are not 0, 1 and 2."""
     if (pad_id, eos_id, unk_id) != (0, 1, 2):
-        raise ValueError(
+        raise UserError(
             f"The vocabulary {source} has pad_id={pad_id}, eos_id={eos_id}, unk_id={unk_id}; "
             "needed are 0, 1, 2, because batches are padded with 0 and texts end with 1. Train it "
             "with --pad_id=0 --eos_id=1 --unk_id=2 --bos_id=-1, or with `t5x_lite vocab`."

@@ -14,6 +14,7 @@ import sentencepiece
 from etils import epath
 from sentencepiece import sentencepiece_model_pb2
 
+from t5x_lite.errors import UserError
 from t5x_lite.text.default_vocabulary import NUM_SENTINELS, check_special_ids
 
 EOS_ID = 1
@@ -58,7 +59,7 @@ class SentencePieceTokenizer:
     is the last id. A model that holds its sentinels already, as mT5's does, has `extra_ids=0`.
 
     Raises:
-        ValueError: padding, end and unknown piece are not 0, 1 and 2, or it is no such model.
+        UserError: padding, end and unknown piece are not 0, 1 and 2, or it is no such model.
     """
 
     def __init__(self, model: bytes, extra_ids: int = NUM_SENTINELS, *, source: object = "given"):
@@ -67,7 +68,7 @@ class SentencePieceTokenizer:
         try:
             proto.ParseFromString(model)
         except Exception as error:  # protobuf's own class differs from one backend to the other
-            raise ValueError(f"{source} is not a SentencePiece model: {error}") from error
+            raise UserError(f"{source} is not a SentencePiece model: {error}") from error
         kind = proto.SentencePiece.USER_DEFINED
         for index in reversed(range(extra_ids)):
             proto.pieces.add(piece=f"▁<extra_id_{index}>", score=0.0, type=kind)
@@ -188,7 +189,7 @@ def _ours(folder: epath.Path) -> Tokenizer:
     values = _json(folder / VOCABULARY_FILE)
     kind, extra_ids = values.get("kind"), values.get("extra_ids")
     if kind not in ("sentencepiece", "bytes") or type(extra_ids) is not int:
-        raise ValueError(
+        raise UserError(
             f"{folder / VOCABULARY_FILE} holds {dict(values)}; needed is "
             '{"kind": "sentencepiece" or "bytes", "extra_ids": <number>}.'
         )

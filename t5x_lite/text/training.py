@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import sentencepiece
 from etils import epath
 
+from t5x_lite.errors import UserError
 from t5x_lite.text import default_vocabulary
 
 # SentencePiece leaves longer lines out without a word, so they are split instead.
@@ -69,7 +70,7 @@ def file_texts(patterns: Sequence[str]) -> Iterator[str]:
         path = epath.Path(pattern)
         files = [path] if path.exists() else sorted(path.parent.glob(path.name))
         if not files:
-            raise ValueError(f"No file matches {pattern!r}; give a text file or a pattern of them.")
+            raise UserError(f"No file matches {pattern!r}; give a text file or a pattern of them.")
         for file in files:
             with file.open("r") as lines:
                 yield from lines
@@ -99,7 +100,7 @@ def train_sentencepiece(
         report_progress(f"{name}: {len(lines_per_source[name]):,} lines")
     lines = [line for sampled in lines_per_source.values() for line in sampled]
     if not lines:
-        raise ValueError(f"No text to train a vocabulary on: {', '.join(sources) or 'no source'}.")
+        raise UserError(f"No text to train a vocabulary on: {', '.join(sources) or 'no source'}.")
     report_progress(f"training {vocab_size:,} pieces on {sum(map(len, lines)):,} characters")
     path = epath.Path(output)
     characters = set[str]().union(*map(_characters, lines_per_source.values()))
@@ -172,7 +173,7 @@ def _train(lines: Sequence[str], vocab_size: int, characters: set[str]) -> bytes
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise ValueError(
+        raise UserError(
             f"SentencePiece cannot make {vocab_size} pieces of {len(lines):,} lines: {error}\n"
             "Too high for the text: ask for fewer pieces or give more text. Too low: it must hold "
             "at least every character once."

@@ -23,6 +23,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.errors import UserError
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.examine import Findings, make_examination
 from t5x_lite.training.guard import Event
@@ -100,7 +101,7 @@ def read_batch(directory: epath.Path) -> dict[str, np.ndarray]:
     """The global batch, put together from the rows of all processes.
 
     Raises:
-        ValueError: rows are missing.
+        UserError: rows are missing.
     """
     parts = []
     for path in sorted(directory.glob("batch-*.npz")):
@@ -110,7 +111,7 @@ def read_batch(directory: epath.Path) -> dict[str, np.ndarray]:
     count = int(read_event(directory)["rows"])
     missing = sorted(set(range(count)) - set(rows.tolist()))
     if missing:
-        raise ValueError(
+        raise UserError(
             f"{directory} lacks rows {missing[:5]} of the batch's {count}: needed is the "
             "batch-*.npz of every process."
         )

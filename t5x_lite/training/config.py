@@ -6,6 +6,7 @@ import enum
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.metrics.direction import Direction
@@ -49,7 +50,7 @@ class HealthConfig:
 
     def __post_init__(self) -> None:
         if self.spike_deviations is not None and self.spike_deviations <= 0:
-            raise ValueError(
+            raise UserError(
                 f"spike_deviations={self.spike_deviations}: needed is more than 0, or None to let "
                 "spikes pass: --gin.SPIKE_DEVIATIONS=..."
             )
@@ -61,7 +62,7 @@ class HealthConfig:
             ("skipped_batches", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(
+                raise UserError(
                     f"{name}={getattr(self, name)}: needed is at least {least}: "
                     f"--gin.HealthConfig.{name}=..."
                 )
@@ -76,7 +77,7 @@ class ProfileConfig:
 
     def __post_init__(self) -> None:
         if (self.start_step is not None and self.start_step < 1) or self.num_steps < 1:
-            raise ValueError(
+            raise UserError(
                 f"start_step={self.start_step}, num_steps={self.num_steps}: needed is a first step "
                 "from 1 on and at least one step to trace: --gin.PROFILE_START_STEP=..., "
                 "--gin.PROFILE_STEPS=..."
@@ -99,7 +100,7 @@ class EarlyStoppingConfig:
 
     def __post_init__(self) -> None:
         if self.patience < 1 or self.min_delta < 0:
-            raise ValueError(
+            raise UserError(
                 f"patience={self.patience}, min_delta={self.min_delta}: needed are at least 1 "
                 "evaluation, --gin.EARLY_STOPPING_PATIENCE=..., and no negative gain, "
                 "--gin.EarlyStoppingConfig.min_delta=..."
@@ -162,25 +163,25 @@ class TrainConfig:
             ("num_microbatches", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(
+                raise UserError(
                     f"{name}={getattr(self, name)}: needed is at least {least}: "
                     f"--gin.{name.upper()}=... (EVAL_STEPS=0 scores no held-out examples)"
                 )
         clip = self.clip_gradient_norm
         if clip is not None and clip <= 0:
-            raise ValueError(
+            raise UserError(
                 f"clip_gradient_norm={clip}: needed is a norm above 0, or None for gradients of "
                 "any size: --gin.CLIP_GRADIENT_NORM=..."
             )
         for name in ("infer_eval_period", "infer_eval_examples"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(
+                raise UserError(
                     f"{name}={value}: needed is at least 1, or None: --gin.{name.upper()}=... "
                     "(INFER_EVAL_DATASET=None decodes nothing)"
                 )
         if (self.train_steps is None) == (self.train_steps_relative is None):
-            raise ValueError(
+            raise UserError(
                 f"train_steps={self.train_steps} and train_steps_relative="
                 f"{self.train_steps_relative}: give exactly one, --gin.TRAIN_STEPS=... (counted "
                 "from zero) or --gin.TRAIN_STEPS_RELATIVE=... (counted from the restored step)."
@@ -188,7 +189,7 @@ class TrainConfig:
         # Last: it needs the model and the data, which may not be given yet.
         for name, dataset in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset)):
             if dataset is not None and dataset.prompt_length != self.model.prompt_length:
-                raise ValueError(
+                raise UserError(
                     f"{name}.prompt_length={dataset.prompt_length} and model.prompt_length="
                     f"{self.model.prompt_length}: needed is one number, because packed rows must "
                     "have room for the prompt: --gin_file=finetuning/prompt_tuning.gin sets both "

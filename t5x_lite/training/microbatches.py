@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from t5x_lite.errors import UserError
 from t5x_lite.losses.loss import Batch
 from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.partitioning.rules import divisors
@@ -16,13 +17,13 @@ def check(rows: int, count: int, partitioner: Partitioner) -> None:
     """Refuses a number of microbatches that does not split the rows of every device evenly.
 
     Raises:
-        ValueError: with the numbers that do, or with the batch sizes if no number could.
+        UserError: with the numbers that do, or with the batch sizes if no number could.
     """
     partitioner.check_batch_size(rows)
     pieces = partitioner.data_axis_size
     if rows % (pieces * count):
         fitting = ", ".join(map(str, divisors(rows // pieces)))
-        raise ValueError(
+        raise UserError(
             f"NUM_MICROBATCHES={count} does not fit a batch of {rows} rows on data={pieces}: each "
             f"device has {rows // pieces} of them, which are split into {fitting} parts: "
             "--gin.NUM_MICROBATCHES=... or another --gin.BATCH_SIZE=..."
@@ -54,7 +55,7 @@ def accumulate(
     """The sum over microbatches of what `function` makes of each and of its number.
 
     Raises:
-        ValueError: the rows do not divide.
+        UserError: the rows do not divide.
     """
     parts = split(batch, count, partitioner)
     numbers = jnp.arange(count)

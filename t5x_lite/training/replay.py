@@ -24,7 +24,7 @@ def replay(config: TrainConfig, directory: epath.PathLike) -> bool:
 
     Raises:
         FileNotFoundError: the folder is no autopsy, or its state is gone.
-        ValueError: batch or state do not fit the job.
+        UserError: batch or state do not fit the job.
     """
     folder = manager.absolute(directory)
     event, batch = read_event(folder), read_batch(folder)

@@ -11,6 +11,7 @@ import os
 import jax
 from etils import epath
 
+from t5x_lite.errors import UserError
 from t5x_lite.training.config import HealthConfig, InstabilityPolicy
 from t5x_lite.training.guard import Event
 
@@ -32,7 +33,7 @@ def read(model_dir: epath.Path) -> list[Skipped]:
     A last line that a killed process left half written is no event.
 
     Raises:
-        ValueError: a line in the middle is none of ours.
+        UserError: a line in the middle is none of ours.
     """
     path = model_dir / FILE
     lines = path.read_text().splitlines() if path.exists() else []
@@ -44,7 +45,7 @@ def read(model_dir: epath.Path) -> list[Skipped]:
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines):
                 break
-            raise ValueError(
+            raise UserError(
                 f"{path}, line {number}: needed is an event such as "
                 '{"steps": [7], "reason": "loss is nan", "policy": "skip"}; given is '
                 f"{line!r}. Remove the line."

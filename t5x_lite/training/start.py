@@ -17,6 +17,7 @@ from t5x_lite.checkpoints import (
     whole,
 )
 from t5x_lite.checkpoints.restoring import Report, Source
+from t5x_lite.errors import UserError
 from t5x_lite.finetuning import additions, prompts
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.training.config import TrainConfig
@@ -85,7 +86,7 @@ def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None
             behind it, so the positions of its data are there also with RESTORE_DATASET=False.
 
     Raises:
-        ValueError: the run would train no step, or its model is not that of the checkpoint.
+        UserError: the run would train no step, or its model is not that of the checkpoint.
     """
     found = find_origin(config, factory.model, sums=True, move_aside=True, launched_at=launched_at)
     state = _state(config, factory, found)
@@ -120,7 +121,7 @@ def find_origin(
         launched_at: as of `start`.
 
     Raises:
-        ValueError: the run would train no step, or its model is not that of the checkpoint.
+        UserError: the run would train no step, or its model is not that of the checkpoint.
     """
     own = whole.newest(config.model_dir, sums=sums, move_aside=move_aside)
     if own is not None:
@@ -143,7 +144,7 @@ def check_origin(config: TrainConfig, factory: StateFactory, found: Origin) -> R
         What will become of every leaf, for a checkpoint of ours.
 
     Raises:
-        ValueError: they do not fit.
+        UserError: they do not fit.
     """
     if found.path is None:
         return None
@@ -251,7 +252,7 @@ def _last_step(
         fix += " to train on, or give another --gin.MODEL_DIR to start afresh"
     elif given == "TRAIN_STEPS":
         fix += f", or count from there with --gin.TRAIN_STEPS_RELATIVE={config.train_steps}"
-    raise ValueError(
+    raise UserError(
         f"this run would train no step: it starts at step {first_step} (from {whence}) and {given} "
         f"ends it at step {last_step}. To fix it, {fix}."
     )

@@ -56,7 +56,7 @@ class StateFactory:
         """How each parameter is updated.
 
         Raises:
-            ValueError: a group does not fit the model.
+            UserError: a group does not fit the model.
         """
         return assign(
             self.parameter_groups,
@@ -90,7 +90,7 @@ class StateFactory:
         """Shapes, dtypes and shardings, without an array.
 
         Raises:
-            ValueError: a dimension does not divide over the mesh.
+            UserError: a dimension does not divide over the mesh.
         """
         # Outside the trace, so that a mistake in the schedule is our error and not one of JAX's.
         init = self.optimizer.init

@@ -10,6 +10,7 @@ import functools
 import tensorflow as tf
 from etils import epath
 
+from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.folders import Folders, child, find, places
 
 _WITHIN = ("cnn_dailymail", "cnn_dm", "summarization")
@@ -30,7 +31,7 @@ class CnnDailymailFiles:
         """Articles in the order of the file; a task's buffer shuffles.
 
         Raises:
-            ValueError: a column is missing.
+            UserError: a column is missing.
         """
         del seed
         return _read(_find(folders, split))
@@ -65,7 +66,7 @@ def _read(path: epath.Path) -> tf.data.Dataset:
     with path.open() as file:
         header = next(csv.reader(file), [])
     if absent := [name for name in _NEEDED if name not in header]:
-        raise ValueError(
+        raise UserError(
             f"{path} has no column {', '.join(absent)}; needed are {_COLUMNS}, found are "
             f"{', '.join(header)}"
         )

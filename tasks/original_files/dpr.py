@@ -1,5 +1,6 @@
 """Definite pronoun resolution: blocks of sentence, pronoun, two candidates, the right one."""
 
+from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.examples import LABEL, TEXT, TWO_TEXTS, Example, ExampleFiles
 from t5x_lite.tasks.original_files.folders import Folders, find
 
@@ -11,7 +12,7 @@ def load(folders: Folders, split: str) -> list[Example]:
     """The examples of `train.c.txt` or `test.c.txt`.
 
     Raises:
-        ValueError: a block is not of that form.
+        UserError: a block is not of that form.
     """
     columns = "blocks of four lines: sentence, pronoun, candidates with a comma between, the answer"
     path = find(folders, [f"{split}.c.txt"], within=_WITHIN, columns=columns)
@@ -21,7 +22,7 @@ def load(folders: Folders, split: str) -> list[Example]:
         block = lines[start : start + _LINES - 1]
         candidates = [each.strip() for each in block[2].split(",")] if len(block) > 2 else []
         if len(candidates) != 2 or block[3:] == [] or block[3] not in candidates:
-            raise ValueError(f"{path}, line {start + 1}: found {block}; needed are {columns}")
+            raise UserError(f"{path}, line {start + 1}: found {block}; needed are {columns}")
         examples.append(
             {
                 "sentence": block[0],

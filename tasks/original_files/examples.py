@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.folders import Folders
 
 Example = Mapping[str, Any]
@@ -72,7 +73,7 @@ def label_index(value: object, labels: Sequence[str], where: str) -> int:
     """The index of a label that a file gives as a name, a truth value or a number; -1 of none.
 
     Raises:
-        ValueError: it is none of the labels.
+        UserError: it is none of the labels.
     """
     if value is None or value == "" or str(value) == str(_NO_LABEL):
         return _NO_LABEL
@@ -83,6 +84,6 @@ def label_index(value: object, labels: Sequence[str], where: str) -> int:
         return by_name[name]
     if name.isdecimal() and int(name) < len(labels):
         return int(name)
-    raise ValueError(
+    raise UserError(
         f"{where}: {value!r} is no label; needed is one of {', '.join(labels)}, its number, or none"
     )

@@ -8,6 +8,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 
+from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files import mrpc
 from t5x_lite.tasks.original_files.examples import (
     INTEGER,
@@ -78,7 +79,7 @@ class GlueTable:
     def _examples(self, table: Table, split: str) -> list[Example]:
         needed = self._needed(split)
         if absent := [column for column in needed if column not in table.header]:
-            raise ValueError(
+            raise UserError(
                 f"{table.path} has no column {', '.join(absent)}; needed are {', '.join(needed)}, "
                 f"found are {', '.join(table.header)}. Is it {self.folder} of GLUE, with tabs "
                 "between the columns?"
@@ -103,4 +104,4 @@ class GlueTable:
         try:
             return -1.0 if value is None else float(value)
         except ValueError as error:
-            raise ValueError(f"{where}: {value!r} in column {self.label} is no number") from error
+            raise UserError(f"{where}: {value!r} in column {self.label} is no number") from error

@@ -6,12 +6,14 @@ from typing import Any
 
 from etils import epath
 
+from t5x_lite.errors import UserError
+
 
 def read_objects(path: epath.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Where each object stands (for errors) and the object.
 
     Raises:
-        ValueError: a line is no JSON object.
+        UserError: a line is no JSON object.
     """
     # Not splitlines: texts may contain other characters that it takes for line ends.
     for number, line in enumerate(path.read_text().split("\n"), start=1):
@@ -21,9 +23,9 @@ def read_objects(path: epath.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{where} is no JSON: {error}") from error
+            raise UserError(f"{where} is no JSON: {error}") from error
         if not isinstance(value, dict):
-            raise ValueError(f"{where} is {type(value).__name__}; needed is a JSON object")
+            raise UserError(f"{where} is {type(value).__name__}; needed is a JSON object")
         yield where, value
 
 
@@ -31,8 +33,8 @@ def need(row: Mapping[str, Any], name: str, where: str) -> Any:
     """A value by its name.
 
     Raises:
-        ValueError: it is not there.
+        UserError: it is not there.
     """
     if name not in row:
-        raise ValueError(f"{where} has no {name!r}; found are {', '.join(row) or 'no names'}")
+        raise UserError(f"{where} has no {name!r}; found are {', '.join(row) or 'no names'}")
     return row[name]

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
+from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.folders import Folders, missing, places
 
 _COUNTED_AT_ONCE = 4096
@@ -57,7 +58,7 @@ class ParallelText:
         """Pairs in the order of the files.
 
         Raises:
-            ValueError: the two files do not have as many lines.
+            UserError: the two files do not have as many lines.
         """
         del seed
         english, other = self._find(folders, split)
@@ -101,7 +102,7 @@ class ParallelText:
             return None
         if len(variants) > 1 and "" not in variants:
             listed = ", ".join(english[variant].name for variant in variants)
-            raise ValueError(
+            raise UserError(
                 f"{place} has several texts for one set: {listed}. Needed is a single one: name "
                 f"those you mean {stem}.en and {stem}.{self.language}."
             )
@@ -117,7 +118,7 @@ class ParallelText:
             if {"en", self.language} <= set(codes):
                 return _Side(path, codes.index("en"), 1), _Side(path, codes.index(self.language), 1)
             if len(cells) < 2:
-                raise ValueError(
+                raise UserError(
                     f"{path} has no second column: needed are an English and a {self.language} "
                     f"text with a tab between, found is {first[:80]!r}"
                 )
@@ -172,7 +173,7 @@ def _check_lengths(english: epath.Path, other: epath.Path) -> None:
     """A pair out of step would teach nonsense from there on."""
     counts = [sum(map(len, _in_batches(_lines(path)))) for path in (english, other)]
     if counts[0] != counts[1]:
-        raise ValueError(
+        raise UserError(
             f"{english} has {counts[0]} lines and {other} has {counts[1]}; needed is line by line "
             "the same text in both languages"
         )

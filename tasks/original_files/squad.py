@@ -2,6 +2,7 @@
 
 import json
 
+from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.examples import (
     INTEGERS,
     TEXT,
@@ -19,14 +20,14 @@ def load(folders: Folders, split: str) -> list[Example]:
     """One example for each question.
 
     Raises:
-        ValueError: the file is not of the form data > paragraphs > qas.
+        UserError: the file is not of the form data > paragraphs > qas.
     """
     columns = "the JSON object data > paragraphs {context, qas} > {id, question, answers}"
     path = find(folders, [_FILES[split]], within=("squad", "squad_v1.1"), columns=columns)
     try:
         content = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON ({error}); needed is {columns}") from error
+        raise UserError(f"{path} is no JSON ({error}); needed is {columns}") from error
     where = f"{path} ({columns} is needed)"
     examples = []
     for article in need(content, "data", where):

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
+from t5x_lite.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -29,11 +31,11 @@ def read_table(path: epath.Path) -> Table:
     """The first line names the columns; empty lines are skipped, as by Python's csv module.
 
     Raises:
-        ValueError: the file is empty.
+        UserError: the file is empty.
     """
     # Not splitlines, which takes more characters for line ends. A byte order mark is no text.
     text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     lines = [line.split("\t") for line in text.split("\n") if line]
     if not lines:
-        raise ValueError(f"{path} is empty; needed are lines of columns with tabs between them")
+        raise UserError(f"{path} is empty; needed are lines of columns with tabs between them")
     return Table(path, lines[0], list(enumerate(lines[1:])))
