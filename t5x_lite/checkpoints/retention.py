@@ -10,9 +10,6 @@ from t5x_lite.metrics.direction import lower_is_better
 # Of every step, scores by "<task>/<metric>".
 Scores = Mapping[int, Mapping[str, float]]
 
-# Of held-out batches; no mode makes a higher one better.
-_LOSS = "/loss_per_token"
-
 
 def superseded(
     steps: Collection[int], scores: Scores, pinned: Collection[int], config: SaveCheckpointConfig

@@ -13,13 +13,13 @@ from etils import epath
 
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.errors import UserError
 from t5x_lite.json_lines import write_lines
-from t5x_lite.metrics.direction import lower_is_better
+from t5x_lite.metrics.direction import HELD_OUT_LOSS, lower_is_better
 from t5x_lite.training.progress import say
 
 BEST = "best"
 
-_LOSS = "loss_per_token"
 _FILE = "best_checkpoints.json"
 
 
@@ -42,7 +42,7 @@ def best_steps(history: Mapping[int, scores_log.Scores]) -> dict[str, Best]:
     best = {}
     for task in sorted({name.partition("/")[0] for name in names}):
         own = {name for name in names if name.startswith(f"{task}/")}
-        chosen = sorted(own - {f"{task}/{_LOSS}"}) or sorted(own)
+        chosen = sorted(own - {f"{task}/{HELD_OUT_LOSS}"}) or sorted(own)
         candidates = [
             Best(
                 step,
@@ -84,7 +84,7 @@ def checkpoint_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
     """The checkpoint for each task: `path` itself, or behind MODEL_DIR/best each task's own.
 
     Raises:
-        ValueError: no checkpoint with scores of a task is kept.
+        UserError: no checkpoint with scores of a task is kept.
     """
     if not means_best(path):
         return dict.fromkeys(tasks, path)
@@ -93,7 +93,7 @@ def checkpoint_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
     best, kept = best_steps(history), best_steps(_kept(directory, history))
     missing = [task for task in tasks if task not in kept]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"{path}: there is no checkpoint to choose for {', '.join(missing)}: {directory} has "
             f"scores of {_list(best)} and keeps scored checkpoints of {_list(kept)}. Needed is a "
             "run that evaluates its tasks (--gin.INFER_EVAL_DATASET=@infer_eval/DatasetConfig()) "

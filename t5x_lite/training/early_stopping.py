@@ -13,10 +13,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from t5x_lite.metrics.direction import Direction, lower_is_better
+from t5x_lite.errors import UserError
+from t5x_lite.metrics.direction import HELD_OUT_LOSS, Direction, lower_is_better
 from t5x_lite.training.config import EarlyStoppingConfig
-
-_LOSS = "/loss_per_token"
 
 
 class EarlyStopping:
@@ -38,22 +37,23 @@ class EarlyStopping:
         """Refuses a metric that no evaluation of this run will give, and a loss that is to rise.
 
         Raises:
-            ValueError: with the names there are.
+            UserError: with the names there are.
         """
         names = sorted(names)
         metric = self._config.metric
         if metric is None:
             return
         found = [name for name in names if re.fullmatch(metric, name)]
-        if self._config.mode is Direction.MAX and any(name.endswith(_LOSS) for name in found):
-            raise ValueError(
+        names_a_loss = any(name.endswith(f"/{HELD_OUT_LOSS}") for name in found)
+        if names_a_loss and self._config.mode is Direction.MAX:
+            raise UserError(
                 f"EARLY_STOPPING_METRIC={metric!r} names a loss, {', '.join(found)}, and the mode "
                 "'max' would end the run for its falling: give "
                 "--gin.EarlyStoppingConfig.mode='min' too."
             )
         if not found:
             known = ", ".join(names) or "none: set INFER_EVAL_DATASET or EVAL_STEPS"
-            raise ValueError(
+            raise UserError(
                 f"EARLY_STOPPING_METRIC={metric!r} matches no score of this run's evaluations "
                 f"({known}). Name one, or a regular expression that matches the whole of some: "
                 "--gin.EARLY_STOPPING_METRIC=..."

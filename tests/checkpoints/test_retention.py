@@ -15,8 +15,8 @@ from t5x_lite.metrics.direction import Direction
 
 SCORES = {
     1: {"a/bleu": 3.0, "b/loss": 0.1},
-    2: {"a/bleu": 9.0, "b/loss": 0.9},
-    3: {"a/bleu": 9.0, "b/loss": 0.5},
+    2: {"a/bleu": 9.0, "b/loss": 0.9, "c/loss_per_token": 2.0},
+    3: {"a/bleu": 9.0, "b/loss": 0.5, "c/loss_per_token": 1.0},
     4: {"a/bleu": 1.0},
     5: {},
 }
@@ -31,13 +31,16 @@ SCORES = {
         ({"keep": 1, "keep_best": 2, "best_metric": "a/bleu"}, {2, 3, 5}),
         ({"keep": 1, "keep_best": 1, "best_metric": "a"}, {5}),
         ({"keep": 1, "keep_best": 1, "best_metric": ".*loss", "best_mode": Direction.MIN}, {1, 5}),
-        ({"keep": 1, "keep_best": 1, "best_metric": ".*"}, {1, 2, 5}),
-        ({"keep": 1, "keep_best": 1, "best_metric": ".*", "best_mode": Direction.MAX}, {2, 5}),
+        ({"keep": 1, "keep_best": 1, "best_metric": ".*"}, {1, 2, 3, 5}),
+        ({"keep": 1, "keep_best": 1, "best_metric": ".*", "best_mode": Direction.MAX}, {2, 3, 5}),
+        ({"keep": 1, "keep_best": 1, "best_metric": "c/.*", "best_mode": Direction.MAX}, {3, 5}),
     ],
     ids=str,
 )
 def test_the_newest_and_the_best_by_each_metric_stay(changes, kept):
-    """Of equal scores the earlier, of a loss the least, and a pattern means the whole name."""
+    """Of equal scores the earlier, of a loss the least, and a pattern means the whole name; no mode
+    makes a higher held-out loss the better one.
+    """
     config = SaveCheckpointConfig(**changes)
     assert set(SCORES) - set(retention.superseded(list(SCORES), SCORES, [], config)) == kept
 
