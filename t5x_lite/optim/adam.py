@@ -1,42 +1,28 @@
-"""Adam (Kingma and Ba 2015): optax's, with the state laid out as Adafactor's.
+"""Adam (Kingma and Ba 2015): optax's, for one layer at a time.
 
 The W of AdamW, decoupled weight decay, is added in optimizer.py, as it is to Adafactor.
 """
 
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
 from t5x_lite.optim.config import AdamWConfig
+from t5x_lite.optim.per_layer import Axes
+from t5x_lite.optim.slots import Rule, Slots, Tensor
 
 
-def adam(config: AdamWConfig) -> optax.GradientTransformation:
-    """From gradients to directions, to be subtracted once multiplied by the learning rate.
-
-    Each element is treated on its own, so stacked layers need no care.
-    """
+def adam(config: AdamWConfig) -> Rule:
+    """The slots `mu` and `nu` are as large as the parameter."""
     optax_adam = optax.scale_by_adam(config.beta_1, config.beta_2, config.epsilon)
 
-    def init(parameters: Any) -> dict[str, Any]:
-        moments = optax_adam.init(parameters)
-        return _state(moments.count, moments.mu, moments.nu)
+    def dimensions(shape: tuple[int, ...], axes: Axes) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(("mu", "nu"), tuple(range(len(shape))))
 
     def update(
-        gradients: Any, state: dict[str, Any], parameters: Any
-    ) -> tuple[Any, dict[str, Any]]:
-        step, slots = state["step"], state["param_states"]
-        mu = jax.tree.map(lambda _, slot: slot["mu"], gradients, slots)
-        nu = jax.tree.map(lambda _, slot: slot["nu"], gradients, slots)
-        before = optax.ScaleByAdamState(step, mu, nu)
-        directions, moments = optax_adam.update(gradients, before, parameters)
-        return directions, _state(moments.count, moments.mu, moments.nu)
+        gradient: Tensor, slots: Slots, count: Int[Array, ""], parameter: Tensor
+    ) -> tuple[Tensor, Slots]:
+        before = optax.ScaleByAdamState(count, slots["mu"], slots["nu"])
+        direction, after = optax_adam.update(gradient, before, parameter)
+        return direction, {"mu": after.mu, "nu": after.nu}
 
-    return optax.GradientTransformation(init, update)
-
-
-def _state(count: Int[Array, ""], mu: Any, nu: Any) -> dict[str, Any]:
-    slots = jax.tree.map(lambda mu, nu: {"mu": mu, "nu": nu}, mu, nu)
-    return {"step": jnp.asarray(count, jnp.int32), "param_states": slots}
+    return Rule(dimensions, update)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from t5x_lite.optim import group_matching
 from t5x_lite.optim.config import ParameterGroup
@@ -73,7 +73,7 @@ class Groups:
                 return after
             rests = treatment.rests_at(step)
 
-            def of_slot(one: Float[Array, "..."], other: Float[Array, "..."]) -> Array:
+            def of_slot(one: Shaped[Array, "..."], other: Shaped[Array, "..."]) -> Array:
                 # A slot may lack a dimension of its parameter, never that of the layers.
                 shape = (*rests.shape[:1], *(1,) * (one.ndim - 1)) if rests.ndim else ()
                 return jnp.where(rests.reshape(shape), one, other)

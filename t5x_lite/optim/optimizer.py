@@ -1,8 +1,4 @@
-"""From a config to an optax transformation, and where its state lives.
-
-The state is `{"step": int32, "param_states": {path: {slot: array}}}`, plain dicts that any
-checkpoint format can hold.
-"""
+"""From a config to an optax transformation, and where its state (see slots.py) lives."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +8,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from t5x_lite.optim.adafactor import adafactor, slot_dimensions
+from t5x_lite.optim.adafactor import adafactor
 from t5x_lite.optim.adam import adam
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig
 from t5x_lite.optim.groups import Treatment
-from t5x_lite.optim.per_layer import Axes
-
-Tensor = Float[Array, "..."]
+from t5x_lite.optim.slots import Rule, Tensor, by_rule
 
 
 def make_optimizer(
@@ -35,7 +29,7 @@ def make_optimizer(
         treatments: the `Treatment` of every parameter; default is the optimizer's own weight decay
             and the learning rate for all.
     """
-    directions = adafactor(config, axes) if isinstance(config, AdafactorConfig) else adam(config)
+    directions = by_rule(_rule(config), axes)
 
     def update(
         gradients: Any, state: dict[str, Any], parameters: Any
@@ -65,13 +59,10 @@ def state_axes(config: AdafactorConfig | AdamWConfig, axes: Any, parameters: Any
         parameters: the parameters or their shapes (jax.ShapeDtypeStruct).
     """
 
-    def of_slots(parameter: Any, axes: Axes) -> dict[str, Axes]:
-        if isinstance(config, AdamWConfig):
-            return {"mu": axes, "nu": axes}
-        kept = slot_dimensions(parameter.shape, axes, config)
-        return {
-            name: tuple(axes[dimension] for dimension in dimensions)
-            for name, dimensions in kept.items()
-        }
+    rule = _rule(config)
+    slots = jax.tree.map(lambda each, axes: rule.axes(each.shape, axes), parameters, axes)
+    return {"step": (), "param_states": slots}
 
-    return {"step": (), "param_states": jax.tree.map(of_slots, parameters, axes)}
+
+def _rule(config: AdafactorConfig | AdamWConfig) -> Rule:
+    return adafactor(config) if isinstance(config, AdafactorConfig) else adam(config)

@@ -94,7 +94,7 @@ def make_train_step(
         gradients = groups.moving(gradients, run_step)
         norm = optax.tree.norm(gradients)
         if clip_gradient_norm is not None:
-            gradients = _clip(gradients, norm, clip_gradient_norm)
+            gradients = clip(gradients, norm, clip_gradient_norm)
         trainable = groups.trainable(state.parameters)
         updates, slots = optimizer.update(gradients, state.optimizer_state, trainable)
         updates = groups.moving(updates, run_step)
@@ -162,7 +162,7 @@ def make_eval_step(factory: StateFactory, loss: LossConfig) -> Callable[[Any, Ba
     )
 
 
-def _clip(gradients: Gradients, norm: Float[Array, ""], longest: float | int) -> Gradients:
+def clip(gradients: Gradients, norm: Float[Array, ""], longest: float | int) -> Gradients:
     """Gradients no longer than `longest`; shorter ones are multiplied by exactly 1."""
     factor = jnp.where(norm > longest, longest / norm, 1.0)
     return jax.tree.map(lambda gradient: gradient * factor, gradients)

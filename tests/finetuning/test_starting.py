@@ -50,7 +50,10 @@ def test_what_is_added_starts_anew_and_the_rest_is_restored(
 ):
     """Parameters, slots and step come along; adapters begin small, and the run names them."""
     job, factory, plain = adapted
-    state = saved(tmp_path / "old", plain, plain.from_parameters(parameters_of(plain.model)))
+    state = plain.from_parameters(parameters_of(plain.model))
+    aged = jax.tree.map(lambda slot: slot + 4, state.optimizer_state)
+    state = dataclasses.replace(state, optimizer_state=aged)
+    state = saved(tmp_path / "old", plain, state)
     run = start(from_path(job, tmp_path / "old"), factory)
     assert run.first_step == 4
     names = additions.names(job.model)
@@ -66,6 +69,11 @@ def test_what_is_added_starts_anew_and_the_rest_is_restored(
     assert {name.rsplit("/", 1)[0] for name in slots} == {
         name for name in found if name in names or name.endswith("/scale")
     }
+
+    # The rest has four updates behind it, an adapter none.
+    assert run.state.optimizer_state["step"] == 4
+    for name, slot in slots.items():
+        assert np.all(np.asarray(slot) == (0 if "/adapter/" in name else 4)), name
 
     # Its own checkpoint holds the adapters, so a restart continues and adds nothing.
     saved(job.model_dir, factory, run.state, step=6)

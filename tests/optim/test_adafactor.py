@@ -81,7 +81,10 @@ def test_stacked_layers_equal_unstacked_ones_and_the_paper(shape, factor, offset
     parameters = random_tree(rng, shape, SCALES)
     gradients = [random_tree(rng, shape, SCALES[::-1]) for _ in range(20)]
     stacked, state = run(config, ("layers", "embed", "mlp"), parameters, gradients)
-    assert set(state["param_states"]) == ({"v_row", "v_col"} if factor else {"v"})
+    assert set(state["param_states"]) == {
+        "count",
+        *(("v_row", "v_col") if factor else ("v",)),
+    }
     for layer in range(len(SCALES)):
         alone, _ = run(config, ("embed", "mlp"), parameters[layer], [g[layer] for g in gradients])
         reference = Reference(parameters[layer], factor, offset)
@@ -183,9 +186,9 @@ def test_slots_inherit_the_axes_that_they_keep():
     found = state_axes(config, axes, parameters)
     assert found["step"] == ()
     assert found["param_states"] == {
-        "wi": {"v_row": ("layers", "embed"), "v_col": ("layers", "mlp")},
-        "wo": {"v_row": ("layers", "embed"), "v_col": ("layers", "mlp")},
-        "scale": {"v": ("embed",)},
+        "wi": {"v_row": ("layers", "embed"), "v_col": ("layers", "mlp"), "count": ("layers",)},
+        "wo": {"v_row": ("layers", "embed"), "v_col": ("layers", "mlp"), "count": ("layers",)},
+        "scale": {"v": ("embed",), "count": ()},
     }
     state = make_optimizer(config, lambda step: jnp.float32(1), axes).init(parameters)
     sizes = {"layers": 3, "embed": 128, "mlp": 256}

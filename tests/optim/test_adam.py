@@ -40,5 +40,6 @@ def test_moments_live_where_their_parameters_do():
     axes = {"a": ("layers", "embed")}
     state = make_optimizer(AdamWConfig(), lambda step: jnp.float32(1), axes).init(parameters)
     found = state_axes(AdamWConfig(), axes, parameters)
-    assert found == {"step": (), "param_states": {"a": {"mu": axes["a"], "nu": axes["a"]}}}
+    slots = {"mu": axes["a"], "nu": axes["a"], "count": ("layers",)}
+    assert found == {"step": (), "param_states": {"a": slots}}
     assert jax.tree.structure(state).flatten_up_to(found)

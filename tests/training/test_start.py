@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from t5x_lite.checkpoints import huggingface
+from t5x_lite.checkpoints import huggingface, restoring
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.errors import ModelMismatchError
@@ -69,6 +69,36 @@ def test_an_initial_checkpoint_may_bring_its_parameters_only(job, factory, tmp_p
     own = save(job.model_dir, factory, 6, seed=8)
     own_slots = start(dataclasses.replace(job, restore=given), factory).state.optimizer_state
     assert_same(own_slots, own.optimizer_state)
+
+
+def without_counts(state):
+    """A state as checkpoints of before held it: one count for all slots."""
+
+    def stripped(tree):
+        if not isinstance(tree, dict):
+            return tree
+        return {name: stripped(below) for name, below in tree.items() if name != "count"}
+
+    return dataclasses.replace(state, optimizer_state=stripped(state.optimizer_state))
+
+
+def test_slots_of_an_older_checkpoint_are_as_old_as_its_optimizer(job, factory, tmp_path):
+    """They had one count for all, so it is the count of each."""
+    trained = factory.initialize(7)
+    slots = {**trained.optimizer_state, "step": jax.numpy.int32(4)}
+    trained = dataclasses.replace(trained, step=jax.numpy.int32(4), optimizer_state=slots)
+    checkpoints = Checkpoints(tmp_path / "old", SaveCheckpointConfig(period=1))
+    checkpoints.save(4, without_counts(trained), Description("", 0), None)
+    checkpoints.close()
+    run = start(from_path(job, tmp_path / "old"), factory)
+    leaves = restoring.leaves(run.state.optimizer_state)
+    counts = {name: leaf for name, leaf in leaves.items() if name.endswith("/count")}
+    shapes = restoring.leaves(trained.optimizer_state)
+    assert counts.keys() == {name for name in shapes if name.endswith("/count")}
+    for name, count in counts.items():
+        np.testing.assert_array_equal(count, np.full(shapes[name].shape, 4))
+        assert count.sharding == shapes[name].sharding
+    assert_same(without_counts(run.state), without_counts(trained))
 
 
 def test_relative_steps_count_from_the_initial_checkpoint(job, factory, tmp_path):
@@ -191,7 +221,7 @@ def test_a_partial_start_takes_what_is_asked_for_and_says_so(job, factory, tmp_p
     assert_same(found, {name: saved.parameters[name] for name in found})
     printed = capsys.readouterr().out
     assert "parameters/token_embedder/embedding" in printed
-    assert "2 kept fresh, 2 left over" in printed
+    assert "3 kept fresh, 3 left over" in printed
     assert "what fits of" in run.source
 
 
