@@ -25,9 +25,14 @@ Targets = Sequence[Mapping[str, Any]]
 
 @dataclasses.dataclass(frozen=True)
 class MeanOverGroups:
-    """The mean over groups of a metric that sees one group at a time."""
+    """The mean over groups of a metric that sees one group at a time.
+
+    Groups are of few examples here, such as the answers to one question.
+    """
 
     metric: MetricFn
+    group_key: str = GROUP
+    value_key: str = VALUE
 
     def __call__(self, targets: Targets, predictions: Targets) -> dict[str, float]:
         """The scores by the metric's names.
@@ -39,17 +44,53 @@ class MeanOverGroups:
 
     def by_example(self, targets: Targets, predictions: Targets) -> ExampleScores:
         """The score of each group at its first example."""
-        check_pairs(targets, predictions)
-        members = list(_groups(targets).values())
-        scores = [
-            self.metric([targets[i][VALUE] for i in each], [predictions[i][VALUE] for i in each])
-            for each in members
-        ]
+        scores = list(self.of_each(targets, predictions).values())
+        members = list(_groups(targets, self.group_key).values())
         values = {name: np.zeros(len(targets)) for name in scores[0]}
         for each, score in zip(members, scores, strict=True):
             for name, value in score.items():
                 values[name][each[0]] = value
         return ExampleScores(values, _firsts(members, len(targets)))
+
+    def of_each(
+        self, targets: Targets, predictions: Targets
+    ) -> dict[Hashable, Mapping[str, float]]:
+        """The metric's scores of each group."""
+        check_pairs(targets, predictions)
+        values = [_values(side, self.value_key) for side in (targets, predictions)]
+        return {
+            group: self.metric(*([side[i] for i in members] for side in values))
+            for group, members in _groups(targets, self.group_key).items()
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupsAndMean:
+    """The score of each group, `<group>-<metric>`, beside the mean over groups.
+
+    Groups that have names are few, such as languages: resamples draw their examples, unlike those
+    of `MeanOverGroups`.
+    """
+
+    over_groups: MeanOverGroups
+
+    def __call__(self, targets: Targets, predictions: Targets) -> dict[str, float]:
+        """The means by the metric's names, then the scores of the groups.
+
+        Raises:
+            UserError: there are no targets, or not one prediction for each.
+        """
+        of_each = self.over_groups.of_each(targets, predictions)
+        found: dict[str, list[float]] = {}
+        for scores in of_each.values():
+            for name, score in scores.items():
+                found.setdefault(name, []).append(score)
+        means = {name: float(np.mean(scores)) for name, scores in found.items()}
+        return means | {
+            f"{group}-{name}": score
+            for group, scores in of_each.items()
+            for name, score in scores.items()
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +144,21 @@ class F1OverAllAnswers:
         return f1_score_with_invalid.from_sums(sums)
 
 
-def mean_group_metric(metric_fn: MetricFn) -> MeanOverGroups:
-    """The mean of a metric over groups of examples; all examples of a group are needed."""
-    return MeanOverGroups(metric_fn)
+def mean_group_metric(
+    metric_fn: MetricFn,
+    group_key: str = GROUP,
+    value_key: str = VALUE,
+    return_subgroup_scores: bool = False,
+) -> MeanOverGroups | GroupsAndMean:
+    """The mean of a metric over groups of examples; all examples of a group are needed.
+
+    Args:
+        group_key: where a target says what group it is of.
+        value_key: where targets and predictions have what the metric compares.
+        return_subgroup_scores: adds the score of each group as `<group>-<metric>`.
+    """
+    metric = MeanOverGroups(metric_fn, group_key, value_key)
+    return GroupsAndMean(metric) if return_subgroup_scores else metric
 
 
 def deduplicate_metric(metric_fn: MeanMetric) -> FirstOfGroup:
@@ -113,11 +166,11 @@ def deduplicate_metric(metric_fn: MeanMetric) -> FirstOfGroup:
     return FirstOfGroup(metric_fn)
 
 
-def _groups(targets: Targets) -> dict[Hashable, list[int]]:
+def _groups(targets: Targets, group_key: str = GROUP) -> dict[Hashable, list[int]]:
     """The places of each group's examples, in order."""
     groups: dict[Hashable, list[int]] = {}
     for index, target in enumerate(targets):
-        groups.setdefault(_key(target[GROUP]), []).append(index)
+        groups.setdefault(_key(target[group_key]), []).append(index)
     return groups
 
 
@@ -134,8 +187,8 @@ def _firsts(groups: Sequence[Sequence[int]], count: int) -> Float[np.ndarray, " 
     return firsts
 
 
-def _values(examples: Targets) -> list[Any]:
-    return [example[VALUE] for example in examples]
+def _values(examples: Targets, value_key: str = VALUE) -> list[Any]:
+    return [example[value_key] for example in examples]
 
 
 multirc_f1_over_all_answers = F1OverAllAnswers()

@@ -22,6 +22,12 @@ def normalize_answer(text: str) -> str:
 
 
 def _score(answers: Sequence[str], prediction: str) -> dict[str, float]:
+    if isinstance(answers, str):
+        # Its letters would be the answers, and every prediction wrong.
+        raise UserError(
+            f"squad: a target is the text {answers!r}; needed is the list of all accepted answers, "
+            f"such as [{answers!r}]. postprocess_fn makes it of an example."
+        )
     if not answers:
         raise UserError(
             "A question without a single answer cannot be scored; is this a split without labels?"

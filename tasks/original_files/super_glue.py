@@ -86,8 +86,7 @@ def answers_of_questions(row: Row, where: str) -> Iterator[Row]:
                     "question": need(question, "idx", where),
                     "answer": need(answer, "idx", where),
                 },
-                # 0 and 1 here, whereas `label` of the others is true or false.
-                "label": None if (label := answer.get("label")) is None else bool(label),
+                "label": answer.get("label"),
             }
 
 

@@ -34,3 +34,21 @@ def test_case_counts():
 def test_punctuation_is_split_as_intl_does():
     """`intl` splits a hyphen between letters, sacrebleu's default `13a` does not."""
     assert bleu(["red-hot iron bars"], ["red - hot iron bars"])["bleu"] == pytest.approx(100.0)
+
+
+def test_any_of_several_references_may_be_matched():
+    """T5's own case, and one whose number of references differs from that of the examples."""
+    assert bleu([["", "a b c d e"], ["a b c d e", ""]], ["a b c d e"] * 2)["bleu"] == pytest.approx(
+        100.0
+    )
+    references = [["the cat sat on the mat", "a cat lay there"], "one two three four", ["five"]]
+    exact = ["a cat lay there", "one two three four", "five"]
+    assert bleu(references, exact)["bleu"] == pytest.approx(100.0)
+    of_first = [each if isinstance(each, str) else each[0] for each in references]
+    assert bleu(of_first, exact)["bleu"] < 60
+
+
+def test_a_target_without_a_reference_is_refused():
+    """Nothing can match it."""
+    with pytest.raises(ValueError, match="needed is a text, or a list of texts"):
+        bleu([[]], ["text"])

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from t5x_lite.evaluation.config import StatisticsConfig
+from t5x_lite.evaluation.statistics import intervals
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.groups import (
     deduplicate_metric,
@@ -89,3 +91,31 @@ def test_nothing_to_score_is_an_error(metric):
     """0/0 is no score."""
     with pytest.raises(ValueError, match="no targets"):
         metric([], [])
+
+
+def test_scores_of_groups_stand_beside_their_mean():
+    """Under T5's names, and with its keys."""
+    targets = [{"language": each, "text": 1} for each in ("de", "de", "fr")]
+    predictions = [{"text": each} for each in (1, 0, 1)]
+    metric = mean_group_metric(accuracy, "language", "text", return_subgroup_scores=True)
+    assert metric(targets, predictions) == {
+        "accuracy": pytest.approx(75.0),
+        "de-accuracy": pytest.approx(50.0),
+        "fr-accuracy": pytest.approx(100.0),
+    }
+    without = mean_group_metric(accuracy, group_key="language", value_key="text")
+    assert without(targets, predictions) == {"accuracy": pytest.approx(75.0)}
+
+
+def test_intervals_of_named_groups_are_of_their_own_examples():
+    """40 answers of one language, half of them right, and 3 of another, all right: both have an
+    interval, that of the first around 50.
+    """
+    targets, predictions = examples(
+        ["de"] * 40 + ["fr"] * 3, [1] * 43, [i % 2 for i in range(40)] + [1] * 3
+    )
+    metric = mean_group_metric(accuracy, return_subgroup_scores=True)
+    config = StatisticsConfig(num_resamples=200)
+    found = intervals([metric], targets, predictions, config)
+    assert 30 < found["de-accuracy"].low < 45 < 55 < found["de-accuracy"].high < 70
+    assert found["fr-accuracy"].high == 100.0

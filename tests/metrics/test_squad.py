@@ -47,3 +47,9 @@ def test_a_question_without_answers_is_an_error():
     """Its score would be a lie."""
     with pytest.raises(ValueError, match="without labels"):
         squad([[]], ["text"])
+
+
+def test_a_text_is_no_list_of_answers():
+    """Its letters would be the answers: 0 for a prediction that is right."""
+    with pytest.raises(ValueError, match=r"needed is the list .* such as \['abc'\]"):
+        squad(["abc"], ["abc"])

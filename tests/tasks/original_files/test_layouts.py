@@ -1,5 +1,7 @@
 """Every data set in its published layout becomes the text of its task."""
 
+import json
+
 import pytest
 import seqio
 
@@ -119,3 +121,18 @@ def test_every_task_is_here():
         for name in seqio.TaskRegistry.names()
         if name.startswith(("glue_", "super_glue_", "dpr_", "squad_", "cnn_", "wmt"))
     } - {"super_glue_wsc_v102_simple_eval"}
+
+
+@pytest.mark.parametrize(("yes", "no"), [("true", "false"), (True, False), ("1", "0")])
+def test_multirc_copies_write_labels_in_several_ways(
+    files, read_from, formatted_split, vocabulary, yes, no
+):
+    """The text "false" is no truth."""
+    path = files / "SuperGLUE" / "MultiRC" / "train.jsonl"
+    row = json.loads(path.read_text())
+    for answer, label in zip(row["passage"]["questions"][0]["answers"], (yes, no), strict=False):
+        answer["label"] = label
+    path.write_text(json.dumps(row) + "\n")
+    read_from(files)
+    found = [each["targets"] for each in formatted_split("super_glue_multirc_v102", "train")]
+    assert found[:2] == ["True", "False"]
