@@ -2,9 +2,11 @@
 
 import pytest
 import seqio
+from etils import epath
 
 # Imported for what they register.
 from t5x_lite.tasks import cnn_dailymail, glue, squad, super_glue, translation  # noqa: F401
+from t5x_lite.tasks.original_files.cnn_dailymail import CNN_DAILYMAIL_FILES
 from t5x_lite.tasks.original_files.examples import label_index
 
 
@@ -112,6 +114,13 @@ def test_texts_of_another_pair_of_languages_are_not_taken(error):
             "in the first line, found are id, text",
         ),
         (
+            "cnn_dailymail_v002",
+            "test",
+            "cnn_dm/test.csv",
+            'id,article,highlights\n1,"Rain,\nall day.",Rain.\n2,Snow.\n',
+            "the row that ends in line 4 has 2 columns, needed are 3",
+        ),
+        (
             "wmt16_enro_v003",
             "train",
             "train.tsv",
@@ -150,6 +159,23 @@ def test_mrpc_without_the_list_is_trained_on_whole(read_from, tmp_path, formatte
     found = formatted_split("glue_mrpc_v002", "train")
     assert [each["targets"] for each in found] == ["equivalent"] * 2
     assert "no dev_ids.tsv beside it" in caplog.text
+
+
+def test_articles_without_a_text_are_left_out_and_counted(
+    read_from, tmp_path, formatted_split, caplog
+):
+    """As in TFDS; said once, however often the file is read."""
+    path = tmp_path / "cnn_dm" / "validation.csv"
+    path.parent.mkdir()
+    path.write_text(
+        'id,article,highlights\n1,Rain.,\n2,"",Dry.\n3,Snow., \n,Hail fell.,Hail.\n4,Fog.,"Fog"\n'
+    )
+    read_from(tmp_path)
+    for _ in range(2):
+        found = formatted_split("cnn_dailymail_v002", "validation")
+        assert [each["targets"] for each in found] == ["Hail.", "Fog"]
+    assert caplog.text.count("left out are 3 rows without an article or highlights") == 1
+    assert CNN_DAILYMAIL_FILES.count((epath.Path(tmp_path),), "validation") == 2
 
 
 @pytest.mark.parametrize(
