@@ -11,8 +11,9 @@ from t5x_lite.inference.config import PredictionConfig
 class StatisticsConfig:
     """Bootstrap intervals: `num_resamples` draws of the examples, the same for the same `seed`.
 
-    A metric that has to be computed anew for each draw gets fewer, but at least 100, if that would
-    take longer than `max_seconds`; what was drawn is stated beside each interval.
+    The metrics of a task together take at most `max_seconds`, a call or two of each beside it. One
+    that has to be computed anew for each draw may get fewer draws, which are stated beside the
+    interval; where there is no time for 100 there is no interval.
     """
 
     num_resamples: int = 1000

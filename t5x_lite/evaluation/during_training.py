@@ -28,7 +28,7 @@ from t5x_lite.training.stopwatch import Stopwatch
 # Called on every process with the same scores: step, {"<task>/<metric>": value}.
 OnScores = Callable[[int, Mapping[str, float]], None]
 
-# Training waits for the intervals.
+# Training waits for the intervals of each task.
 _STATISTICS = StatisticsConfig(max_seconds=2.0)
 
 

@@ -97,7 +97,7 @@ def make_table(results: Sequence[Result], confidence: float) -> rich_table.Table
                 result.task,
                 metric,
                 f"{score:.2f}",
-                str(result.intervals[metric]),
+                str(result.intervals.get(metric, "-")),
                 f"{result.baseline(metric):.2f}",
                 str(result.num_examples),
                 str(result.step),

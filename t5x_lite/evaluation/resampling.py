@@ -6,10 +6,10 @@
 Most metrics are means over examples, as they say (`metrics/means.py`) or as is found out by trying;
 some say what they add up (`metrics/sums.py`). Both are computed from a table with a row for each
 example. Only what remains, such as a correlation of ranks, is computed again for every selection.
+What is tried out stops at a deadline, but a call of the metric itself cannot be cut short.
 """
 
 import dataclasses
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from t5x_lite.evaluation.deadline import NEVER, Deadline
 from t5x_lite.metrics.means import ExampleScores, MeanMetric
 from t5x_lite.metrics.sums import SumMetric
 
@@ -49,8 +50,13 @@ class Scorer(Protocol):
         """The values on the examples selected, in the order of `names`."""
 
 
-def make_scorer(metric: MetricFn, targets: Sequence[Any], *predictions: Sequence[Any]) -> Scorer:
-    """The cheapest scorer that gives what the metric function gives.
+def make_scorer(
+    metric: MetricFn,
+    targets: Sequence[Any],
+    *predictions: Sequence[Any],
+    deadline: Deadline = NEVER,
+) -> Scorer:
+    """The cheapest scorer that gives what the metric function gives, if time suffices to find it.
 
     For two lists of predictions of the same targets the examples of the second follow those of the
     first.
@@ -58,13 +64,13 @@ def make_scorer(metric: MetricFn, targets: Sequence[Any], *predictions: Sequence
     if isinstance(metric, MeanMetric):
         return _means([metric.by_example(targets, each) for each in predictions])
     if isinstance(metric, SumMetric):
-        return _sums(metric, [metric.sums(targets, each) for each in predictions])
+        return _sums(metric, [metric.sums(targets, each) for each in predictions], deadline)
     repeated = [target for _ in predictions for target in targets]
     answers = [prediction for each in predictions for prediction in each]
-    began = time.monotonic()
+    began = deadline.clock()
     whole = metric(repeated, answers)
-    again = _Again(metric, repeated, answers, tuple(whole), time.monotonic() - began)
-    rows = _rows(again, len(repeated), np.array(list(whole.values()), np.float64))
+    again = _Again(metric, repeated, answers, tuple(whole), deadline.clock() - began)
+    rows = _rows(again, len(repeated), np.array(list(whole.values()), np.float64), deadline)
     return again if rows is None else _Means(rows, np.ones(len(rows)), again.names, len(targets))
 
 
@@ -107,13 +113,19 @@ class _Sums:
         return np.array([scores[name] for name in self.names], np.float64)
 
 
-def _sums(metric: SumMetric, rows: Sequence[Float[np.ndarray, "examples statistics"]]) -> _Sums:
-    totals, seconds = rows[0].sum(axis=0), []
+def _sums(
+    metric: SumMetric,
+    rows: Sequence[Float[np.ndarray, "examples statistics"]],
+    deadline: Deadline,
+) -> _Sums:
+    names = tuple(metric.from_sums(rows[0].sum(axis=0)))
+    scorer = _Sums(metric, np.concatenate(rows), names, 0.0)
+    every, seconds = np.arange(len(rows[0])), []
     for _ in range(_NUM_TIMINGS):
-        began = time.monotonic()
-        scores = metric.from_sums(totals)
-        seconds.append(time.monotonic() - began)
-    return _Sums(metric, np.concatenate(rows), tuple(scores), min(seconds))
+        began = deadline.clock()
+        scorer.at(every)
+        seconds.append(deadline.clock() - began)
+    return dataclasses.replace(scorer, seconds=min(seconds))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,24 +151,42 @@ class _Again:
 
 
 def _rows(
-    again: _Again, num_examples: int, whole: Values
+    again: _Again, num_examples: int, whole: Values, deadline: Deadline
 ) -> Float[np.ndarray, "examples metrics"] | None:
     """Each example's own values, if the metric is their mean: on a few examples, on all, and on
-    selections drawn at random.
+    selections drawn at random. None also where the time does not suffice to know.
     """
     rng = np.random.default_rng(0)
     few = np.arange(min(num_examples, _NUM_PROBES))
-    probes = np.stack([again.at(few[index : index + 1]) for index in few])
-    if not _equal(probes.mean(axis=0), again.at(few)):
+    began = deadline.clock()
+    probes = _one_by_one(again, few, deadline)
+    if probes is None or not _equal(probes.mean(axis=0), again.at(few)):
         return None
-    rest = [again.at(np.array([index])) for index in range(len(few), num_examples)]
-    rows = np.concatenate([probes, np.array(rest, np.float64).reshape(-1, probes.shape[1])])
+    each = (deadline.clock() - began) / len(few)
+    if each * (num_examples - len(few)) > deadline.left:
+        return None
+    rest = _one_by_one(again, np.arange(len(few), num_examples), deadline)
+    if rest is None:
+        return None
+    rows = np.concatenate([probes, rest])
     if not _equal(rows.mean(axis=0), whole):
         return None
     for _ in range(_NUM_CHECKS):
         drawn = rng.integers(0, num_examples, min(num_examples, 4 * _NUM_PROBES))
         if not _equal(rows[drawn].mean(axis=0), again.at(drawn)):
             return None
+    return rows
+
+
+def _one_by_one(
+    again: _Again, indices: Indices, deadline: Deadline
+) -> Float[np.ndarray, "examples metrics"] | None:
+    """The values of each example alone, unless the deadline comes before the last."""
+    rows = np.empty((len(indices), len(again.names)))
+    for place, index in enumerate(indices):
+        if deadline.left < 0:
+            return None
+        rows[place] = again.at(np.array([index]))
     return rows
 
 

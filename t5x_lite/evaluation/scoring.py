@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import jax
 import numpy as np
@@ -80,6 +80,7 @@ class ScoredTask:
 
     def __init__(self, task: EvaluationTask, examples: Sequence[Example]):
         self.task, self.examples = task, examples
+        self._said_slow: set[str] = set()
 
     def result(
         self,
@@ -110,7 +111,21 @@ class ScoredTask:
                 write_lines(writing.folder / f"{task.name}-baselines.json", [baselines])
                 self._write_statistics(writing, step, found, rates, statistics)
         warnings = rate_warnings(task.name, rates, self._target_rates)
+        if writes:
+            warnings += self._slow_metrics(scores.keys() - found.keys(), statistics)
         return Result(task.name, step, len(texts), scores, copy, constant, found, rates, warnings)
+
+    def _slow_metrics(self, names: Set[str], statistics: StatisticsConfig) -> list[str]:
+        """What is to be said once of metrics that got no interval."""
+        unsaid = sorted(names - self._said_slow)
+        self._said_slow |= names
+        if not unsaid:
+            return []
+        return [
+            f"{self.task.name}: no interval of {', '.join(unsaid)}, which is too slow to be "
+            f"resampled in {statistics.max_seconds:g} s. `t5x_lite eval` may take longer: "
+            "--gin.StatisticsConfig.max_seconds=600"
+        ]
 
     @functools.cached_property
     def metric_names(self) -> list[str]:

@@ -9,6 +9,7 @@ random exchanges of the two models' answers that give at least the difference fo
 """
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from t5x_lite.evaluation.config import StatisticsConfig
+from t5x_lite.evaluation.deadline import Clock, Deadline, within
 from t5x_lite.evaluation.resampling import MetricFn, Scorer, make_scorer
 
 _FEWEST_RESAMPLES = 100
@@ -50,17 +52,22 @@ def intervals(
     targets: Sequence[Any],
     predictions: Sequence[Any],
     config: StatisticsConfig,
+    *,
+    clock: Clock = time.monotonic,
 ) -> dict[str, Interval]:
-    """An interval for every value of every metric function. The same seed draws the same resamples
-    for all of them.
+    """An interval for every value of every metric function for which the time suffices. The same
+    seed draws the same resamples for all of them.
+
+    It takes `max_seconds`, and what a call or two of each metric function take.
     """
     found: dict[str, Interval] = {}
-    for metric in metrics:
-        scorer = make_scorer(metric, targets, predictions)
-        count = _num_resamples(scorer, config, calls_each=1)
-        rng = np.random.default_rng(config.seed)
-        size = len(targets)
-        values = np.stack([scorer.at(rng.integers(0, size, size)) for _ in range(count)])
+    whole = within(config.max_seconds, clock)
+    for place, metric in enumerate(metrics):
+        deadline = whole.share(len(metrics) - place)
+        scorer = make_scorer(metric, targets, predictions, deadline=deadline)
+        values = _draw(scorer, len(targets), config, deadline)
+        if not len(values):
+            continue
         for index, name in enumerate(scorer.names):
             interval = _interval(values[:, index], config.confidence)
             if scorer.num_terms and interval.low == interval.high:
@@ -78,7 +85,11 @@ def compare(
     second: Sequence[Any],
     config: StatisticsConfig,
 ) -> list[Comparison]:
-    """Every value of every metric function for two lists of predictions of the same targets."""
+    """Every value of every metric function for two lists of predictions of the same targets.
+
+    There is no answer without resamples: a metric that is too slow for `max_seconds` gets as few
+    as make sense, however long they take.
+    """
     comparisons = []
     for metric in metrics:
         scorer = make_scorer(metric, targets, first, second)
@@ -93,7 +104,8 @@ def _compare(
     """The scorer has the first model's answers as examples 0 to size - 1, then the second's; the
     scores are what the metric says of each, which for ROUGE is not quite its mean over examples.
     """
-    count = _num_resamples(scorer, config, calls_each=4)
+    fewest = min(config.num_resamples, _FEWEST_RESAMPLES)
+    count = _num_resamples(scorer, config, config.max_seconds, calls_each=4) or fewest
     rng = np.random.default_rng(config.seed)
     all_of_first = np.arange(size)
     difference = scorer.at(all_of_first + size) - scorer.at(all_of_first)
@@ -120,16 +132,35 @@ def _compare(
     ]
 
 
-def _num_resamples(scorer: Scorer, config: StatisticsConfig, *, calls_each: int) -> int:
-    """Fewer where a metric is slow, in few steps, so that the number hardly ever depends on how
-    busy the machine is.
+def _draw(
+    scorer: Scorer, size: int, config: StatisticsConfig, deadline: Deadline
+) -> Float[np.ndarray, "resamples metrics"]:
+    """The scorer's values on resamples; none where there is no time for the fewest."""
+    count = _num_resamples(scorer, config, deadline.left, calls_each=1)
+    rng = np.random.default_rng(config.seed)
+    values = np.empty((count, len(scorer.names)))
+    for drawn in range(count):
+        if deadline.left < 0:
+            return values[: max((step for step in _steps(config) if step <= drawn), default=0)]
+        values[drawn] = scorer.at(rng.integers(0, size, size))
+    return values
+
+
+def _num_resamples(
+    scorer: Scorer, config: StatisticsConfig, seconds: float | int, *, calls_each: int
+) -> int:
+    """Fewer where a metric is slow, 0 where there is no time for the fewest."""
+    each = scorer.seconds * calls_each
+    return next((step for step in _steps(config) if each * step <= seconds), 0)
+
+
+def _steps(config: StatisticsConfig) -> list[int]:
+    """Numbers of resamples, the most first: few, so that how busy the machine is hardly ever
+    decides.
     """
-    seconds = scorer.seconds * calls_each
-    if seconds * config.num_resamples <= config.max_seconds:
-        return config.num_resamples
-    third = config.num_resamples // 3
-    fits = third > _FEWEST_RESAMPLES and seconds * third <= config.max_seconds
-    return min(config.num_resamples, third if fits else _FEWEST_RESAMPLES)
+    most = config.num_resamples
+    fewer = [step for step in (most // 3, _FEWEST_RESAMPLES) if _FEWEST_RESAMPLES <= step < most]
+    return [most, *dict.fromkeys(fewer)]
 
 
 def _unanimous(interval: Interval, size: int, config: StatisticsConfig, most: int) -> Interval:

@@ -14,8 +14,9 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.evaluation import answers, decodes
 from t5x_lite.evaluation.config import EvalConfig, StatisticsConfig
-from t5x_lite.evaluation.evaluate import evaluate
+from t5x_lite.evaluation.evaluate import evaluate, make_table
 from t5x_lite.evaluation.report import report
+from t5x_lite.evaluation.scoring import ScoredTask, Writing
 from t5x_lite.evaluation.statistics import intervals
 from t5x_lite.metrics import benchmark_averages
 from t5x_lite.metrics.benchmark_averages import Benchmark
@@ -121,6 +122,21 @@ def test_a_second_evaluation_decodes_nothing(config, decoded, capsys):
     assert second[0].scores == first[0].scores
     assert second[0].rates == first[0].rates
     assert second[0].intervals["first"].num_resamples == 10
+
+
+def test_metrics_without_time_for_an_interval_are_named_once(echo, tmp_path):
+    """Each evaluation of a run would say it again."""
+    scored = ScoredTask(echo, echo.examples(split="validation", task_feature_lengths=None))
+    rows = np.ones((len(scored.examples), 1), np.int32)
+    writing = Writing(manager.absolute(tmp_path), "validation", DecodingConfig())
+    hurried = StatisticsConfig(max_seconds=0)
+    first, second = (
+        scored.result(rows, step=step, writing=writing, statistics=hurried) for step in (1, 2)
+    )
+    assert (first.intervals, first.scores.keys()) == ({}, {"accuracy", "first", "second"})
+    said = "no interval of accuracy, first, second, which is too slow to be resampled in 0 s"
+    assert [said in " ".join(each.warnings) for each in (first, second)] == [True, False]
+    make_table([first], 0.95)
 
 
 @pytest.mark.parametrize(

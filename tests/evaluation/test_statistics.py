@@ -139,11 +139,68 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_another():
     ) or other["accuracy"].num_resamples != 1000
 
 
-def test_a_slow_metric_gets_fewer_resamples_and_says_so():
-    """At least 100 of them."""
+class Clock:
+    """Stands still but for what a metric says that it takes."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def taking(self, metric, seconds, seconds_each=0.0):
+        """A metric function that takes so long."""
+
+        def slow(targets, predictions):
+            self.now += seconds + seconds_each * len(targets)
+            return metric(targets, predictions)
+
+        return slow
+
+
+@pytest.mark.parametrize(("seconds", "drawn"), [(0.001, 1000), (0.004, 333), (0.015, 100)])
+def test_a_slow_metric_gets_fewer_resamples_and_says_so(seconds, drawn):
+    """In few steps, so that how busy a machine is hardly ever decides."""
+    clock = Clock()
+    metric = clock.taking(macro_f1, seconds)
+    config = StatisticsConfig(max_seconds=2.0)
+    found = intervals([metric], *labels(0, 50, 0.8), config, clock=clock)["f1"]
+    assert found.num_resamples == drawn
+
+
+@pytest.mark.parametrize(
+    ("metric", "seconds", "seconds_each"),
+    [(macro_f1, 0.5, 0.0), (share, 0.5, 0.0), (share, 0.0, 0.01), (macro_f1, 0.0, 0.01)],
+)
+def test_max_seconds_is_a_maximum(metric, seconds, seconds_each):
+    """A metric that loads a model at each call, say, or 400 examples of 10 ms: no interval, after a
+    few calls; the fast metric beside it has its own.
+    """
+    clock, config = Clock(), StatisticsConfig(max_seconds=2.0)
+    slow = clock.taking(metric, seconds, seconds_each)
+    found = intervals([slow, accuracy], *labels(0, 400, 0.8), config, clock=clock)
+    assert found.keys() == {"accuracy"}
+    assert clock.now <= config.max_seconds + 2 * (seconds + 400 * seconds_each)
+
+
+def test_a_metric_that_becomes_slow_keeps_the_draws_of_a_smaller_number():
+    """The first 333 of 1,000, which are those of a run that draws as many."""
+    clock, config, data = Clock(), StatisticsConfig(max_seconds=2.0), labels(0, 50, 0.8)
+
+    def slower(targets, predictions):
+        clock.now += 0.0001 if clock.now < 0.05 else 0.01
+        return macro_f1(targets, predictions)
+
+    found = intervals([slower], *data, config, clock=clock)["f1"]
+    third = intervals([macro_f1], *data, StatisticsConfig(num_resamples=333))["f1"]
+    assert (found, clock.now <= 2.1) == (third, True)
+
+
+def test_a_comparison_draws_what_makes_sense_however_slow_the_metric():
+    """100: without them there is no answer."""
+    targets, predictions = labels(0, 50, 0.8)
     config = StatisticsConfig(max_seconds=0)
-    found = intervals([macro_f1], *labels(0, 50, 0.8), config)["f1"]
-    assert found.num_resamples == 100
+    (found,) = compare([macro_f1], targets, predictions, predictions, config)
+    assert found.interval.num_resamples == 100
 
 
 def test_draws_on_which_a_metric_is_undefined_are_left_out():
