@@ -1,15 +1,23 @@
 """Who is there? Asked before jax.distributed starts, because JAX aborts when one is missing.
 
-Process 0 listens at the coordinator's address; every other one connects, says `index count`, and
-waits for the verdict: an empty line to go on, or the reason why nobody does.
+Process 0 listens at the coordinator's address; every other one connects, says who it is, and waits
+for the verdict: to go on, or the reason why nobody does.
 """
 
 import contextlib
 import select
 import socket
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from t5x_lite.errors import UserError
+from t5x_lite.partitioning.messages import Connection
+
+_SECONDS_TO_INTRODUCE = 10.0
+# What answers as no process of ours may be the job as it was before one process started anew: then
+# it ends soon, and the address is free for the next roll call.
+_SECONDS_OF_STRANGENESS = 30.0
 
 
 def answer(address: str, index: int, count: int, timeout_s: float) -> None:
@@ -17,7 +25,7 @@ def answer(address: str, index: int, count: int, timeout_s: float) -> None:
 
     Raises:
         TimeoutError: some are missing; the message says which.
-        UserError: the processes disagree on who they are.
+        UserError: the processes disagree on who they are, or something else is at `address`.
     """
     if count == 1:
         return
@@ -31,69 +39,103 @@ def answer(address: str, index: int, count: int, timeout_s: float) -> None:
 def _collect(address: str, count: int, deadline: float, timeout_s: float) -> None:
     port = int(address.rpartition(":")[2])
     present = {0}
-    connections: list[socket.socket] = []
-    verdict = ""
+    connections: list[Connection] = []
+    verdict = _GO_ON
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("", port), backlog=count))
-        while not verdict and len(present) < count:
+        while verdict == _GO_ON and len(present) < count:
             ready, _, _ = select.select([server], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
-                verdict = _missing(address, present, count, timeout_s)
+                verdict = _refusal(_missing(address, present, count, timeout_s), is_late=True)
                 break
-            connection = stack.enter_context(server.accept()[0])
-            said = _read_line(connection).split()
-            if len(said) != 2 or not all(word.isdigit() for word in said):
+            connection = Connection(server.accept()[0])
+            stack.callback(connection.close)
+            said = connection.receive(_SECONDS_TO_INTRODUCE)
+            if said is None or not said.keys() >= {"index", "count"}:
                 continue  # not one of us
-            index, given = map(int, said)
             connections.append(connection)
-            verdict = _disagreement(index, given, count, present)
-            present.add(index)
+            problem = _disagreement(said["index"], said["count"], count, present)
+            verdict = _refusal(problem) if problem else _GO_ON
+            present.add(said["index"])
         for connection in connections:
             with contextlib.suppress(OSError):  # it may have given up by itself
-                connection.sendall(f"{verdict}\n".encode())
-    _raise(verdict)
-
-
-def _read_line(connection: socket.socket) -> str:
-    connection.settimeout(10)
-    with contextlib.suppress(OSError, UnicodeDecodeError), connection.makefile() as lines:
-        return lines.readline(64)
-    return ""
+                connection.send(**verdict)
+    _obey(verdict)
 
 
 def _report(address: str, index: int, count: int, deadline: float, timeout_s: float) -> None:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
+    strange_since = None
     while True:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError(
-                f"process {index} of {count} found no coordinator at {address} within "
-                f"{timeout_s:g} s. Start process 0 (--process_index=0) on that host, check that "
-                "--coordinator_address is its name or address as seen from here, and that the port "
-                "is open."
-            )
+            raise TimeoutError(_no_coordinator(address, index, count, timeout_s))
         try:
-            connection = socket.create_connection((host, int(port)), timeout=left)
+            connection = Connection(socket.create_connection((host, int(port)), timeout=left))
         except OSError:  # not there yet, or its name not known yet
+            strange_since = None
             time.sleep(min(0.2, left))
             continue
-        with connection:
-            # Process 0 may have started up to timeout_s later and then waits as long again.
-            connection.settimeout(timeout_s + 10)
-            try:
-                connection.sendall(f"{index} {count}\n".encode())
-                verdict = connection.makefile().readline()
-            except OSError:
-                continue
-        if verdict:
-            return _raise(verdict.strip())
+        # Process 0 may have started up to timeout_s later and then waits as long again.
+        verdict = _verdict(connection, timeout_s + 10, index=index, count=count)
+        if verdict is not None:
+            return _obey(verdict)
+        now = time.monotonic()
+        strange_since = strange_since or now
+        if now >= min(deadline, strange_since + _SECONDS_OF_STRANGENESS):
+            raise UserError(_strange(address, index))
+        time.sleep(0.2)
+
+
+def _verdict(
+    connection: Connection, timeout_s: float, **introduction: Any
+) -> Mapping[str, Any] | None:
+    with contextlib.closing(connection), contextlib.suppress(OSError):
+        connection.send(**introduction)
+        said = connection.receive(timeout_s)
+        return said if said is not None and "go_on" in said else None
+    return None
+
+
+# Verdicts, as process 0 sends them.
+
+_GO_ON: Mapping[str, Any] = {"go_on": True}
+
+
+def _refusal(reason: str, *, is_late: bool = False) -> Mapping[str, Any]:
+    return {"go_on": False, "reason": reason, "is_late": is_late}
+
+
+def _obey(verdict: Mapping[str, Any]) -> None:
+    if not verdict["go_on"]:
+        kind = TimeoutError if verdict["is_late"] else UserError
+        raise kind(verdict["reason"])
+
+
+# What can be wrong.
+
+
+def _no_coordinator(address: str, index: int, count: int, timeout_s: float) -> str:
+    return (
+        f"process {index} of {count} found no coordinator at {address} within {timeout_s:g} s. "
+        "Start process 0 (--process_index=0) on that host, check that --coordinator_address is its "
+        "name or address as seen from here, and that the port is open."
+    )
+
+
+def _strange(address: str, index: int) -> str:
+    return (
+        f"what listens at {address} holds no roll call of t5x_lite: either the job already runs, "
+        f"and its process {index} was started again alone (end the others and start all of them), "
+        "or another program has that port (give another --coordinator_address)."
+    )
 
 
 def _missing(address: str, present: set[int], count: int, timeout_s: float) -> str:
     absent = ", ".join(str(index) for index in range(count) if index not in present)
     return (
-        f"TimeoutError {len(present)} of {count} processes met at the coordinator {address} within "
+        f"{len(present)} of {count} processes met at the coordinator {address} within "
         f"{timeout_s:g} s; missing: process {absent}. Start the same command there with "
         f"--process_index={absent.split(',')[0]} (and so on), check that these hosts reach "
         f"{address}, or lower --process_count."
@@ -103,18 +145,12 @@ def _missing(address: str, present: set[int], count: int, timeout_s: float) -> s
 def _disagreement(index: int, given: int, count: int, present: set[int]) -> str:
     if given != count:
         return (
-            f"UserError process {index} was started with --process_count={given}, process 0 with "
+            f"process {index} was started with --process_count={given}, process 0 with "
             f"--process_count={count}: give all the same."
         )
     if not 0 < index < count or index in present:
         return (
-            f"UserError two processes were started with --process_index={index}: give each of the "
-            f"{count} its own, 0 to {count - 1}."
+            f"two processes were started with --process_index={index}: give each of the {count} "
+            f"its own, 0 to {count - 1}."
         )
     return ""
-
-
-def _raise(verdict: str) -> None:
-    if verdict:
-        kind, _, message = verdict.partition(" ")
-        raise {"TimeoutError": TimeoutError, "UserError": UserError}[kind](message)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from t5x_lite.errors import UserError
 from t5x_lite.partitioning import roll_call
 
 
@@ -93,3 +94,43 @@ def test_strangers_at_the_port_are_ignored(address):
     visitor.join()
     roll_call.answer(address, 1, 2, 20.0)
     assert coordinator.result() is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x00\x00\x18\x04\x00\xff\xff\n",  # of gRPC, as JAX's coordinator speaks it
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b'{"index": 1}\n',
+        b"",
+    ],
+)
+def test_what_is_no_verdict_is_said_in_one_sentence(said, address, monkeypatch):
+    """A worker that starts again alone finds the coordinator of JAX where the roll call was."""
+    monkeypatch.setattr(roll_call, "_SECONDS_OF_STRANGENESS", 0.0)
+    host, port = address.split(":")
+
+    def speak(server):
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(64)
+            connection.sendall(said)
+
+    with socket.create_server((host, int(port))) as server:
+        threading.Thread(target=speak, args=[server], daemon=True).start()
+        with pytest.raises(UserError, match="process 1 was started again alone") as error:
+            roll_call.answer(address, 1, 2, 20.0)
+    assert "\n" not in str(error.value)
+
+
+def test_a_strange_answer_is_not_the_last_word(address, monkeypatch):
+    """The job that the worker was part of ends soon; then all of them meet anew."""
+    host, port = address.split(":")
+    server = socket.create_server((host, int(port)))
+    worker = concurrent.futures.ThreadPoolExecutor().submit(roll_call.answer, address, 1, 2, 20.0)
+    connection, _ = server.accept()
+    connection.sendall(b"\xff\xff\n")
+    connection.close()
+    server.close()
+    roll_call.answer(address, 0, 2, 20.0)
+    assert worker.result() is None
