@@ -30,6 +30,11 @@ def all_true(value: bool) -> bool:
     return bool(np.all(multihost_utils.process_allgather(np.asarray(value))))
 
 
+def any_true(value: bool) -> bool:
+    """Whether any process says so, as `all_true`."""
+    return not all_true(not value)
+
+
 def first_says(value: bool) -> bool:
     """What process 0 says."""
     if jax.process_count() == 1:

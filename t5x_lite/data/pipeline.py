@@ -5,10 +5,11 @@ and 1), process 1 rows 4-7. The order is a function of the seed and the number o
 number of processes that divides the shards reads the same batches.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import seqio
+import tensorflow as tf
 from jaxtyping import Int32
 
 from t5x_lite.data import checks, silence, streams
@@ -27,30 +28,37 @@ def make_batches(
     process_index: int = 0,
     process_count: int = 1,
     num_epochs: int | None = None,
+    any_process: Callable[[bool], bool] | None = None,
 ) -> Iterator[Batch]:
     """Rows [batch_size / process_count, length] of SeqIO's model features, batch after batch.
 
     With `num_epochs` None the batches never end. Otherwise each example occurs `num_epochs` times;
-    where the last batch has no more examples its rows are zero, loss weights included, and all
-    processes make the same number of batches.
+    where a process or shard has no more examples its rows are zero, loss weights included, until
+    none has any, so that all processes make the same number of batches.
+
+    Args:
+        any_process: whether this is true on any process; all ask it once for each batch. Needed for
+            epochs on several processes, each of which reads its own shards only.
     """
+    if process_count > 1 and num_epochs is not None and any_process is None:
+        raise ValueError("epochs on several processes need any_process, to end together")
     checks.check_mixture_or_task(config.mixture_or_task_name)
     checks.check_split(config.mixture_or_task_name, config.split)
     checks.check_lengths(config.mixture_or_task_name, config.task_feature_lengths, layout)
     num_shards = checks.num_data_shards(config, process_count)
     per_process = num_shards // process_count
     owned = range(process_index * per_process, (process_index + 1) * per_process)
-    # The end of an epoch is the end of the longest shard, so every process has to read them all.
-    read = owned if num_epochs is None else range(num_shards)
-    shards = {
-        index: streams.shard_batches(
+    shards = [
+        streams.shard_batches(
             config, layout, seqio.ShardInfo(index, num_shards), num_epochs=num_epochs
-        ).as_numpy_iterator()
-        for index in read
-    }
+        )
+        for index in owned
+    ]
     if num_epochs is None:
-        return _endless([shards[index] for index in owned])
-    return _finite(shards, owned, rows_per_shard=config.batch_size // num_shards)
+        return _endless([shard.as_numpy_iterator() for shard in shards])
+    return _finite(
+        shards, rows_per_shard=config.batch_size // num_shards, any_process=any_process or bool
+    )
 
 
 def _endless(shards: list[Iterator[Batch]]) -> Iterator[Batch]:
@@ -59,15 +67,18 @@ def _endless(shards: list[Iterator[Batch]]) -> Iterator[Batch]:
 
 
 def _finite(
-    shards: Mapping[int, Iterator[Batch]], owned: range, *, rows_per_shard: int
+    shards: list[tf.data.Dataset], *, rows_per_shard: int, any_process: Callable[[bool], bool]
 ) -> Iterator[Batch]:
+    empty = {
+        name: np.zeros([0, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
+        for name, spec in shards[0].element_spec.items()
+    }
+    iterators = [shard.as_numpy_iterator() for shard in shards]
     while True:
-        batches = {index: next(shard, None) for index, shard in shards.items()}
-        some = next((batch for batch in batches.values() if batch is not None), None)
-        if some is None:
+        batches = [next(iterator, None) for iterator in iterators]
+        if not any_process(any(batch is not None for batch in batches)):
             return
-        empty = {name: feature[:0] for name, feature in some.items()}
-        yield _join([_fill(batches[index] or empty, rows_per_shard) for index in owned])
+        yield _join([_fill(batch or empty, rows_per_shard) for batch in batches])
 
 
 def _fill(batch: Batch, rows: int) -> Mapping[str, Int32[np.ndarray, "rows _length"]]:

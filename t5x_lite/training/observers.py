@@ -265,5 +265,10 @@ def _evaluation_hook(observed: Observed, on_scores: OnScores) -> hooks.Evaluate 
 def _finite_batches(dataset: DatasetConfig, factory: StateFactory) -> Iterator[pipeline.Batch]:
     index, count = factory.partitioner.reader
     return pipeline.make_batches(
-        dataset, layout_of(factory.model), process_index=index, process_count=count, num_epochs=1
+        dataset,
+        layout_of(factory.model),
+        process_index=index,
+        process_count=count,
+        num_epochs=1,
+        any_process=together.any_true,
     )

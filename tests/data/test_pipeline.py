@@ -1,11 +1,14 @@
 """Laws of batches: complete, disjoint, a function of (seed, shards), the same for any processes."""
 
+import concurrent.futures
 import dataclasses
 import itertools
+import threading
 
 import numpy as np
 import pytest
 
+from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.layout import Layout
 from t5x_lite.data.pipeline import make_batches
@@ -85,16 +88,67 @@ def test_the_order_is_a_function_of_the_seed(name):
     assert first_ids(first) != first_ids(other)
 
 
-@pytest.mark.parametrize("num_epochs", [None, 1])
-def test_two_processes_read_the_rows_of_one(num_epochs):
+def join(parts):
+    """The batches of which each process has its rows."""
+    return [{k: np.concatenate([a[k], b[k]]) for k in a} for a, b in zip(*parts, strict=True)]
+
+
+def test_two_processes_read_the_rows_of_one():
     """Process p of P has the shards p k to (p + 1) k - 1, one after the other, in every batch."""
     config = dataclasses.replace(CONFIG, pack=True, num_data_shards=2)
-    alone = take(config, 5, num_epochs=num_epochs)
-    parts = [
-        take(config, 5, process_index=p, process_count=2, num_epochs=num_epochs) for p in (0, 1)
-    ]
-    joined = [{k: np.concatenate([a[k], b[k]]) for k in a} for a, b in zip(*parts, strict=True)]
-    assert_same(alone, joined)
+    parts = [take(config, 5, process_index=p, process_count=2) for p in (0, 1)]
+    assert_same(take(config, 5), join(parts))
+
+
+def epoch_of_two(config, layout):
+    """Each process's batches of an epoch, in two threads that agree as processes do."""
+    meeting, votes = threading.Barrier(2, timeout=20), [False, False]
+
+    def read(process):
+        def any_process(vote):
+            votes[process] = vote
+            meeting.wait()
+            found = any(votes)
+            meeting.wait()
+            return found
+
+        return list(
+            make_batches(
+                config,
+                layout,
+                process_index=process,
+                process_count=2,
+                num_epochs=1,
+                any_process=any_process,
+            )
+        )
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(read, [0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "pack", "layout", "shards"),
+    [("numbers", True, Layout.ENCODER_DECODER, 2), ("few", False, Layout.PREFIX_LM, 4)],
+)
+def test_two_processes_read_an_epoch_in_halves(name, pack, layout, shards, monkeypatch):
+    """Together what one reads, in as many batches, though the second may have no example at all;
+    each opens its own shards only.
+    """
+    config = dataclasses.replace(
+        CONFIG, mixture_or_task_name=name, pack=pack, num_data_shards=shards
+    )
+    alone = list(make_batches(config, layout, num_epochs=1))
+    opened = []
+    open_shard = streams.shard_batches
+
+    def note(config, layout, shard, **settings):
+        opened.append(shard.index)
+        return open_shard(config, layout, shard, **settings)
+
+    monkeypatch.setattr(streams, "shard_batches", note)
+    assert_same(alone, join(epoch_of_two(config, layout)))
+    assert sorted(opened) == list(range(shards))
 
 
 def test_shards_draw_their_tasks_independently():
