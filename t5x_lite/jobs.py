@@ -7,6 +7,8 @@ inside the functions, so that a mistake in a gin file does not wait for them.
 
 import argparse
 import dataclasses
+import functools
+import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -165,7 +167,7 @@ def start(
             _check_datasets(
                 resolved.config, resolved.config.model, process_count=arguments.process_count or 1
             )
-    _join_processes(arguments)
+    _join_processes(arguments, resolved)
     return resolved
 
 
@@ -232,7 +234,7 @@ def of_autopsy(arguments: argparse.Namespace) -> TrainConfig:
         from t5x_lite.partitioning.devices import simulate_cpu_devices
 
         simulate_cpu_devices(arguments.cpu_devices)
-    _join_processes(arguments)
+    _join_processes(arguments, resolved)
     return resolved.config
 
 
@@ -297,7 +299,7 @@ def _check_datasets(job: Job, model: ModelConfig, *, process_count: int) -> None
         )
 
 
-def _join_processes(arguments: argparse.Namespace) -> None:
+def _join_processes(arguments: argparse.Namespace, resolved: config.Resolved[Job]) -> None:
     from t5x_lite.partitioning import processes
 
     processes.initialize(
@@ -305,7 +307,24 @@ def _join_processes(arguments: argparse.Namespace) -> None:
         arguments.process_count,
         arguments.process_index,
         timeout_s=arguments.initialization_timeout,
+        facts=functools.partial(_facts, arguments, resolved),
     )
+
+
+def _facts(arguments: argparse.Namespace, resolved: config.Resolved[Job]) -> dict[str, str]:
+    """What all processes of a job have in common; of files that are only read, the contents."""
+    from t5x_lite.partitioning import likeness
+
+    found = {
+        "command": arguments.command,
+        "--cpu_devices": str(arguments.cpu_devices),
+        **likeness.settings(resolved.operative_config),
+    }
+    vocabulary = vocabulary_of(resolved.config) if datasets(resolved.config) else None
+    if vocabulary is not None:
+        contents = epath.Path(vocabulary).read_bytes()
+        found["SHA-256 of the vocabulary"] = hashlib.sha256(contents).hexdigest()
+    return found
 
 
 def flag_imports(arguments: argparse.Namespace) -> list[config.Import]:

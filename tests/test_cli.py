@@ -338,8 +338,22 @@ def test_process_flags_go_to_jax(events):
     flags = ["--coordinator_address=host:1", "--process_count=2", "--process_index=1"]
     cli.main([*TRAIN, *flags, "--initialization_timeout=60", "--multiprocess_gpu"])
     calls = {name: (args, settings) for name, args, settings in events}
-    assert calls["initialize"] == (("host:1", 2, 1), {"timeout_s": 60.0})
+    given, others = calls["initialize"]
+    assert (given, others["timeout_s"]) == (("host:1", 2, 1), 60.0)
     assert calls["check_dataset"][1]["process_count"] == 2
+
+
+def test_processes_compare_settings_devices_and_the_vocabulary_s_contents(events, tmp_path):
+    """The vocabulary may lie elsewhere on each host, as long as it is the same."""
+    facts = []
+    for folder, contents in (("one", b"pieces"), ("two", b"pieces"), ("three", b"others")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "my.model").write_bytes(contents)
+        words = [f"--gin.VOCABULARY={tmp_path / folder / 'my.model'}", "--cpu_devices=4"]
+        assert cli.main([*TRAIN, *words]) == 0
+        facts.append(next(s for name, _, s in reversed(events) if name == "initialize")["facts"]())
+    assert facts[0] == facts[1] != facts[2]
+    assert facts[0].items() >= {"TRAIN_STEPS": "10", "--cpu_devices": "4"}.items()
 
 
 def test_all_problems_of_a_configuration_are_one_message(capsys):

@@ -6,11 +6,13 @@ import math
 import os
 import sys
 import threading
+from collections.abc import Callable
 
 import jax
 
 from t5x_lite.errors import UserError
-from t5x_lite.partitioning import roll_call
+from t5x_lite.partitioning import likeness, roll_call
+from t5x_lite.partitioning.likeness import Facts
 
 # Each process of a TPU slice sees the whole slice only after jax.distributed.initialize.
 _TPU_HOSTS = ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES")
@@ -24,14 +26,19 @@ def initialize(
     process_index: int | None = None,
     *,
     timeout_s: int | float = 300,
+    facts: Callable[[], Facts] = dict,
 ) -> None:
     """Joins the other processes of the job, so that none trains alone.
 
     On TPU VMs nothing needs to be given. Elsewhere give all three, the same command on every host
     but for `process_index`; without them this is the only process.
 
+    Args:
+        facts: what all processes of the job must have in common besides versions, by name.
+
     Raises:
-        UserError: the flags contradict each other or JAX's view; all problems are listed.
+        UserError: the flags contradict each other or JAX's view; all problems are listed. Or the
+            processes were not started alike; the message says where they differ.
         TimeoutError: some process did not come; the message says which.
     """
     given = (coordinator_address, process_count, process_index)
@@ -42,7 +49,9 @@ def initialize(
     problems = _problems(coordinator_address, process_count, process_index, timeout_s)
     if problems or coordinator_address is None or process_count is None or process_index is None:
         raise UserError("these flags do not start a job of many processes:\n" + "\n".join(problems))
-    roll_call.answer(coordinator_address, process_index, process_count, float(timeout_s))
+    if process_count > 1:
+        said = {**likeness.versions(), **facts()}
+        roll_call.answer(coordinator_address, process_index, process_count, float(timeout_s), said)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
         coordinator_address,

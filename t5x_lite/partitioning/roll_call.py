@@ -1,17 +1,19 @@
 """Who is there? Asked before jax.distributed starts, because JAX aborts when one is missing.
 
-Process 0 listens at the coordinator's address; every other one connects, says who it is, and waits
-for the verdict: to go on, or the reason why nobody does.
+Process 0 listens at the coordinator's address; every other one connects, says who it is and how it
+was started, and waits for the verdict: to go on, or the reason why nobody does.
 """
 
 import contextlib
 import select
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from t5x_lite.errors import UserError
+from t5x_lite.partitioning import likeness
+from t5x_lite.partitioning.likeness import Facts
 from t5x_lite.partitioning.messages import Connection
 
 _SECONDS_TO_INTRODUCE = 10.0
@@ -20,25 +22,24 @@ _SECONDS_TO_INTRODUCE = 10.0
 _SECONDS_OF_STRANGENESS = 30.0
 
 
-def answer(address: str, index: int, count: int, timeout_s: float) -> None:
-    """Returns once all `count` processes have met at `address`.
+def answer(address: str, index: int, count: int, timeout_s: float, facts: Facts) -> None:
+    """Returns once all `count` processes, of several, have met at `address`, all started alike.
 
     Raises:
         TimeoutError: some are missing; the message says which.
-        UserError: the processes disagree on who they are, or something else is at `address`.
+        UserError: the processes disagree on who they are, or their facts differ; or something else
+            is at `address`.
     """
-    if count == 1:
-        return
     deadline = time.monotonic() + timeout_s
     if index == 0:
-        _collect(address, count, deadline, timeout_s)
+        _collect(address, count, deadline, timeout_s, facts)
     else:
-        _report(address, index, count, deadline, timeout_s)
+        _report(address, index, count, deadline, timeout_s, facts)
 
 
-def _collect(address: str, count: int, deadline: float, timeout_s: float) -> None:
+def _collect(address: str, count: int, deadline: float, timeout_s: float, facts: Facts) -> None:
     port = int(address.rpartition(":")[2])
-    present = {0}
+    present = {0: facts}
     connections: list[Connection] = []
     verdict = _GO_ON
     with contextlib.ExitStack() as stack:
@@ -51,19 +52,23 @@ def _collect(address: str, count: int, deadline: float, timeout_s: float) -> Non
             connection = Connection(server.accept()[0])
             stack.callback(connection.close)
             said = connection.receive(_SECONDS_TO_INTRODUCE)
-            if said is None or not said.keys() >= {"index", "count"}:
+            if said is None or not said.keys() >= {"index", "count", "facts"}:
                 continue  # not one of us
             connections.append(connection)
             problem = _disagreement(said["index"], said["count"], count, present)
             verdict = _refusal(problem) if problem else _GO_ON
-            present.add(said["index"])
+            present[said["index"]] = said["facts"]
+        if verdict == _GO_ON and (problem := likeness.differences(present)):
+            verdict = _refusal(problem)
         for connection in connections:
             with contextlib.suppress(OSError):  # it may have given up by itself
                 connection.send(**verdict)
     _obey(verdict)
 
 
-def _report(address: str, index: int, count: int, deadline: float, timeout_s: float) -> None:
+def _report(
+    address: str, index: int, count: int, deadline: float, timeout_s: float, facts: Facts
+) -> None:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     strange_since = None
@@ -78,7 +83,7 @@ def _report(address: str, index: int, count: int, deadline: float, timeout_s: fl
             time.sleep(min(0.2, left))
             continue
         # Process 0 may have started up to timeout_s later and then waits as long again.
-        verdict = _verdict(connection, timeout_s + 10, index=index, count=count)
+        verdict = _verdict(connection, timeout_s + 10, index=index, count=count, facts=facts)
         if verdict is not None:
             return _obey(verdict)
         now = time.monotonic()
@@ -132,17 +137,17 @@ def _strange(address: str, index: int) -> str:
     )
 
 
-def _missing(address: str, present: set[int], count: int, timeout_s: float) -> str:
-    absent = ", ".join(str(index) for index in range(count) if index not in present)
+def _missing(address: str, present: Container[int], count: int, timeout_s: float) -> str:
+    absent = [str(index) for index in range(count) if index not in present]
     return (
-        f"{len(present)} of {count} processes met at the coordinator {address} within "
-        f"{timeout_s:g} s; missing: process {absent}. Start the same command there with "
-        f"--process_index={absent.split(',')[0]} (and so on), check that these hosts reach "
+        f"{count - len(absent)} of {count} processes met at the coordinator {address} within "
+        f"{timeout_s:g} s; missing: process {', '.join(absent)}. Start the same command there with "
+        f"--process_index={absent[0]} (and so on), check that these hosts reach "
         f"{address}, or lower --process_count."
     )
 
 
-def _disagreement(index: int, given: int, count: int, present: set[int]) -> str:
+def _disagreement(index: int, given: int, count: int, present: Container[int]) -> str:
     if given != count:
         return (
             f"process {index} was started with --process_count={given}, process 0 with "

@@ -18,23 +18,22 @@ def _address():
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def call(address, indices, count, timeout_s, counts=None):
+FACTS = {"LEARNING_RATE": "1.0"}
+
+
+def call(address, indices, count, timeout_s, counts=None, facts=None):
     """What each process got: None if it may go on, else its error."""
-    counts = counts or [count] * len(indices)
+    counts, facts = counts or [count] * len(indices), facts or [FACTS] * len(indices)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         futures = [
-            pool.submit(roll_call.answer, address, index, given, timeout_s)
-            for index, given in zip(indices, counts, strict=True)
+            pool.submit(roll_call.answer, address, index, given, timeout_s, each)
+            for index, given, each in zip(indices, counts, facts, strict=True)
         ]
         return [future.exception() for future in futures]
 
 
 def test_all_go_on_once_all_are_there(address):
     assert call(address, [2, 0, 1], 3, 20.0) == [None] * 3
-
-
-def test_one_process_waits_for_nobody(address):
-    assert call(address, [0], 1, 0.1) == [None]
 
 
 def test_the_missing_process_is_named_to_all_that_came(address):
@@ -54,9 +53,11 @@ def test_a_missing_coordinator_is_named(address):
 
 def test_a_process_may_come_before_the_coordinator(address):
     """Hosts start in any order."""
-    early = concurrent.futures.ThreadPoolExecutor().submit(roll_call.answer, address, 1, 2, 20.0)
+    early = concurrent.futures.ThreadPoolExecutor().submit(
+        roll_call.answer, address, 1, 2, 20.0, FACTS
+    )
     time.sleep(0.5)
-    roll_call.answer(address, 0, 2, 20.0)
+    roll_call.answer(address, 0, 2, 20.0, FACTS)
     assert early.result() is None
 
 
@@ -70,6 +71,14 @@ def test_two_processes_with_one_index_are_refused(address):
 def test_processes_that_disagree_on_their_number_are_refused(address):
     errors = call(address, [0, 1], 2, 20.0, counts=[2, 4])
     assert all("process 1 was started with --process_count=4" in str(error) for error in errors)
+
+
+def test_processes_that_were_not_started_alike_are_refused(address):
+    """All of them hear which setting it is; else they would train to the end and exit with 0."""
+    other = {**FACTS, "LEARNING_RATE": "0.5"}
+    errors = call(address, [0, 1, 2], 3, 20.0, facts=[FACTS, FACTS, other])
+    assert [type(error) for error in errors] == [UserError] * 3
+    assert all("process 2: LEARNING_RATE = 0.5 (process 0: 1.0)" in str(error) for error in errors)
 
 
 def test_strangers_at_the_port_are_ignored(address):
@@ -87,12 +96,12 @@ def test_strangers_at_the_port_are_ignored(address):
                 time.sleep(0.02)
 
     coordinator = concurrent.futures.ThreadPoolExecutor().submit(
-        roll_call.answer, address, 0, 2, 20.0
+        roll_call.answer, address, 0, 2, 20.0, FACTS
     )
     visitor = threading.Thread(target=knock)
     visitor.start()
     visitor.join()
-    roll_call.answer(address, 1, 2, 20.0)
+    roll_call.answer(address, 1, 2, 20.0, FACTS)
     assert coordinator.result() is None
 
 
@@ -119,7 +128,7 @@ def test_what_is_no_verdict_is_said_in_one_sentence(said, address, monkeypatch):
     with socket.create_server((host, int(port))) as server:
         threading.Thread(target=speak, args=[server], daemon=True).start()
         with pytest.raises(UserError, match="process 1 was started again alone") as error:
-            roll_call.answer(address, 1, 2, 20.0)
+            roll_call.answer(address, 1, 2, 20.0, FACTS)
     assert "\n" not in str(error.value)
 
 
@@ -127,10 +136,12 @@ def test_a_strange_answer_is_not_the_last_word(address, monkeypatch):
     """The job that the worker was part of ends soon; then all of them meet anew."""
     host, port = address.split(":")
     server = socket.create_server((host, int(port)))
-    worker = concurrent.futures.ThreadPoolExecutor().submit(roll_call.answer, address, 1, 2, 20.0)
+    worker = concurrent.futures.ThreadPoolExecutor().submit(
+        roll_call.answer, address, 1, 2, 20.0, FACTS
+    )
     connection, _ = server.accept()
     connection.sendall(b"\xff\xff\n")
     connection.close()
     server.close()
-    roll_call.answer(address, 0, 2, 20.0)
+    roll_call.answer(address, 0, 2, 20.0, FACTS)
     assert worker.result() is None

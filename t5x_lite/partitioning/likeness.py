@@ -1,0 +1,90 @@
+"""Whether the processes of a job were started alike: else they train to the end, and train nothing.
+
+A process is described by facts, a text by name: the settings of its configuration, the versions of
+what computes and reads, the contents of its vocabulary.
+"""
+
+import importlib.metadata
+import re
+import sys
+from collections.abc import Mapping, Sequence
+
+Facts = Mapping[str, str]
+
+# What decides batches and numbers. Python's patch releases do not.
+_DISTRIBUTIONS = (
+    "t5x_lite",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "numpy",
+    "seqio",
+    "tensorflow",
+    "sentencepiece",
+)
+# Files that are only read may lie elsewhere on each host.
+_LOCAL = re.compile(r"(.*\.)?(vocabulary|task_files)", re.IGNORECASE)
+_SHOWN, _SHOWN_LENGTH = 5, 80
+
+
+def versions() -> Facts:
+    """Of Python, ourselves and the libraries that decide numbers."""
+    found = {f"version of {name}": _version(name) for name in _DISTRIBUTIONS}
+    python = ".".join(map(str, sys.version_info[:2]))
+    return {"version of python": python, **found}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def settings(operative_config: str) -> Facts:
+    """What a gin text of lines NAME = VALUE says, without the paths of files that are only read."""
+    lines = (line.partition(" = ") for line in operative_config.splitlines())
+    return {
+        name: value if is_setting else "given"  # else an import
+        for name, is_setting, value in lines
+        if name and not _LOCAL.fullmatch(name)
+    }
+
+
+def differences(facts_of: Mapping[int, Facts]) -> str:
+    """Where processes differ from process 0, as an error says it; empty if nowhere."""
+    first = facts_of[0]
+    processes_with: dict[tuple[str, ...], list[int]] = {}
+    for index, facts in sorted(facts_of.items()):
+        if lines := tuple(_lines(first, facts)):
+            processes_with.setdefault(lines, []).append(index)
+    if not processes_with:
+        return ""
+    found = "\n".join(
+        f"  process {', '.join(map(str, indices))}: {_listed(lines)}"
+        for lines, indices in processes_with.items()
+    )
+    return (
+        f"the processes of this job were not started alike:\n{found}\nGive all of them the same "
+        "command, all but --process_index, and the same versions."
+    )
+
+
+def _lines(first: Facts, other: Facts) -> list[str]:
+    return [
+        f"{name} = {_short(other.get(name))} (process 0: {_short(first.get(name))})"
+        for name in dict.fromkeys([*first, *other])
+        if first.get(name) != other.get(name)
+    ]
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "not given"
+    return value if len(value) <= _SHOWN_LENGTH else f"{value[:_SHOWN_LENGTH]}..."
+
+
+def _listed(lines: Sequence[str]) -> str:
+    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return "; ".join(lines[:_SHOWN]) + more
