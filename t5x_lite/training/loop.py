@@ -19,7 +19,7 @@ from t5x_lite.data.examples import decoder
 from t5x_lite.data.layout import Layout
 from t5x_lite.data.vocabulary_files import vocabulary_files
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
-from t5x_lite.training import compilation_cache, health, microbatches
+from t5x_lite.training import compilation_cache, health, lease, microbatches
 from t5x_lite.training.autopsy import write_autopsy
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.errors import RollBack
@@ -51,6 +51,7 @@ class Job:
     train_step: TrainStep
     recovery: Recovery
     interrupts: Interrupts
+    held: lease.Lease
     began: float
 
 
@@ -67,15 +68,28 @@ def train(
         hook_makers: make hooks of rooms above this one.
 
     Raises:
+        UserError: another run is alive in MODEL_DIR.
         Interrupted: SIGTERM or SIGINT came; the newest state is saved.
         Unhealthy: a step was not sound, and going on was not asked for.
     """
     began = time.monotonic()
-    model_dir = absolute(config.model_dir)
     partitioner = make_partitioner(config.partitioning)
     _check_data(config, partitioner)
     factory = make_factory(config, partitioner)
-    table = factory.table()
+    with lease.held(config.model_dir) as held:
+        return _train(config, operative_config, factory, held, hook_makers, began)
+
+
+def _train(
+    config: TrainConfig,
+    operative_config: str,
+    factory: StateFactory,
+    held: lease.Lease,
+    hook_makers: Sequence[HookMaker],
+    began: float,
+) -> TrainState:
+    """From whatever is in MODEL_DIR to the last step, however often it goes back."""
+    model_dir, table = absolute(config.model_dir), factory.table()
     run = start(config, factory)
     launched_at = run.first_step
     job = Job(
@@ -87,6 +101,7 @@ def train(
         Recovery(model_dir, config.health),
         # It outlives a rollback: whoever asked to stop before it is still to be heard.
         Interrupts(period=config.log_period),
+        held,
         began,
     )
     describe = functools.partial(_describe, model_dir, table, operative_config)
@@ -161,6 +176,7 @@ class _Steps:
         with interrupts.listening():
             while step < last and not self._observers.is_over:
                 step += 1
+                self._job.held.check()
                 state, metrics = self._one(step, state)
                 stops = interrupts.wants_to_stop(step)
                 if stops:

@@ -18,6 +18,7 @@ import pytest
 
 from t5x_lite.checkpoints import manager, restoring
 from t5x_lite.json_lines import read_lines
+from t5x_lite.training import lease
 
 pytestmark = pytest.mark.slow
 
@@ -149,3 +150,20 @@ def test_a_run_that_is_asked_to_stop_saves_first(number, start, tmp_path):
     child.join()
     assert child.exitcode == 75
     assert manager.step_of(manager.find(tmp_path)) == max(losses(tmp_path))
+
+
+def test_a_second_run_in_a_directory_is_refused_and_the_first_goes_on(start, tmp_path):
+    """Exit status 2, and every step of the first is there once, the newest as a checkpoint."""
+    first = start(tmp_path)
+    wait_for_a_step(first, tmp_path, 0)
+    second = start(tmp_path)
+    second.join()
+    assert second.exitcode == 2
+    wait_for_a_step(first, tmp_path, max(losses(tmp_path)))
+    first.terminate()
+    first.join()
+    assert first.exitcode == 75
+    steps = [line["step"] for line in read_lines(tmp_path / "train/metrics.jsonl")]
+    assert steps == list(range(1, len(steps) + 1))
+    assert manager.step_of(manager.find(tmp_path)) == len(steps)
+    assert not (tmp_path / lease.FILE).exists()
