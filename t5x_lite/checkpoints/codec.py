@@ -8,6 +8,7 @@ import types
 import typing
 from typing import Any, TypeVar
 
+from t5x_lite.bounds import FINITE
 from t5x_lite.errors import UserError
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ def _value(annotation: Any, value: Any, where: str) -> Any:
             return _enum(annotation, value, where)
         if type(value) is annotation:  # bool is no int
             return value
-        if annotation is float and type(value) is int:
+        if annotation is float and type(value) is int and abs(value) <= FINITE:
             return float(value)
     raise UserError(f"{where} is {value!r}; needed is {annotation}.")
 

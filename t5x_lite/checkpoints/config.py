@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import re
 
+from t5x_lite.bounds import FINITE, MAX_COUNT, POSITIVE, check_bounds
 from t5x_lite.errors import UserError
 from t5x_lite.metrics.direction import Direction
 
@@ -36,20 +37,13 @@ class SaveCheckpointConfig:
     dtype: SavedDtype = SavedDtype.FLOAT32
 
     def __post_init__(self) -> None:
-        if self.period < 1 or self.keep < 1:
-            raise UserError(
-                f"period={self.period}, keep={self.keep}: needed is at least 1 of each: "
-                "--gin.CHECKPOINT_PERIOD=..., --gin.KEEP_CHECKPOINTS=..."
-            )
-        if self.keep_best < 0:
-            raise UserError(
-                f"keep_best={self.keep_best}: needed is 0 or more: --gin.KEEP_BEST_CHECKPOINTS=..."
-            )
-        if self.minutes is not None and self.minutes <= 0:
-            raise UserError(
-                f"minutes={self.minutes}: needed is a positive number, or None to save by steps "
-                "only: --gin.CHECKPOINT_MINUTES=..."
-            )
+        check_bounds(
+            self,
+            period=(1, MAX_COUNT),
+            minutes=(POSITIVE, FINITE),
+            keep=(1, MAX_COUNT),
+            keep_best=(0, MAX_COUNT),
+        )
         _check_regex(self.best_metric, "best_metric", "--gin.BEST_CHECKPOINT_METRIC='task/metric'")
 
 

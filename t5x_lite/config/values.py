@@ -77,7 +77,12 @@ def _convert_one(value: object, wanted: object, build: Build) -> object:
         }
     if isinstance(value, tuple | list):
         return _sequence(value, wanted, build)
-    return float(value) if wanted is float else value  # type: ignore[arg-type]
+    if wanted is float and type(value) is int:
+        try:
+            return float(value)
+        except OverflowError:
+            raise RefusedValueError("needed is a number of less than 309 digits") from None
+    return value
 
 
 def _sequence(value: tuple | list, wanted: object, build: Build) -> tuple | list:

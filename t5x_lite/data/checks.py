@@ -107,9 +107,6 @@ def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) 
             f"task_feature_lengths={dict(lengths)} do not match {name}, which has the features "
             f"{', '.join(features)}; {needed}"
         )
-    short = {feature: length for feature, length in lengths.items() if length < 1}
-    if short:
-        raise UserError(f"task_feature_lengths of {name} must be positive, given {short}; {needed}")
 
 
 def num_data_shards(config: DatasetConfig, process_count: int) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 
+from t5x_lite.bounds import MAX_BATCH, MAX_COUNT, MAX_LENGTH, SEED, check_bounds
 from t5x_lite.errors import UserError
 
 
@@ -44,7 +45,16 @@ class DatasetConfig:
     prompt_length: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UserError(
-                f"batch_size={self.batch_size}: needed is at least 1: --gin.BATCH_SIZE=..."
-            )
+        check_bounds(
+            self,
+            batch_size=(1, MAX_BATCH),
+            seed=SEED,
+            num_data_shards=(1, MAX_COUNT),
+            prompt_length=(0, MAX_LENGTH),
+        )
+        for feature, length in (self.task_feature_lengths or {}).items():
+            if not 1 <= length <= MAX_LENGTH:
+                raise UserError(
+                    f"task_feature_lengths has {feature!r}: {length}; needed is at least 1 token, "
+                    f"at most {MAX_LENGTH:,}: --gin.TASK_FEATURE_LENGTHS=..."
+                )

@@ -3,6 +3,15 @@
 import dataclasses
 import enum
 
+from t5x_lite.bounds import (
+    FINITE,
+    MAX_BATCH,
+    MAX_COUNT,
+    MAX_LENGTH,
+    POSITIVE,
+    SEED,
+    check_bounds,
+)
 from t5x_lite.errors import UserError
 
 
@@ -37,32 +46,24 @@ class DecodingConfig:
     forbid_sentinels: bool = False
 
     def __post_init__(self) -> None:
-        problems = [message for holds, message in self._rules() if not holds]
-        if problems:
-            raise UserError("; ".join(problems) + ".")
-
-    def _rules(self) -> list[tuple[bool, str]]:
-        """What must hold, and what is said if it does not."""
+        check_bounds(
+            self,
+            max_decode_length=(1, MAX_LENGTH),
+            num_decodes=(1, MAX_BATCH),
+            temperature=(POSITIVE, FINITE),
+            top_k=(0, MAX_COUNT),
+            top_p=(POSITIVE, 1.0),
+            seed=SEED,
+            beam_size=(1, MAX_BATCH),
+            alpha=(0.0, FINITE),
+        )
         at_most = {Strategy.GREEDY: 1, Strategy.BEAM: self.beam_size}.get(self.strategy)
-        return [
-            (
-                self.max_decode_length >= 1,
-                f"max_decode_length={self.max_decode_length}: needed is at least 1: "
-                "--gin.MAX_DECODE_LENGTH=...",
-            ),
-            (self.temperature > 0, f"temperature={self.temperature}: needed is more than 0"),
-            (self.top_k >= 0, f"top_k={self.top_k}: needed is at least 0, which keeps all"),
-            (0 < self.top_p <= 1, f"top_p={self.top_p}: needed is 0 < top_p <= 1"),
-            (self.beam_size >= 1, f"beam_size={self.beam_size}: needed is at least 1"),
-            (self.alpha >= 0, f"alpha={self.alpha}: needed is at least 0"),
-            (self.num_decodes >= 1, f"num_decodes={self.num_decodes}: needed is at least 1"),
-            (
-                at_most is None or self.num_decodes <= at_most,
+        if at_most is not None and self.num_decodes > at_most:
+            raise UserError(
                 f"num_decodes={self.num_decodes}: strategy={self.strategy.value!r} gives at most "
                 f"{at_most}; several outputs for an input come from strategy='sample' or from "
-                "'beam' with a beam_size as large (decoding/sample.gin, decoding/beam4.gin)",
-            ),
-        ]
+                "'beam' with a beam_size as large (decoding/sample.gin, decoding/beam4.gin)."
+            )
 
     def describe(self) -> str:
         """The settings that have an effect, in one line."""

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from t5x_lite.bounds import BELOW_ONE, FINITE, MAX_COUNT, POSITIVE, SEED, check_bounds
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.errors import UserError
 from t5x_lite.inference.config import PredictionConfig
 
 
@@ -22,12 +22,13 @@ class StatisticsConfig:
     max_seconds: float | int = 30.0
 
     def __post_init__(self) -> None:
-        if self.num_resamples < 1 or not 0 < self.confidence < 1:
-            raise UserError(
-                f"num_resamples={self.num_resamples}, confidence={self.confidence}: needed are at "
-                "least 1 and a number between 0 and 1: --gin.StatisticsConfig.num_resamples=1000, "
-                "--gin.StatisticsConfig.confidence=0.95"
-            )
+        check_bounds(
+            self,
+            num_resamples=(1, MAX_COUNT),
+            confidence=(POSITIVE, BELOW_ONE),
+            seed=SEED,
+            max_seconds=(0.0, FINITE),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from t5x_lite.bounds import MAX_COUNT, check_bounds
 from t5x_lite.errors import UserError
 
 
@@ -15,12 +16,9 @@ class UnfreezingConfig:
     episodes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.episodes is not None and not 1 <= self.episodes <= self.steps:
+        check_bounds(self, steps=(1, MAX_COUNT), episodes=(1, MAX_COUNT))
+        if self.episodes is not None and self.episodes > self.steps:
             raise UserError(
-                f"episodes={self.episodes} in steps={self.steps}: needed is at least 1, and a "
-                "step for each: --gin.UNFREEZING_EPISODES=..., --gin.UNFREEZING_STEPS=..."
-            )
-        if self.steps < 1:
-            raise UserError(
-                f"steps={self.steps}: needed is a number above 0: --gin.UNFREEZING_STEPS=..."
+                f"episodes={self.episodes} in steps={self.steps}: needed is a step "
+                "for each: --gin.UNFREEZING_EPISODES=..., --gin.UNFREEZING_STEPS=..."
             )

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from t5x_lite.bounds import MAX_BATCH, MAX_COUNT, MAX_LENGTH, check_bounds
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
@@ -49,6 +50,9 @@ class PredictionConfig:
     num_examples: int | None = None
     compilation_cache: bool = True
 
+    def __post_init__(self) -> None:
+        check_bounds(self, num_examples=(1, MAX_COUNT))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputFileConfig:
@@ -63,6 +67,9 @@ class InputFileConfig:
     batch_size: int = 32
     inputs_length: int | None = None
     vocabulary: str | None = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self, batch_size=(1, MAX_BATCH), inputs_length=(1, MAX_LENGTH))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,17 +90,20 @@ class InferConfig(PredictionConfig):
     output_ids: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_bounds(
+            self,
+            shard_id=(0, MAX_COUNT),
+            num_shards=(1, MAX_COUNT),
+            checkpoint_period=(1, MAX_COUNT),
+        )
         if (self.dataset is None) == (self.input_file is None):
             raise UserError(
                 "needed is either dataset or input_file: recipes/infer.gin reads a task, "
                 "recipes/infer_file.gin a file."
             )
-        if not 0 <= self.shard_id < self.num_shards:
+        if self.shard_id >= self.num_shards:
             raise UserError(
                 f"shard_id={self.shard_id} of num_shards={self.num_shards}: needed is "
                 "0 <= shard_id < num_shards: --shard_id=... --gin.NUM_SHARDS=..."
-            )
-        if self.checkpoint_period < 1:
-            raise UserError(
-                f"checkpoint_period={self.checkpoint_period}: needed is at least 1 batch."
             )

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from t5x_lite.bounds import BELOW_ONE, FINITE, POSITIVE, check_bounds
 from t5x_lite.errors import UserError
 
 
@@ -27,13 +28,9 @@ class LossConfig:
     normalizing_factor: float | LossNormalization | None = LossNormalization.NUM_REAL_TARGET_TOKENS
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise UserError(
-                f"label_smoothing={self.label_smoothing}: needed is 0 <= label_smoothing < 1; "
-                "T5 uses --gin.LABEL_SMOOTHING=0.0."
-            )
+        check_bounds(self, z_loss=(0.0, FINITE), label_smoothing=(0.0, BELOW_ONE))
         factor = self.normalizing_factor
-        if isinstance(factor, float | int) and not factor > 0:
+        if isinstance(factor, float | int) and not POSITIVE <= factor <= FINITE:
             raise UserError(
                 f"normalizing_factor={factor}: needed is a positive number or one of "
                 f"{', '.join(rule.name for rule in LossNormalization)}: "

@@ -16,6 +16,15 @@ import difflib
 import enum
 from typing import Any
 
+from t5x_lite.bounds import (
+    BELOW_ONE,
+    FINITE,
+    MAX_LAYERS,
+    MAX_LENGTH,
+    MAX_VOCABULARY,
+    MAX_WIDTH,
+    check_bounds,
+)
 from t5x_lite.errors import UserError
 
 # gelu is the tanh form that T5 v1.1 was trained with, linear the identity of its gated unit.
@@ -77,6 +86,16 @@ class RelativeBiasConfig:
     bidirectional: bool = False
     per_layer: bool = False
 
+    def __post_init__(self) -> None:
+        sides = 2 if self.bidirectional else 1
+        check_bounds(self, num_buckets=(2 * sides, MAX_WIDTH), max_distance=(1, MAX_LENGTH))
+        num_exact = self.num_buckets // sides // 2
+        if self.max_distance <= num_exact:
+            raise UserError(
+                f"max_distance={self.max_distance} with num_buckets={self.num_buckets}: needed is "
+                f"more than {num_exact}, the distances that have a bucket of their own."
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
@@ -84,6 +103,9 @@ class AttentionConfig:
 
     num_heads: int
     head_dim: int
+
+    def __post_init__(self) -> None:
+        check_bounds(self, num_heads=(1, MAX_WIDTH), head_dim=(1, MAX_WIDTH))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,6 +116,7 @@ class MLPConfig:
     activations: tuple[str, ...] = ("relu",)
 
     def __post_init__(self) -> None:
+        check_bounds(self, mlp_dim=(1, MAX_WIDTH))
         for name in self.activations:
             if name not in ACTIVATIONS:
                 nearest = difflib.get_close_matches(name, ACTIVATIONS, n=1, cutoff=0.0)[0]
@@ -133,12 +156,11 @@ class LoraConfig:
                     f"targets={self.targets}: {name!r} is no kernel, the nearest is {nearest!r}; "
                     f"all are {', '.join(KERNELS)}: --gin.LORA_TARGETS=..."
                 )
-        if self.rank < 1 or not self.targets or not 0 <= self.dropout_rate < 1:
-            raise UserError(
-                f"rank={self.rank}, targets={self.targets}, dropout_rate={self.dropout_rate}: "
-                "needed are a rank of at least 1, a kernel, and 0 <= rate < 1: "
-                "--gin.LORA_RANK=..., --gin.LORA_TARGETS=..., --gin.LORA_DROPOUT_RATE=..."
-            )
+        check_bounds(
+            self, rank=(1, MAX_WIDTH), alpha=(-FINITE, FINITE), dropout_rate=(0.0, BELOW_ONE)
+        )
+        if not self.targets:
+            raise UserError("targets=(): needed is a kernel: --gin.LORA_TARGETS=...")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,11 +178,7 @@ class BlockConfig:
     lora: LoraConfig | None = dataclasses.field(default=None, metadata={"built_if_bound": True})
 
     def __post_init__(self) -> None:
-        if self.adapter_dim is not None and self.adapter_dim < 1:
-            raise UserError(
-                f"adapter_dim={self.adapter_dim}: needed is a width of at least 1, or None for no "
-                "adapter: --gin.ADAPTER_DIM=..."
-            )
+        check_bounds(self, adapter_dim=(1, MAX_WIDTH))
         if self.lora is not None and (unknown := set(self.lora.targets) - set(self.kernels)):
             raise UserError(
                 f"targets={self.lora.targets} of LoRA: a layer with activations="
@@ -185,11 +203,11 @@ class StackConfig:
     layers_divisor: int = 1
 
     def __post_init__(self) -> None:
-        if self.layers_divisor < 1 or self.num_layers % self.layers_divisor or self.num_layers < 1:
+        check_bounds(self, num_layers=(1, MAX_LAYERS), layers_divisor=(1, MAX_LAYERS))
+        if self.num_layers % self.layers_divisor:
             raise UserError(
                 f"num_layers={self.num_layers} with layers_divisor={self.layers_divisor}: needed "
-                "is a positive number of layers that the divisor divides; choose num_layers as a "
-                "multiple."
+                "is a number of layers that the divisor divides; choose num_layers as a multiple."
             )
 
     @property
@@ -205,6 +223,9 @@ class ComputeConfig:
     activation_dtype: ActivationDtype = ActivationDtype.AUTO
     remat: Remat = Remat.NONE
     scan_unroll: int = 1
+
+    def __post_init__(self) -> None:
+        check_bounds(self, scan_unroll=(1, MAX_LAYERS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,13 +249,13 @@ class ModelConfig:
     compute: ComputeConfig = dataclasses.field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dropout_rate < 1:
-            raise UserError(f"dropout_rate={self.dropout_rate}: needed is 0 <= rate < 1.")
-        if self.prompt_length < 0:
-            raise UserError(
-                f"prompt_length={self.prompt_length}: needed is a number of vectors, 0 for none: "
-                "--gin.PROMPT_LENGTH=..."
-            )
+        check_bounds(
+            self,
+            vocab_size=(1, MAX_VOCABULARY),
+            embed_dim=(1, MAX_WIDTH),
+            dropout_rate=(0.0, BELOW_ONE),
+            prompt_length=(0, MAX_LENGTH),
+        )
         if self.encoder is not None and self.encoder.block.cross_attention:
             raise UserError(
                 "encoder.block.cross_attention=True: an encoder has nothing to attend to but its "

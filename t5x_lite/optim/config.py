@@ -1,12 +1,25 @@
 """Optimizers, learning-rate schedules and parameter groups as frozen values (no JAX)."""
 
 import dataclasses
+import difflib
 import re
 
+from t5x_lite.bounds import BELOW_ONE, FINITE, MAX_COUNT, POSITIVE, SHARE, check_bounds
 from t5x_lite.errors import UserError
 
-# Factors that reach their last value at total_steps.
+FACTORS = (
+    "constant",
+    "linear_warmup",
+    "linear_decay",
+    "rsqrt_decay",
+    "rsqrt_normalized_decay",
+    "decay_every",
+    "cosine_decay",
+    "triangular",
+)
+# Those that reach their last value at total_steps, and those that divide by the warm-up.
 _ENDING = ("linear_decay", "cosine_decay", "triangular")
+_WARMING = ("linear_warmup", "rsqrt_decay", "rsqrt_normalized_decay", "triangular")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +43,34 @@ class ScheduleConfig:
     minimum_factor: float = 0.0
 
     def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            base_learning_rate=(0.0, FINITE),
+            warmup_steps=(0, MAX_COUNT),
+            decay_factor=(0.0, FINITE),
+            steps_per_decay=(1, MAX_COUNT),
+            total_steps=(1, MAX_COUNT),
+            minimum_factor=SHARE,
+        )
+        self._check_names()
+        self._check_steps()
+
+    def _check_names(self) -> None:
+        for name in self.factor_names:
+            if name not in FACTORS:
+                nearest = difflib.get_close_matches(name, FACTORS, n=1)
+                raise UserError(
+                    f"factors={self.factors!r}: {name!r} is unknown"
+                    f"{f'; did you mean {nearest[0]!r}?' if nearest else '.'} "
+                    f"Known are {', '.join(FACTORS)}, joined by ' * '."
+                )
+            if name in _WARMING and self.warmup_steps == 0:
+                raise UserError(
+                    f"factors={self.factors!r}: {name!r} divides by warmup_steps="
+                    f"{self.warmup_steps}: needed is at least 1: --gin.WARMUP_STEPS=..."
+                )
+
+    def _check_steps(self) -> None:
         is_share = isinstance(self.warmup_steps, float)
         if is_share and not 0 < self.warmup_steps < 1:
             raise UserError(
@@ -85,6 +126,18 @@ class AdafactorConfig:
     multiply_by_parameter_scale: bool = True
     weight_decay: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            decay_rate=(0.0, FINITE),
+            step_offset=(0, MAX_COUNT),
+            clip_threshold=(POSITIVE, FINITE),
+            epsilon_gradient=(0.0, FINITE),
+            epsilon_parameter=(0.0, FINITE),
+            min_dim_size_to_factor=(0, MAX_COUNT),
+            weight_decay=(0.0, FINITE),
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdamWConfig:
@@ -94,6 +147,15 @@ class AdamWConfig:
     beta_2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            beta_1=(0.0, BELOW_ONE),
+            beta_2=(0.0, BELOW_ONE),
+            epsilon=(POSITIVE, FINITE),
+            weight_decay=(0.0, FINITE),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,21 +190,12 @@ class ParameterGroup:
                 f"layers={self.layers}: needed are the first and the last layer, counted from 0 "
                 "and both included; (0, 2) are the first three."
             )
-        if self.learning_rate <= 0:
-            raise UserError(
-                f"learning_rate={self.learning_rate} of the group {self.pattern!r}: needed is a "
-                "factor above 0; what shall not move has frozen=True."
-            )
-        if self.weight_decay is not None and self.weight_decay < 0:
-            raise UserError(
-                f"weight_decay={self.weight_decay} of the group {self.pattern!r}: needed is 0 or "
-                "more, or None for the optimizer's own."
-            )
-        if self.from_step < 0:
-            raise UserError(
-                f"from_step={self.from_step} of the group {self.pattern!r}: needed is a number of "
-                "steps from 0 on."
-            )
+        check_bounds(
+            self,
+            learning_rate=(POSITIVE, FINITE),  # what shall not move is frozen
+            weight_decay=(0.0, FINITE),
+            from_step=(0, MAX_COUNT),
+        )
         if self.frozen and (self.learning_rate != 1.0 or self.weight_decay or self.from_step):
             raise UserError(
                 f"frozen=True with learning_rate={self.learning_rate}, weight_decay="

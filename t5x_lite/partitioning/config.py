@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from t5x_lite.bounds import MAX_COUNT, check_bounds
+
 # T5X's contract: the vocabulary, the feed-forward width and the heads are split over `model`, the
 # batch over `data`, everything else is replicated.
 STANDARD_LOGICAL_AXIS_RULES: tuple[tuple[str, str | None], ...] = (
@@ -29,3 +31,6 @@ class PartitioningConfig:
 
     num_partitions: int = 1
     logical_axis_rules: tuple[tuple[str, str | None], ...] = STANDARD_LOGICAL_AXIS_RULES
+
+    def __post_init__(self) -> None:
+        check_bounds(self, num_partitions=(1, MAX_COUNT))

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from t5x_lite.bounds import FINITE, MAX_BATCH, MAX_COUNT, POSITIVE, SEED, check_bounds
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
@@ -49,23 +50,15 @@ class HealthConfig:
     skipped_batches: int = 1
 
     def __post_init__(self) -> None:
-        if self.spike_deviations is not None and self.spike_deviations <= 0:
-            raise UserError(
-                f"spike_deviations={self.spike_deviations}: needed is more than 0, or None to let "
-                "spikes pass: --gin.SPIKE_DEVIATIONS=..."
-            )
-        for name, least in (
-            ("spike_margin", 0),
-            ("warmup_losses", 1),
-            ("horizon", 2),
-            ("max_events", 1),
-            ("skipped_batches", 1),
-        ):
-            if getattr(self, name) < least:
-                raise UserError(
-                    f"{name}={getattr(self, name)}: needed is at least {least}: "
-                    f"--gin.HealthConfig.{name}=..."
-                )
+        check_bounds(
+            self,
+            spike_deviations=(POSITIVE, FINITE),
+            spike_margin=(0.0, FINITE),
+            warmup_losses=(1, MAX_COUNT),
+            horizon=(2, MAX_COUNT),
+            max_events=(1, MAX_COUNT),
+            skipped_batches=(1, MAX_COUNT),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,12 +69,7 @@ class ProfileConfig:
     num_steps: int = 5
 
     def __post_init__(self) -> None:
-        if (self.start_step is not None and self.start_step < 1) or self.num_steps < 1:
-            raise UserError(
-                f"start_step={self.start_step}, num_steps={self.num_steps}: needed is a first step "
-                "from 1 on and at least one step to trace: --gin.PROFILE_START_STEP=..., "
-                "--gin.PROFILE_STEPS=..."
-            )
+        check_bounds(self, start_step=(1, MAX_COUNT), num_steps=(1, MAX_COUNT))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,12 +87,7 @@ class EarlyStoppingConfig:
     min_delta: float | int = 0.0
 
     def __post_init__(self) -> None:
-        if self.patience < 1 or self.min_delta < 0:
-            raise UserError(
-                f"patience={self.patience}, min_delta={self.min_delta}: needed are at least 1 "
-                "evaluation, --gin.EARLY_STOPPING_PATIENCE=..., and no negative gain, "
-                "--gin.EarlyStoppingConfig.min_delta=..."
-            )
+        check_bounds(self, patience=(1, MAX_COUNT), min_delta=(0.0, FINITE))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,30 +139,19 @@ class TrainConfig:
     compilation_cache: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("eval_period", 1),
-            ("eval_steps", 0),
-            ("log_period", 1),
-            ("num_microbatches", 1),
-        ):
-            if getattr(self, name) < least:
-                raise UserError(
-                    f"{name}={getattr(self, name)}: needed is at least {least}: "
-                    f"--gin.{name.upper()}=... (EVAL_STEPS=0 scores no held-out examples)"
-                )
-        clip = self.clip_gradient_norm
-        if clip is not None and clip <= 0:
-            raise UserError(
-                f"clip_gradient_norm={clip}: needed is a norm above 0, or None for gradients of "
-                "any size: --gin.CLIP_GRADIENT_NORM=..."
-            )
-        for name in ("infer_eval_period", "infer_eval_examples"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(
-                    f"{name}={value}: needed is at least 1, or None: --gin.{name.upper()}=... "
-                    "(INFER_EVAL_DATASET=None decodes nothing)"
-                )
+        check_bounds(
+            self,
+            num_microbatches=(1, MAX_BATCH),
+            clip_gradient_norm=(POSITIVE, FINITE),
+            train_steps=(1, MAX_COUNT),
+            train_steps_relative=(1, MAX_COUNT),
+            eval_period=(1, MAX_COUNT),
+            eval_steps=(0, MAX_COUNT),
+            infer_eval_period=(1, MAX_COUNT),
+            infer_eval_examples=(1, MAX_COUNT),
+            log_period=(1, MAX_COUNT),
+            random_seed=SEED,
+        )
         if (self.train_steps is None) == (self.train_steps_relative is None):
             raise UserError(
                 f"train_steps={self.train_steps} and train_steps_relative="

@@ -114,10 +114,10 @@ def test_a_line_cut_off_by_a_kill_costs_only_itself(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"keep_best": -1}, "KEEP_BEST_CHECKPOINTS"),
-        ({"minutes": 0}, "CHECKPOINT_MINUTES"),
+        ({"keep_best": -1}, "keep_best=-1: needed is at least 0"),
+        ({"minutes": 0}, "minutes=0: needed is more than 0"),
         ({"best_metric": "("}, "no regular expression"),
-        ({"keep": 0}, "KEEP_CHECKPOINTS"),
+        ({"keep": 0}, "keep=0: needed is at least 1"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(changes, message):

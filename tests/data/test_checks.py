@@ -28,14 +28,14 @@ def test_a_sound_job_passes():
         ({"split": "trian"}, "no split 'trian': did you mean 'train'"),
         ({"task_feature_lengths": None}, "No task feature lengths.*TASK_FEATURE_LENGTHS="),
         ({"task_feature_lengths": {"inputs": 6}}, "do not match numbers.*inputs, targets"),
-        ({"task_feature_lengths": {"inputs": 6, "targets": 0}}, "positive.*'targets': 0"),
+        ({"task_feature_lengths": {"inputs": 6, "targets": 0}}, "'targets': 0; needed is at least"),
         ({"batch_size": 7, "num_data_shards": 2}, "6 and 8"),
     ],
 )
 def test_each_mistake_is_named_with_what_would_do(change, message):
     """The nearest name or the next size that fits, and the flag."""
-    config = dataclasses.replace(CONFIG, **change)
     with pytest.raises(ValueError, match=message):
+        config = dataclasses.replace(CONFIG, **change)
         checks.check_dataset(config, Layout.ENCODER_DECODER, vocab_size=1024)
 
 

@@ -11,7 +11,7 @@ from t5x_lite.decoding.config import DecodingConfig, Strategy
         ({"max_decode_length": 0}, "max_decode_length=0: needed is at least 1"),
         ({"temperature": 0.0}, "temperature=0.0: needed is more than 0"),
         ({"top_k": -1}, "top_k=-1"),
-        ({"top_p": 0.0}, "0 < top_p <= 1"),
+        ({"top_p": 0.0}, "top_p=0.0: needed is more than 0"),
         ({"alpha": -0.1}, "alpha=-0.1"),
         ({"num_decodes": 0}, "num_decodes=0: needed is at least 1"),
         ({"num_decodes": 2}, "'greedy' gives at most 1.*decoding/sample.gin, decoding/beam4.gin"),

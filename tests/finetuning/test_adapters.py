@@ -58,7 +58,7 @@ def test_stacks_that_share_weights_share_adapters(model_of):
     assert {name.split("/")[0] for name in additions.names(shared)} == {"decoder"}
     with pytest.raises(ValueError, match="same depth, attention, mlp, adapter"):
         type(shared)(**(vars(shared) | {"encoder": shared.plain.encoder}))
-    with pytest.raises(ValueError, match="ADAPTER_DIM"):
+    with pytest.raises(ValueError, match="adapter_dim=0: needed is at least 1"):
         model_of(adapter_dim=0)
 
 

@@ -78,13 +78,13 @@ def test_a_deeper_stack_sets_the_number_of_episodes():
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"steps": 0}, "UNFREEZING_STEPS"),
+        ({"steps": 0}, "steps=0: needed is at least 1"),
         ({"steps": 5, "episodes": 6}, "a step for each"),
         ({"steps": 11}, "fewer than its 12 episodes, one a layer"),
     ],
 )
 def test_an_impossible_schedule_is_refused(fields, expected):
-    """With the macro to change."""
+    """Before any step."""
     model = gin_config.resolve(ModelConfig, ["models/t5_1_0/base.gin"]).config
     with pytest.raises(ValueError, match=expected):
         unfreezing.groups(UnfreezingConfig(**fields), model)

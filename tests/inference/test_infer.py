@@ -181,7 +181,7 @@ def test_answers_of_another_checkpoint_under_the_same_path_are_not_kept(
         ('{"inputs": "a"}\nno json\n', [], "line 2, is not JSON"),
         ('{"text": "a"}\n', [], 'line 1: needed is {"inputs": "text"}'),
         ('{"inputs": "a"}\n', ["--gin.MODE=score"], "mode=score needs targets"),
-        ('{"inputs": "a"}\n', ["--gin.NUM_SHARDS=2", "--shard_id=2"], "0 <= shard_id < num_shards"),
+        ('{"inputs": "a"}\n', ["--gin.NUM_SHARDS=2", "--shard_id=2"], "shard_id=2 of num_shards=2"),
         ('{"inputs": "a"}\n', ["--gin.NUM_DECODES=2"], "strategy='greedy' gives at most 1"),
         ('{"inputs": "a"}\n', ["--gin.BATCH_SIZE=3"], "does not divide by data=2"),
         ('{"inputs": "a"}\n', ["--gin.INPUT_FILE=/no/file"], "no file at /no/file"),

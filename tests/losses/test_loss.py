@@ -138,7 +138,7 @@ def test_a_batch_of_padding_costs_nothing(normalization):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"label_smoothing": 1.0}, "label_smoothing=1.0: needed is 0 <="),
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0: needed is less than 1"),
         ({"normalizing_factor": 0.0}, "normalizing_factor=0.0: needed is a positive number"),
     ],
 )

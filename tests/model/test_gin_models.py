@@ -100,7 +100,7 @@ def test_sharing_needs_equal_stacks():
     [
         ("MLPConfig.activations=('gelo',)", "the nearest is 'gelu'"),
         ("ACTIVATION_DTYPE=float16", "65504"),
-        ("DROPOUT_RATE=1.0", "0 <= rate < 1"),
+        ("DROPOUT_RATE=1.0", "dropout_rate=1.0: needed is less than 1"),
         ("StackConfig.layers_divisor=5", "the divisor divides"),
         ("encoder/BlockConfig.cross_attention=True", "nothing to attend to"),
         ("decoder/BlockConfig.cross_attention=False", "exactly when"),

@@ -139,8 +139,8 @@ def test_a_group_that_cannot_be_meant_is_an_error(groups, expected):
     [
         ({"pattern": "("}, "no regular expression"),
         ({"layers": (2, 1)}, "both included"),
-        ({"learning_rate": 0.0}, "frozen=True"),
-        ({"weight_decay": -0.1}, "needed is 0 or more"),
+        ({"learning_rate": 0.0}, "needed is more than 0"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1: needed is at least 0"),
         ({"frozen": True, "learning_rate": 2.0}, "leave out one"),
     ],
 )

@@ -72,7 +72,7 @@ def test_by_default_the_step_is_plain():
     ("binding", "expected"),
     [
         ("NUM_MICROBATCHES=0", "num_microbatches=0: needed is at least 1"),
-        ("CLIP_GRADIENT_NORM=0.0", "needed is a norm above 0"),
+        ("CLIP_GRADIENT_NORM=0.0", "clip_gradient_norm=0.0: needed is more than 0"),
         ("PROFILE_STEPS=0", "--gin.PROFILE_STEPS"),
         ("PARAMETER_GROUPS=(@head/ParameterGroup(),)", "ParameterGroup.pattern has no value"),
     ],
