@@ -6,23 +6,28 @@ imports stand inside those, so that `--help` and a mistake in a gin file show at
 
 import argparse
 import ast
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from t5x_lite import jobs
+from t5x_lite.bounds import MAX_COUNT, MAX_VOCABULARY, SEED
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
+from t5x_lite.places import problem_of
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.errors import Interrupted, Unhealthy
 
+_Number = TypeVar("_Number", int, float)
 Commands = Mapping[str, argparse.ArgumentParser]
 
 _GIN = "--gin."
+_SECONDS_A_DAY = 24 * 3600
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,7 +145,9 @@ def _add_data_flags(command: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="module that registers tasks, found from the working directory; repeatable",
     )
-    data.add_argument("--tfds_data_dir", metavar="DIR", help="where TFDS keeps its data sets")
+    data.add_argument(
+        "--tfds_data_dir", type=_place, metavar="DIR", help="where TFDS keeps its data sets"
+    )
     data.add_argument(
         "--seqio_additional_cache_dirs",
         type=_comma_list,
@@ -154,6 +161,7 @@ def _add_task_files(command: argparse.ArgumentParser) -> None:
     """What jobs are told by TASK_FILES."""
     command.add_argument(
         "--task_files",
+        type=_place,
         metavar="DIR,DIR",
         help="read downstream tasks of t5x_lite from the original files in these folders",
     )
@@ -196,7 +204,7 @@ def _add_job(
     )
     gin.add_argument(
         "--gin_search_paths",
-        type=_comma_list,
+        type=_folders,
         default=["."],
         metavar="DIR,DIR",
         help="where gin files are looked for (default: the working directory)",
@@ -220,7 +228,7 @@ def _add_device_flags(command: argparse.ArgumentParser) -> None:
     devices.add_argument("--process_index", type=int, metavar="I")
     devices.add_argument(
         "--initialization_timeout",
-        type=float,
+        type=_between(1, _SECONDS_A_DAY, float),
         default=300,
         metavar="SECONDS",
         help="how long to wait for the other processes (default: 300)",
@@ -269,6 +277,48 @@ def _comma_list(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
 
+def _place(text: str) -> str:
+    """A path, of files that may be there."""
+    if problem := problem_of(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: {problem}")
+    return text
+
+
+def _new_file(text: str) -> str:
+    """The path of a file that will be written when the work is done."""
+    if "://" in _place(text):
+        return text
+    folder = os.path.dirname(os.path.abspath(text))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!r}: {folder} is no folder to write into")
+    if os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; needed is the name of a file")
+    return text
+
+
+def _folders(text: str) -> list[str]:
+    """Folders that are there, separated by commas."""
+    folders = [_place(part) for part in _comma_list(text)]
+    if missing := [
+        folder for folder in folders if "://" not in folder and not os.path.isdir(folder)
+    ]:
+        raise argparse.ArgumentTypeError(f"{', '.join(missing)}: there is no such folder")
+    return folders
+
+
+def _between(least: int, most: int, kind: type[_Number] = int) -> Callable[[str], _Number]:
+    """Numbers within bounds, both included."""
+
+    def number(text: str) -> _Number:
+        with contextlib.suppress(ValueError):
+            if least <= (value := kind(text)) <= most:
+                return value
+        needed = f"needed is a number from {least:,} to {most:,}; given {text!r}"
+        raise argparse.ArgumentTypeError(needed)
+
+    return number
+
+
 def _lengths(text: str) -> dict[str, int]:
     """`inputs=64,targets=32`, or the mapping that gin wants."""
     try:
@@ -279,12 +329,6 @@ def _lengths(text: str) -> dict[str, int]:
     except (ValueError, SyntaxError):
         message = f"needed is inputs=64,targets=32; given {text!r}"
         raise argparse.ArgumentTypeError(message) from None
-
-
-def _count(text: str) -> int:
-    if text.isdecimal():
-        return int(text)
-    raise argparse.ArgumentTypeError(f"needed is a number from 0 on; given {text!r}")
 
 
 # Jobs: train, eval, infer.
@@ -344,13 +388,13 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
     command.add_argument("--split", default="train")
     command.add_argument(
         "--examples",
-        type=_count,
+        type=_between(0, MAX_COUNT),
         metavar="N",
         help="shown of each task (default: 3 of a task, 1 of each task of a mixture)",
     )
     command.add_argument(
         "--sample",
-        type=_count,
+        type=_between(0, MAX_COUNT),
         default=2000,
         metavar="N",
         help="examples of each task that are read for the numbers (default: 2000; 0: no numbers)",
@@ -362,9 +406,11 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="task feature lengths (default: 512 each)",
     )
     command.add_argument("--ids", action="store_true", help="show ids below their text")
-    command.add_argument("--html", metavar="FILE", help="write it as one page with charts, too")
-    command.add_argument("--seed", type=int, default=0, metavar="N")
-    command.add_argument("--vocabulary", metavar="FILE", help="SentencePiece model")
+    command.add_argument(
+        "--html", type=_new_file, metavar="FILE", help="write it as one page with charts, too"
+    )
+    command.add_argument("--seed", type=_between(*SEED), default=0, metavar="N")
+    command.add_argument("--vocabulary", type=_place, metavar="FILE", help="SentencePiece model")
     _add_task_files(command)
     _add_data_flags(command)
 
@@ -398,9 +444,15 @@ def _inspect(arguments: argparse.Namespace) -> None:
 def _add_vocab(commands: "argparse._SubParsersAction[_Parser]") -> None:
     summary = "train a SentencePiece vocabulary on tasks or text files"
     command = _add_command(commands, "vocab", _vocab, summary)
-    command.add_argument("--output", required=True, metavar="FILE", help="the .model to write")
     command.add_argument(
-        "--size", type=int, default=32_000, metavar="N", help="pieces, without the 100 sentinels"
+        "--output", required=True, type=_place, metavar="FILE", help="the .model to write"
+    )
+    command.add_argument(
+        "--size",
+        type=_between(1, MAX_VOCABULARY),
+        default=32_000,
+        metavar="N",
+        help="pieces, without the 100 sentinels",
     )
     command.add_argument(
         "--task", action="append", default=[], metavar="TASK", help="its text; repeatable"
@@ -410,9 +462,15 @@ def _add_vocab(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     command.add_argument("--split", default="train", help="of the tasks (default: train)")
     command.add_argument(
-        "--max_lines", type=int, default=200_000, metavar="N", help="sample of each task or GLOB"
+        "--max_lines",
+        type=_between(1, MAX_COUNT),
+        default=200_000,
+        metavar="N",
+        help="sample of each task or GLOB",
     )
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample")
+    command.add_argument(
+        "--seed", type=_between(*SEED), default=0, metavar="N", help="of the sample"
+    )
     _add_task_files(command)
     _add_data_flags(command)
 
@@ -446,13 +504,19 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
     for name, shown in (("first", "A"), ("second", "B")):
         command.add_argument(
             name,
+            type=_place,
             metavar=shown,
             help="MODEL_DIR, EVAL_OUTPUT_DIR or MODEL_DIR/checkpoint_<step>",
         )
     command.add_argument("--num_resamples", type=int, default=1000, metavar="N")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples")
     command.add_argument(
-        "--output", metavar="FILE", help="the same as JSON, a line for each task and metric"
+        "--seed", type=_between(*SEED), default=0, metavar="N", help="of the resamples"
+    )
+    command.add_argument(
+        "--output",
+        type=_new_file,
+        metavar="FILE",
+        help="the same as JSON, a line for each task and metric",
     )
     _add_data_flags(command)
 
@@ -476,6 +540,7 @@ def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:
     command.add_argument(
         "model_dirs",
         nargs="+",
+        type=_place,
         metavar="MODEL_DIR",
         help="what train and eval wrote into; report.html (and report.md) goes to the first",
     )
@@ -491,7 +556,10 @@ def _add_replay(commands: "argparse._SubParsersAction[_Parser]") -> None:
     summary = "run the step again at which training became unhealthy"
     command = _add_command(commands, "replay", _replay, summary)
     command.add_argument(
-        "autopsy", metavar="AUTOPSY_DIR", help="MODEL_DIR/autopsy_<step>, left there by train"
+        "autopsy",
+        type=_place,
+        metavar="AUTOPSY_DIR",
+        help="MODEL_DIR/autopsy_<step>, left there by train",
     )
     command.add_argument(
         "--gin_bindings",

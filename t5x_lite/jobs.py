@@ -21,6 +21,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.model.config import ModelConfig
+from t5x_lite.places import check_place
 from t5x_lite.training.config import TrainConfig
 
 Job = TypeVar("Job", TrainConfig, EvalConfig, InferConfig)
@@ -91,6 +92,7 @@ def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
     path = given.get("CHECKPOINT_PATH")
     if not isinstance(path, str):
         return _Assumed((recipe,) if arguments.gin_file else ())
+    check_place("CHECKPOINT_PATH", path)
     output_dir = f"{_kind(arguments).upper()}_OUTPUT_DIR"
     said: _Assumed = _said_by(path, output_dir)
     facts = {name: value for name, value in said.facts.items() if name not in given}

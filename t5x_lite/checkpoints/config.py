@@ -7,6 +7,7 @@ import re
 from t5x_lite.bounds import FINITE, MAX_COUNT, POSITIVE, check_bounds
 from t5x_lite.errors import UserError
 from t5x_lite.metrics.direction import Direction
+from t5x_lite.places import check_place
 
 
 class SavedDtype(enum.Enum):
@@ -73,6 +74,7 @@ class RestoreCheckpointConfig:
     dataset: bool = True
 
     def __post_init__(self) -> None:
+        check_place("path", self.path)
         for pattern, _ in self.assignment_map:
             _check_regex(pattern, "assignment_map", "--gin.RestoreCheckpointConfig.assignment_map")
 

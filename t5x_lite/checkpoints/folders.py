@@ -12,9 +12,12 @@ checkpoint_13.damaged          moved aside because its checksums were wrong
 """
 
 import contextlib
+import os
 import re
 
 from etils import epath
+
+from t5x_lite.places import check_place
 
 STATE, CONFIG, MANIFEST, PINNED = "state", "config", "manifest.json", "PINNED"
 _NAME = re.compile(r"checkpoint_(\d+)")
@@ -22,7 +25,12 @@ _LEFT_OVER = re.compile(r"checkpoint_\d+\.(tmp|deleted)")
 
 
 def absolute(path: epath.PathLike) -> epath.Path:
-    """TensorStore refuses relative paths; URLs such as gs:// are absolute already."""
+    """TensorStore refuses relative paths; URLs such as gs:// are absolute already.
+
+    Raises:
+        UserError: it names no place that files can be at.
+    """
+    check_place("path", os.fspath(path))
     path = epath.Path(path)
     return path if is_remote(path) else path.expanduser().absolute()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from t5x_lite.bounds import MAX_BATCH, MAX_COUNT, MAX_LENGTH, SEED, check_bounds
 from t5x_lite.errors import UserError
+from t5x_lite.places import check_place
 
 
 class UseCached(enum.Enum):
@@ -52,6 +53,9 @@ class DatasetConfig:
             num_data_shards=(1, MAX_COUNT),
             prompt_length=(0, MAX_LENGTH),
         )
+        check_place("vocabulary", self.vocabulary)
+        for folder in (self.task_files or "").split(","):
+            check_place("task_files", folder or None)
         for feature, length in (self.task_feature_lengths or {}).items():
             if not 1 <= length <= MAX_LENGTH:
                 raise UserError(

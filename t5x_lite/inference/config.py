@@ -9,6 +9,7 @@ from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.places import check_place
 
 
 class Average(enum.Enum):
@@ -52,6 +53,10 @@ class PredictionConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self, num_examples=(1, MAX_COUNT))
+        check_place("checkpoint_path", self.checkpoint_path)
+        check_place("output_dir", self.output_dir)
+        for path in self.ensemble_paths:
+            check_place("ensemble_paths", path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,8 @@ class InputFileConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self, batch_size=(1, MAX_BATCH), inputs_length=(1, MAX_LENGTH))
+        check_place("path", self.path)
+        check_place("vocabulary", self.vocabulary)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,9 @@ from t5x_lite.errors import UserError
 # cores dead-lock within a few hundred steps unless the pool is told of more.
 _MINIMUM_THREADS = 16
 
+# Each device has threads of its own; with thousands a machine does not come to an end.
+_MAXIMUM_DEVICES = 512
+
 # A slow or busy machine is not a dead-lock. XLA's own limits are 20 s to a warning and 40 s to an
 # abort; it refuses flags that it does not know, so these are the names of the pinned jaxlib.
 _TIMEOUTS = {
@@ -28,8 +31,11 @@ def simulate_cpu_devices(count: int) -> None:
     Raises:
         RuntimeError: a backend already runs with other devices.
     """
-    if count < 1:
-        raise UserError(f"cpu_devices={count}: needed is at least 1, e.g. --cpu_devices=8.")
+    if not 1 <= count <= _MAXIMUM_DEVICES:
+        raise UserError(
+            f"cpu_devices={count}: needed is at least 1 and at most {_MAXIMUM_DEVICES}, e.g. "
+            "--cpu_devices=8."
+        )
     settings = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(count)}
     os.environ.update(settings, PJRT_NPROC=str(max(_MINIMUM_THREADS, 2 * count)))
     os.environ["XLA_FLAGS"] = _with_timeouts(os.environ.get("XLA_FLAGS", ""))

@@ -19,6 +19,7 @@ from t5x_lite.optim.config import (
     ScheduleConfig,
 )
 from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.places import check_place
 
 
 class InstabilityPolicy(enum.Enum):
@@ -139,6 +140,7 @@ class TrainConfig:
     compilation_cache: bool = True
 
     def __post_init__(self) -> None:
+        check_place("model_dir", self.model_dir)
         check_bounds(
             self,
             num_microbatches=(1, MAX_BATCH),

@@ -44,11 +44,13 @@ def test_it_is_too_late_once_a_backend_runs():
     assert "already runs on 1 cpu device(s). Simulate devices before" in result.stderr
 
 
-def test_no_devices_are_refused():
+@pytest.mark.parametrize("count", [0, 100_000])
+def test_no_devices_and_too_many_are_refused(count):
+    """A hundred thousand would not come to an end."""
     from t5x_lite.partitioning.devices import simulate_cpu_devices
 
-    with pytest.raises(ValueError, match="cpu_devices=0"):
-        simulate_cpu_devices(0)
+    with pytest.raises(ValueError, match=f"cpu_devices={count}: needed is at least 1"):
+        simulate_cpu_devices(count)
 
 
 SOAK = f"""

@@ -1,0 +1,38 @@
+"""Paths that name a place files can be at, checked before anything waits for a network (no JAX)."""
+
+import os
+import re
+
+from t5x_lite.errors import UserError
+
+REMOTE = ("gs",)
+_URL = re.compile(r"([A-Za-z][\w+.-]*)://")
+
+
+def check_place(name: str, path: str | None) -> None:
+    """Refuses what is no path of this machine nor of an object store that is supported.
+
+    Args:
+        name: what the path was given as; None, where nothing was given, is let pass.
+
+    Raises:
+        UserError: it is empty, an unsupported URL, or below the home of nobody.
+    """
+    if path is not None and (problem := problem_of(path)):
+        raise UserError(f"{name}={path!r}: {problem}")
+
+
+def problem_of(path: str) -> str | None:
+    """What is wrong with a path, as a sentence, whether anything is there or not."""
+    url = _URL.match(path)
+    if url and url.group(1) not in REMOTE:
+        return (
+            f"needed is a path of this machine or gs://bucket/folder; {url.group(1)}:// is not "
+            "supported: copy or mount it first."
+        )
+    if not path.strip() or "\0" in path:
+        return "needed is a path."
+    if path.startswith("~") and os.path.expanduser(path).startswith("~"):
+        user = path.partition("/")[0][1:]
+        return f"there is no user {user!r} here, so no home; a folder of that name is ./~{user}."
+    return None
