@@ -25,7 +25,8 @@ _IN_WORDS = {POSITIVE: "more than 0", BELOW_ONE: "less than 1"}
 
 
 def check_bounds(config: object, /, **bounds: tuple[float | int, float | int]) -> None:
-    """Refuses fields of a config outside their (least, most), both included; None is let pass.
+    """Refuses fields of a config outside their (least, most), both included; what is no number is
+    let pass: types are checked where values are read.
 
     Raises:
         UserError: all that are outside, each with what is needed.
@@ -34,7 +35,7 @@ def check_bounds(config: object, /, **bounds: tuple[float | int, float | int]) -
     problems = [
         f"{name}={value}: needed is {_needed(value, *bounds[name])}"
         for name, value in given.items()
-        if value is not None and not bounds[name][0] <= value <= bounds[name][1]
+        if isinstance(value, int | float) and not bounds[name][0] <= value <= bounds[name][1]
     ]
     if problems:
         raise UserError("; ".join(problems))

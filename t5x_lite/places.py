@@ -9,16 +9,17 @@ REMOTE = ("gs",)
 _URL = re.compile(r"([A-Za-z][\w+.-]*)://")
 
 
-def check_place(name: str, path: str | None) -> None:
+def check_place(name: str, path: object) -> None:
     """Refuses what is no path of this machine nor of an object store that is supported.
 
     Args:
-        name: what the path was given as; None, where nothing was given, is let pass.
+        name: what the path was given as.
+        path: what is no string, such as None, is let pass.
 
     Raises:
         UserError: it is empty, an unsupported URL, or below the home of nobody.
     """
-    if path is not None and (problem := problem_of(path)):
+    if isinstance(path, str) and (problem := problem_of(path)):
         raise UserError(f"{name}={path!r}: {problem}")
 
 

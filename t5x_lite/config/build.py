@@ -18,7 +18,7 @@ from t5x_lite.config.configurables import (
 )
 from t5x_lite.config.definitions import BindingKey, Definitions, Scope, prefixes, split_scope
 from t5x_lite.config.errors import Location, Problem, did_you_mean
-from t5x_lite.config.parse import Definition, Macro, Reference, join_scope, nested
+from t5x_lite.config.parse import MAX_DEPTH, Definition, Macro, Reference, join_scope, nested
 from t5x_lite.config.values import RefusedValueError, WrongValueError, convert, describe
 from t5x_lite.errors import UserError
 
@@ -48,6 +48,11 @@ class Built:
     bindings: set[BindingKey] = dataclasses.field(default_factory=set)
 
 
+# Ten macros of ten members each make ten billion of them.
+_MAX_MEMBERS = 100_000
+_SHOWN = 500
+
+
 class _InvalidError(Exception):
     """Raised past a value whose problem is already noted."""
 
@@ -68,6 +73,7 @@ class _Builder:
         self.definitions = definitions
         self.built = Built()
         self._made: dict[tuple[Scope, type], object] = {}
+        self._room = 0  # members that the value being expanded may still have
         self._wanted: dict[str, list[Definition]] = collections.defaultdict(list)
 
     def make(self, cls: type, scope: Scope) -> object:
@@ -122,6 +128,7 @@ class _Builder:
     def _bound(self, key: BindingKey, scope: Scope, annotation: object) -> object:
         definition = self.definitions.bindings[key][-1].definition
         try:
+            self._room = _MAX_MEMBERS
             value = self._expand(definition.value, (definition,))
         except _InvalidError:
             self.built.is_partial |= any(is_configurable(each) for each in options(annotation))
@@ -150,6 +157,14 @@ class _Builder:
 
     def _expand(self, value: object, stack: tuple[Definition, ...]) -> object:
         """`value` with macros replaced; `stack` holds the definitions it is inside of."""
+        self._room -= 1
+        if self._room == 0:
+            self._report(
+                f"{stack[0]} has more than {_MAX_MEMBERS:,} members once its macros are expanded",
+                stack[0].location,
+            )
+        if self._room <= 0:
+            raise _InvalidError
         if isinstance(value, Macro):
             return self._macro(value, stack)
         if isinstance(value, dict):
@@ -185,6 +200,11 @@ class _Builder:
         definition = self.definitions.macros[macro.name][-1].definition
         if definition in stack:
             self._report(f"%{macro.name} is defined by itself", definition.location)
+            raise _InvalidError
+        if len(stack) > MAX_DEPTH:
+            self._report(
+                f"{stack[0]} needs more than {MAX_DEPTH} macros in a row", definition.location
+            )
             raise _InvalidError
         return self._expand(definition.value, (*stack, definition))
 
@@ -247,8 +267,9 @@ def _wrong_value(error: WrongValueError, value: object, chain: Sequence[Definiti
 
 
 def _show(value: object) -> str:
-    """A value as its author wrote it."""
-    return str(value) if isinstance(value, Reference) else repr(value)
+    """A value as its author wrote it, or its beginning."""
+    shown = str(value) if isinstance(value, Reference) else repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 def _check_partly(cls: type, given: Mapping[str, object]) -> None:

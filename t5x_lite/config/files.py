@@ -17,6 +17,10 @@ from t5x_lite.config.parse import (
     parse_override,
     parse_text,
 )
+from t5x_lite.errors import UserError
+from t5x_lite.text_files import read_text
+
+_MAX_BYTES = 2**20  # a hundred times the longest there is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +85,9 @@ class _Reader:
             return
         self._read.add(path.resolve())
         try:
-            text = path.read_text()
-        except UnicodeDecodeError as error:
-            self.sources.problems.append(Problem(f"not text: {error}", Location(os.fspath(path))))
+            text = read_text(path, most=_MAX_BYTES)
+        except UserError as error:
+            self.sources.problems.append(Problem(str(error)))
             return
         statements, problems = parse_text(text, os.fspath(path))
         self.sources.problems += problems

@@ -6,11 +6,14 @@ while it parses, lets the order of lines decide and stops at the first error.
 
 import dataclasses
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gin import config_parser
 
 from t5x_lite.config.errors import Location, Problem
+
+# Deeper than any setting; the recursions of this room count on it.
+MAX_DEPTH = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +107,28 @@ def parse_text(text: str, source: str) -> tuple[list[Statement], list[Problem]]:
             statement = _statement(parsed, source)
             if statement is not None:
                 statements.append(statement)
+            if _depth(parsed) > MAX_DEPTH:
+                raise RecursionError
     except (SyntaxError, tokenize.TokenError, StopIteration, ValueError, TypeError) as error:
         return statements, [_syntax_problem(error, text, source)]
+    except RecursionError:
+        message = f"a value is nested more than {MAX_DEPTH} deep, which no setting needs"
+        return statements, [Problem(message, Location(source))]
     return statements, []
+
+
+def _depth(parsed: object) -> int:
+    """How deep the value of a statement is nested."""
+    depth, level = 0, [getattr(parsed, "value", None)]
+    while level := [member for value in level for member in _members(value)]:
+        depth += 1
+    return depth
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    return value if isinstance(value, list | tuple) else ()
 
 
 def parse_override(text: str, flag: str) -> tuple[list[Statement], list[Problem]]:

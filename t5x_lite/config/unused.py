@@ -130,21 +130,24 @@ def _reachable(root: type, definitions: Definitions) -> set[tuple[Scope, type]]:
             pending += [
                 (split_scope(reference.scope) or scope, found)
                 for ranked in bound
-                for reference in _references(ranked.definition.value, definitions, set())
+                for reference in _references(ranked.definition.value, definitions)
                 if (found := _intended(reference)) is not None
             ]
     return reachable
 
 
-def _references(value: object, definitions: Definitions, seen: set[str]) -> Iterator[Reference]:
+def _references(value: object, definitions: Definitions) -> Iterator[Reference]:
     """The references in a value, those behind its macros included."""
-    for each in nested(value):
-        if isinstance(each, Reference):
-            yield each
-        elif each.name not in seen:
-            seen.add(each.name)
-            for ranked in definitions.macros.get(each.name, ()):
-                yield from _references(ranked.definition.value, definitions, seen)
+    seen: set[str] = set()
+    pending = [value]
+    while pending:
+        for each in nested(pending.pop()):
+            if isinstance(each, Reference):
+                yield each
+            elif each.name not in seen:
+                seen.add(each.name)
+                every = definitions.macros.get(each.name, ())
+                pending += [ranked.definition.value for ranked in every]
 
 
 def _intended(reference: Reference) -> type | None:

@@ -199,12 +199,6 @@ def test_a_syntax_error_has_a_line_and_hides_no_other_file(problems, text, line)
     assert second.startswith("file_1.gin:1: ModelConfig has no parameter vocabsize")
 
 
-def test_a_file_that_is_no_text_is_one_problem(in_folder):
-    (in_folder() / "model.gin").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(config.ConfigError, match="model.gin: not text"):
-        config.resolve(ComputeConfig, ["model.gin"])
-
-
 def test_a_missing_file_shows_where_it_was_looked_for_and_the_nearest(in_folder):
     folder = in_folder(mine="include 'recipes/pretrainn.gin'")
     (folder / "more").mkdir()
@@ -304,3 +298,50 @@ def test_a_misspelt_reference_is_one_problem(problems, tiny_model):
 def test_a_flag_that_binds_nothing_is_explained(problems, tiny_model, flag):
     (message,) = problems(tiny_model, flags=[flag])
     assert "NAME=VALUE" in message and repr(flag) in message
+
+
+@pytest.mark.parametrize("deep", ["[" * 3000 + "]" * 3000, "[" * 60 + "]" * 60])
+def test_a_value_that_is_nested_without_end_is_refused(problems, deep):
+    """Python's own limits would end in a traceback."""
+    (line,) = problems(f"X = 1\nY = {deep}")
+    assert "file_0.gin: a value is nested more than 50 deep" in line
+
+
+def test_macros_that_multiply_come_to_an_end(problems, tiny_model):
+    """Nine levels of ten members each are a billion members."""
+    levels = "".join(f"A{i} = [{', '.join([f'%A{i + 1}'] * 10)}]\n" for i in range(9))
+    text = tiny_model.replace("%EMBED_DIM\n", "%A0\n").replace("EMBED_DIM = 16", levels + "A9 = 1")
+    (line,) = problems(text)
+    assert (
+        "ModelConfig.embed_dim has more than 100,000 members once its macros are expanded" in line
+    )
+
+
+def test_a_chain_of_macros_has_an_end(problems, tiny_model):
+    links = "".join(f"A{i} = %A{i + 1}\n" for i in range(3000))
+    text = tiny_model.replace("%EMBED_DIM\n", "%A0\n").replace(
+        "EMBED_DIM = 16", links + "A3000 = 1"
+    )
+    (line,) = problems(text)
+    assert "needs more than 50 macros in a row" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("A = 1".encode("utf-16"), "is text in UTF-16"),
+        (b"\x1f\x8b\x08\x00", "is compressed by gzip"),
+        (b"A = 1\nB = '\xff'", "line 2: byte 0xff is no UTF-8"),
+        (b"# " + b"-" * 2**20, "bytes; needed are at most 1,048,576"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_from_gin(in_folder, content, message):
+    folder = in_folder()
+    (folder / "x.gin").write_bytes(content)
+    with pytest.raises(config.ConfigError, match=message):
+        config.resolve(ComputeConfig, ["x.gin"])
+
+
+def test_a_long_value_is_shown_by_its_beginning(problems, tiny_model):
+    (line,) = problems(tiny_model.replace("EMBED_DIM = 16", f"EMBED_DIM = '{'x' * 9000}'"))
+    assert len(line) < 1000 and "xxx..." in line

@@ -1,0 +1,101 @@
+"""Text and JSON that others wrote, read whole or refused with what is wrong and where.
+
+A device or a pipe would be read for ever, a file of another kind gives a page of a parser's words.
+"""
+
+import json
+import os
+import stat
+from typing import Any
+
+from etils import epath
+
+from t5x_lite.errors import UserError
+
+MAX_JSON_BYTES = 2**28
+_KINDS = {
+    b"\x1f\x8b": "compressed by gzip: unpack it first",
+    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"\xff\xfe": "text in UTF-16: iconv -f UTF-16 -t UTF-8",
+    b"\xfe\xff": "text in UTF-16: iconv -f UTF-16 -t UTF-8",
+}
+
+
+def check_regular(path: epath.PathLike) -> None:
+    """Refuses what is there and no file.
+
+    Raises:
+        UserError: it is a folder, a device or a pipe.
+    """
+    name = os.fspath(path)
+    if "://" in name or not os.path.exists(name):
+        return
+    mode = os.stat(name).st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise UserError(f"{name} is {kind}; needed is a file.")
+
+
+def read_bytes(path: epath.PathLike, *, most: int | None = None) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: it is no file, or has more than `most` bytes.
+    """
+    check_regular(path)
+    path = epath.Path(path)
+    if most is not None and path.stat().length > most:
+        raise UserError(f"{path} has {path.stat().length:,} bytes; needed are at most {most:,}.")
+    return path.read_bytes()
+
+
+def read_text(path: epath.PathLike, *, most: int | None = None) -> str:
+    """The content of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: as `read_bytes`, or it is not UTF-8; the message says where.
+    """
+    content = read_bytes(path, most=most)
+    for magic, kind in _KINDS.items():
+        if content.startswith(magic):
+            raise UserError(f"{path} is {kind}; needed is text in UTF-8.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is no UTF-8; needed is text "
+            "in UTF-8."
+        ) from None
+
+
+def parse_json(text: str, where: str) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        where: what an error says was read.
+
+    Raises:
+        UserError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{where} is not JSON: {error}") from None
+    except RecursionError:
+        raise UserError(f"{where} is nested too deeply to be meant.") from None
+
+
+def read_json_object(path: epath.PathLike) -> dict[str, Any]:
+    """The JSON object of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: as `read_text`, or it holds no JSON object.
+    """
+    value = parse_json(read_text(path, most=MAX_JSON_BYTES), str(path))
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds {str(value)[:60]}; needed is a JSON object {{...}}.")
+    return value
