@@ -13,11 +13,17 @@ from etils import epath
 from t5x_lite.errors import UserError
 
 MAX_JSON_BYTES = 2**28
-_KINDS = {
-    b"\x1f\x8b": "compressed by gzip: unpack it first",
-    b"PK\x03\x04": "a zip archive: unpack it first",
-    b"\xff\xfe": "text in UTF-16: iconv -f UTF-16 -t UTF-8",
-    b"\xfe\xff": "text in UTF-16: iconv -f UTF-16 -t UTF-8",
+_NOT_TEXT = {
+    b"\x1f\x8b": "compressed by gzip (unpack it first)",
+    b"PK\x03\x04": "a zip archive, as torch.save writes too",
+    b"\x80\x02": "a pickle",
+    b"\xff\xfe": "text in UTF-16 (iconv -f UTF-16 -t UTF-8)",
+    b"\xfe\xff": "text in UTF-16 (iconv -f UTF-16 -t UTF-8)",
+}
+_TEXT = {
+    b"version https://git-lfs": "a pointer of git-LFS (git lfs pull fetches what it points to)",
+    b"<": "a page of the web (was a download refused?)",
+    b"{": "JSON",
 }
 
 
@@ -58,7 +64,7 @@ def read_text(path: epath.PathLike, *, most: int | None = None) -> str:
         UserError: as `read_bytes`, or it is not UTF-8; the message says where.
     """
     content = read_bytes(path, most=most)
-    for magic, kind in _KINDS.items():
+    for magic, kind in _NOT_TEXT.items():
         if content.startswith(magic):
             raise UserError(f"{path} is {kind}; needed is text in UTF-8.")
     try:
@@ -69,6 +75,17 @@ def read_text(path: epath.PathLike, *, most: int | None = None) -> str:
             f"{path}, line {line}: byte 0x{content[error.start]:02x} is no UTF-8; needed is text "
             "in UTF-8."
         ) from None
+
+
+def kind_of(content: bytes) -> str:
+    """What a file seems to be, for who expected another kind."""
+    if not content:
+        return "empty"
+    for magic, kind in (_NOT_TEXT | _TEXT).items():
+        if content.lstrip().startswith(magic):
+            return kind
+    printable = all(byte >= 32 or byte in b"\t\r\n" for byte in content[:200])
+    return "text" if printable else "damaged, cut off or of another kind"
 
 
 def parse_json(text: str, where: str) -> Any:

@@ -8,6 +8,7 @@ import seqio
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.layout import Layout
 from t5x_lite.errors import UserError
+from t5x_lite.text.sentencepiece_files import read_sentencepiece
 
 
 def is_registered(name: str) -> bool:
@@ -40,6 +41,9 @@ def check_mixture_or_task(name: str) -> None:
 def check_vocabulary(name: str, vocab_size: int) -> None:
     """Refuses a task whose ids do not fit into a model of `vocab_size`."""
     for feature_name, feature in seqio.get_mixture_or_task(name).output_features.items():
+        # Of a user's own vocabulary as well, whose library speaks of its own line numbers.
+        if path := getattr(feature.vocabulary, "sentencepiece_model_file", None):
+            read_sentencepiece(path)
         num_ids = feature.vocabulary.vocab_size
         if num_ids > vocab_size:
             raise UserError(

@@ -6,6 +6,7 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.text import default_vocabulary
+from t5x_lite.text.sentencepiece_files import read_sentencepiece
 
 
 class DefaultVocabulary(seqio.Vocabulary):
@@ -21,9 +22,14 @@ class DefaultVocabulary(seqio.Vocabulary):
         self._resolved: seqio.SentencePieceVocabulary | None = None
 
     def resolved(self) -> seqio.SentencePieceVocabulary:
-        """The SentencePiece vocabulary behind the default path."""
+        """The SentencePiece vocabulary behind the default path.
+
+        Raises:
+            UserError: no path was given, or it is no model of SentencePiece with T5's special ids.
+        """
         path = str(default_vocabulary.default_vocabulary_path())
         if self._resolved is None or self._resolved.sentencepiece_model_file != path:
+            read_sentencepiece(path)
             vocabulary = seqio.SentencePieceVocabulary(path, extra_ids=self.extra_ids)
             default_vocabulary.check_special_ids(
                 pad_id=vocabulary.tokenizer.pad_id(),

@@ -12,10 +12,11 @@ from typing import Protocol, runtime_checkable
 
 import sentencepiece
 from etils import epath
-from sentencepiece import sentencepiece_model_pb2
 
 from t5x_lite.errors import UserError
 from t5x_lite.text.default_vocabulary import NUM_SENTINELS, check_special_ids
+from t5x_lite.text.sentencepiece_files import parse_sentencepiece, read_sentencepiece
+from t5x_lite.text_files import read_json_object
 
 EOS_ID = 1
 UNK_ID = 2
@@ -25,6 +26,7 @@ _HUGGINGFACE_SENTENCEPIECE = "spiece.model"
 _SENTINEL = re.compile(r"▁?<extra_id_\d+>")
 _NUM_BYTES = 256
 _NUM_SPECIAL = 3
+_MAX_SENTINELS = 100_000
 
 
 @runtime_checkable
@@ -64,11 +66,7 @@ class SentencePieceTokenizer:
 
     def __init__(self, model: bytes, extra_ids: int = NUM_SENTINELS, *, source: object = "given"):
         self._model, self._extra_ids = model, extra_ids
-        proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
-        try:
-            proto.ParseFromString(model)
-        except Exception as error:  # protobuf's own class differs from one backend to the other
-            raise UserError(f"{source} is not a SentencePiece model: {error}") from error
+        proto = parse_sentencepiece(model, source)
         kind = proto.SentencePiece.USER_DEFINED
         for index in reversed(range(extra_ids)):
             proto.pieces.add(piece=f"▁<extra_id_{index}>", score=0.0, type=kind)
@@ -154,7 +152,7 @@ def load_tokenizer(folder: epath.PathLike) -> Tokenizer:
         return _huggingface_sentencepiece(folder / _HUGGINGFACE_SENTENCEPIECE)
     if (folder / "config.json").is_file():
         if _json(folder / "tokenizer_config.json").get("tokenizer_class") == "ByT5Tokenizer":
-            return ByteTokenizer(_json(folder / "tokenizer_config.json").get("extra_ids", 125))
+            return ByteTokenizer(_extra_ids(folder / "tokenizer_config.json", default=125))
         if _json(folder / "config.json").get("tokenizer_class") == "ByT5Tokenizer":
             return ByteTokenizer(125)
     raise FileNotFoundError(
@@ -186,25 +184,26 @@ def with_end(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _ours(folder: epath.Path) -> Tokenizer:
-    values = _json(folder / VOCABULARY_FILE)
-    kind, extra_ids = values.get("kind"), values.get("extra_ids")
-    if kind not in ("sentencepiece", "bytes") or type(extra_ids) is not int:
+    kind = _json(folder / VOCABULARY_FILE).get("kind")
+    if kind not in ("sentencepiece", "bytes"):
         raise UserError(
-            f"{folder / VOCABULARY_FILE} holds {dict(values)}; needed is "
+            f"{folder / VOCABULARY_FILE} has kind={kind!r}; needed is "
             '{"kind": "sentencepiece" or "bytes", "extra_ids": <number>}.'
         )
+    extra_ids = _extra_ids(folder / VOCABULARY_FILE)
     if kind == "bytes":
         return ByteTokenizer(extra_ids)
     path = folder / SENTENCEPIECE_FILE
-    return SentencePieceTokenizer(path.read_bytes(), extra_ids, source=path)
+    return SentencePieceTokenizer(read_sentencepiece(path), extra_ids, source=path)
 
 
 def _huggingface_sentencepiece(path: epath.Path) -> SentencePieceTokenizer:
     """T5's file lacks the sentinels, mT5's and umT5's have them: the pieces say which it is."""
-    plain = SentencePieceTokenizer(path.read_bytes(), extra_ids=0, source=path)
+    model = read_sentencepiece(path)
+    plain = SentencePieceTokenizer(model, extra_ids=0, source=path)
     if plain.first_sentinel < plain.num_ids:
         return plain
-    return SentencePieceTokenizer(path.read_bytes(), NUM_SENTINELS, source=path)
+    return SentencePieceTokenizer(model, NUM_SENTINELS, source=path)
 
 
 def _until_end(ids: Iterable[int]) -> list[int]:
@@ -218,9 +217,19 @@ def _until_end(ids: Iterable[int]) -> list[int]:
     return kept
 
 
+def _extra_ids(path: epath.Path, default: int | None = None) -> int:
+    extra_ids = _json(path).get("extra_ids", default)
+    if type(extra_ids) is not int or not 0 <= extra_ids <= _MAX_SENTINELS:
+        raise UserError(
+            f"{path} has extra_ids={extra_ids!r}; needed is the number of sentinels, from 0 to "
+            f"{_MAX_SENTINELS:,}."
+        )
+    return extra_ids
+
+
 def _description(kind: str, extra_ids: int) -> bytes:
     return (json.dumps({"kind": kind, "extra_ids": extra_ids}) + "\n").encode()
 
 
 def _json(path: epath.Path) -> Mapping:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_json_object(path) if path.is_file() else {}

@@ -7,6 +7,7 @@ import seqio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from t5x_lite.errors import UserError
 from t5x_lite.text.tokenizer import (
     ByteTokenizer,
     SentencePieceTokenizer,
@@ -132,8 +133,23 @@ def test_a_vocabulary_by_name(vocabulary_path, tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         named_tokenizer(tmp_path / "nothing.model")
     (tmp_path / "no.model").write_bytes(b"no model at all")
-    with pytest.raises(ValueError, match="not a SentencePiece model|pad_id"):
+    with pytest.raises(ValueError, match="not a SentencePiece model, but text"):
         named_tokenizer(tmp_path / "no.model")
-    (tmp_path / "vocabulary.json").write_text('{"kind": "words"}')
-    with pytest.raises(ValueError, match="needed is"):
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"kind": "words"}', "kind='words'; needed is"),
+        ('{"kind": "bytes"}', "extra_ids=None; needed is the number of sentinels"),
+        ('{"kind": "bytes", "extra_ids": "100"}', "extra_ids='100'; needed is the number"),
+        ('{"kind": "bytes", "extra_ids": -1}', "extra_ids=-1; needed is the number"),
+        ('{"kind": "bytes", "extra_ids": 99999999999}', "needed is the number"),
+        ("[]", "needed is a JSON object"),
+        ("{", "is not JSON"),
+    ],
+)
+def test_a_description_that_says_nothing_is_refused(tmp_path, content, message):
+    (tmp_path / "vocabulary.json").write_text(content)
+    with pytest.raises(UserError, match=message):
         named_tokenizer(tmp_path)
