@@ -16,7 +16,7 @@ MAX_JSON_BYTES = 2**28
 _NOT_TEXT = {
     b"\x1f\x8b": "compressed by gzip (unpack it first)",
     b"PK\x03\x04": "a zip archive, as torch.save writes too",
-    b"\x80\x02": "a pickle",
+    **{bytes([0x80, protocol]): "a pickle, as torch.save wrote" for protocol in range(2, 6)},
     b"\xff\xfe": "text in UTF-16 (iconv -f UTF-16 -t UTF-8)",
     b"\xfe\xff": "text in UTF-16 (iconv -f UTF-16 -t UTF-8)",
 }

@@ -10,20 +10,17 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
-import pathlib
-import tempfile
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import ml_dtypes  # noqa: F401  (safetensors asks NumPy for "bfloat16", a name registered here)
 import numpy as np
 import safetensors
 import safetensors.numpy
 from etils import epath
 
-from t5x_lite.checkpoints import huggingface_config, remap
+from t5x_lite.checkpoints import huggingface_config, remap, safetensors_files
 from t5x_lite.checkpoints.huggingface_names import (
     EMBEDDING,
     EMBEDDING_COPIES,
@@ -32,15 +29,18 @@ from t5x_lite.checkpoints.huggingface_names import (
     huggingface_name,
     is_transposed,
 )
+from t5x_lite.checkpoints.safetensors_files import FLOATS
 from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
+from t5x_lite.text_files import read_json_object
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _VOCABULARY = "spiece.model"
-_FLOATS = ("F64", "F32", "F16", "BF16")
+_FILE_NAME = re.compile(r"[^/\\\0]+\.safetensors")
+_ROWS = 64  # read at a time where only some have to be seen
 
 
 def is_huggingface_directory(directory: epath.PathLike) -> bool:
@@ -122,10 +122,26 @@ class _Stored:
         return self.file.get_slice(self.name).get_dtype()
 
     def read(self, index: tuple[slice, ...] = ()) -> np.ndarray:
-        """The tensor, or a part of it."""
-        if not index:
-            return self.file.get_tensor(self.name).astype(np.float32)
-        return self.file.get_slice(self.name)[index].astype(np.float32)
+        """The tensor, or a part of it.
+
+        Raises:
+            UserError: it holds what is no number.
+        """
+        stored = self.file.get_slice(self.name)[index] if index else self.file.get_tensor(self.name)
+        with np.errstate(over="ignore"):  # a float64 may be too large; said below
+            values = stored.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise UserError(
+                f"{self.name} holds NaN or infinite values, so every answer would be nonsense: "
+                "the file is damaged, or its training failed; needed are other weights."
+            )
+        return values
+
+    def is_zero(self) -> bool:
+        """Whether it is nothing but zeros; of most tensors the first rows tell."""
+        size = self.shape[0]
+        parts = (slice(start, min(start + _ROWS, size)) for start in range(0, size, _ROWS))
+        return not any(self.read((part,)).any() for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,11 +184,7 @@ class _Stack:
 @contextlib.contextmanager
 def _open(directory: epath.Path) -> Iterator[dict[str, _Stored]]:
     """Every tensor of a whole or sharded file, by name."""
-    if (directory / _INDEX).is_file():
-        index = json.loads((directory / _INDEX).read_text())
-        names = sorted(set(index["weight_map"].values()))
-    else:
-        names = [_WEIGHTS]
+    names = _weight_files(directory)
     if absent := [name for name in names if not (directory / name).is_file()]:
         raise FileNotFoundError(
             f"{directory} lacks {', '.join(absent)}. Weights are read from safetensors only; a "
@@ -180,27 +192,38 @@ def _open(directory: epath.Path) -> Iterator[dict[str, _Stored]]:
             "T5ForConditionalGeneration.from_pretrained(old).save_pretrained(new)."
         )
     with contextlib.ExitStack() as stack:
-        files = [
-            stack.enter_context(safetensors.safe_open(local, framework="np"))
-            for local in (stack.enter_context(_local(directory / name)) for name in names)
-        ]
+        files = [stack.enter_context(safetensors_files.opened(directory / name)) for name in names]
         yield {name: _Stored(file, name) for file in files for name in file.keys()}
 
 
-@contextlib.contextmanager
-def _local(path: epath.Path) -> Iterator[pathlib.Path]:
-    """The file itself, or a copy of one in a bucket: safetensors maps local files only."""
-    if "://" not in os.fspath(path):
-        yield pathlib.Path(path)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = pathlib.Path(folder) / path.name
-        path.copy(copy)
-        yield copy
+def _weight_files(directory: epath.Path) -> list[str]:
+    """The names of the files that the index names, or of the only one."""
+    if not (directory / _INDEX).is_file():
+        return [_WEIGHTS]
+    weight_map = read_json_object(directory / _INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UserError(
+            f"{directory / _INDEX} has no weight_map, from the names of tensors to those of files."
+        )
+    names = sorted(set(map(str, weight_map.values())))
+    # A name that leads out of the directory would have any file of the machine read.
+    if outside := [name for name in names if not _FILE_NAME.fullmatch(name)]:
+        raise UserError(
+            f"{directory / _INDEX} names {', '.join(map(repr, outside[:3]))}; needed are names of "
+            "files beside it, *.safetensors."
+        )
+    return names
 
 
 def _config(directory: epath.Path, stored: Mapping[str, _Stored]) -> ModelConfig:
-    return huggingface_config.from_values(json.loads((directory / _CONFIG).read_text()), stored)
+    config = huggingface_config.from_values(read_json_object(directory / _CONFIG), stored)
+    depths = [stack.depth for stack in (config.encoder, config.decoder) if stack is not None]
+    if max(depths) > len(stored):
+        raise UserError(
+            f"{directory} has {len(stored)} tensors, too few for the {max(depths):,} layers of its "
+            f"{_CONFIG}."
+        )
+    return config
 
 
 def _wanted(config: ModelConfig) -> dict:
@@ -231,8 +254,8 @@ def _check(
     for name in sorted(shapes.keys() & tensors.keys()):
         if tensors[name].shape != shapes[name]:
             wrong.append(f"shape: {name}, needed {shapes[name]}, found {tensors[name].shape}")
-        elif tensors[name].dtype not in _FLOATS:
-            wrong.append(f"type: {name}, needed one of {_FLOATS}, found {tensors[name].dtype}")
+        elif tensors[name].dtype not in FLOATS:
+            wrong.append(f"type: {name}, needed one of {FLOATS}, found {tensors[name].dtype}")
     for name in copies:
         if not wrong and name in tensors and not _same(tensors[name], tensors[EMBEDDING]):
             wrong.append(
@@ -241,6 +264,14 @@ def _check(
             )
     if wrong:
         raise UserError(f"{directory} does not hold the T5 of its {_CONFIG}:\n" + "\n".join(wrong))
+    if zeros := [name for name in sorted(shapes) if tensors[name].is_zero()]:
+        more = f" and {len(zeros) - 3} more" if len(zeros) > 3 else ""
+        logging.getLogger(__name__).warning(
+            "%s has tensors that are 0 throughout, as no training leaves them: %s%s.",
+            directory,
+            ", ".join(zeros[:3]),
+            more,
+        )
     if UNUSED in tensors:
         logging.getLogger(__name__).warning("Not used, because no T5 uses it: %s.", UNUSED)
 

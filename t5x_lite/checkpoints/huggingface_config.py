@@ -17,6 +17,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from t5x_lite.bounds import MAX_LAYERS, MAX_LENGTH, MAX_VOCABULARY, MAX_WIDTH
 from t5x_lite.checkpoints import huggingface_names
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import (
@@ -38,6 +39,15 @@ _ACTIVATIONS = {
     "gated-silu": ("silu", "linear"),
 }
 _NEEDED = ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")
+_SIZES = {
+    **dict.fromkeys(_NEEDED, MAX_WIDTH),
+    "vocab_size": MAX_VOCABULARY,
+    "num_layers": MAX_LAYERS,
+    "num_decoder_layers": MAX_LAYERS,
+    "relative_attention_num_buckets": MAX_WIDTH,
+    "relative_attention_max_distance": MAX_LENGTH,
+}
+_SWITCHES = ("tie_word_embeddings", "scale_decoder_outputs")
 # Built into the model here and into every released T5; a file may leave them out.
 _FIXED = {"layer_norm_epsilon": 1e-6, "pad_token_id": 0, "decoder_start_token_id": 0}
 
@@ -45,7 +55,7 @@ _FIXED = {"layer_norm_epsilon": 1e-6, "pad_token_id": 0, "decoder_start_token_id
 def from_values(values: Mapping[str, Any], tensor_names: Collection[str]) -> ModelConfig:
     """The model that a parsed config.json beside a file with these tensors describes."""
     family = values.get("model_type")
-    if family not in _DEFAULT_MLP:
+    if not isinstance(family, str) or family not in _DEFAULT_MLP:
         raise UserError(
             f"config.json has model_type={family!r}; needed is one of {', '.join(_DEFAULT_MLP)} "
             "(ByT5, Flan-T5 and T5 v1.1 are t5): other architectures are not T5."
@@ -53,11 +63,12 @@ def from_values(values: Mapping[str, Any], tensor_names: Collection[str]) -> Mod
     if absent := [name for name in _NEEDED if values.get(name) is None]:
         raise UserError(f"config.json lacks {', '.join(absent)}: they size the model.")
     mlp = values.get("feed_forward_proj", _DEFAULT_MLP[family])
-    if mlp not in _ACTIVATIONS:
+    if not isinstance(mlp, str) or mlp not in _ACTIVATIONS:
         raise UserError(
             f"config.json has feed_forward_proj={mlp!r}; needed is one of "
             f"{', '.join(_ACTIVATIONS)}."
         )
+    _check_kinds(values)
     for name, needed in _FIXED.items():
         if values.get(name) not in (None, needed):
             raise UserError(
@@ -72,6 +83,24 @@ def from_values(values: Mapping[str, Any], tensor_names: Collection[str]) -> Mod
         logits_via_embedding=tied,
         scale_logits=scaled,
     )
+
+
+def _check_kinds(values: Mapping[str, Any]) -> None:
+    """Refuses numbers and switches that are none, or that size no model there is."""
+    for name, most in _SIZES.items():
+        value = values.get(name)
+        if value is not None and (type(value) is not int or not 1 <= value <= most):
+            raise UserError(
+                f"config.json has {name}={value!r}; needed is a number from 1 to {most:,}."
+            )
+    for name in _SWITCHES:
+        if name in values and type(values[name]) is not bool:
+            raise UserError(f"config.json has {name}={values[name]!r}; needed is true or false.")
+    dropout_rate = values.get("dropout_rate", 0.0)
+    if type(dropout_rate) not in (int, float) or not 0 <= dropout_rate < 1:
+        raise UserError(
+            f"config.json has dropout_rate={dropout_rate!r}; needed is a number from 0 to below 1."
+        )
 
 
 def to_values(config: ModelConfig) -> dict[str, Any]:
@@ -138,7 +167,7 @@ def _added(config: ModelConfig) -> str:
 def _head(values: Mapping[str, Any], tensor_names: Collection[str]) -> tuple[bool, bool]:
     """Whether the head is tied, and whether logits are scaled: the rules of the module's text."""
     version = str(values.get("transformers_version", "0")).split(".")[0]
-    by_version_5 = "scale_decoder_outputs" in values or int(version) >= 5
+    by_version_5 = "scale_decoder_outputs" in values or (version.isdecimal() and int(version) >= 5)
     tied = values.get("tie_word_embeddings", True)
     if by_version_5 and huggingface_names.HEAD in tensor_names:
         tied = False
@@ -166,8 +195,8 @@ def _model(
                 cross_attention=not is_encoder,
             ),
             relative_bias=RelativeBiasConfig(
-                num_buckets=values.get("relative_attention_num_buckets", 32),
-                max_distance=values.get("relative_attention_max_distance", 128),
+                num_buckets=values.get("relative_attention_num_buckets") or 32,
+                max_distance=values.get("relative_attention_max_distance") or 128,
                 bidirectional=is_encoder,
                 per_layer=per_layer,
             ),

@@ -11,18 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import ml_dtypes  # noqa: F401  (safetensors asks NumPy for "bfloat16", a name registered here)
 import numpy as np
 import safetensors.numpy
 from etils import epath
 
-from t5x_lite.checkpoints import huggingface_config, remap
+from t5x_lite.checkpoints import huggingface_config, remap, safetensors_files
 from t5x_lite.checkpoints.huggingface_names import huggingface_name
+from t5x_lite.checkpoints.safetensors_files import FLOATS
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning import additions
 from t5x_lite.finetuning.lora import merge
 from t5x_lite.model import transformer
 from t5x_lite.model.config import LoraConfig, ModelConfig
+from t5x_lite.text_files import read_json_object
 
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -109,11 +110,22 @@ def load(
                 f"{folder} lacks {name}; needed is a directory as PEFT's save_pretrained writes it "
                 "(with safe_serialization)."
             )
-    values = json.loads((folder / _CONFIG).read_text())
-    tensors = safetensors.numpy.load((folder / _WEIGHTS).read_bytes())
+    values = read_json_object(folder / _CONFIG)
+    tensors = _tensors(folder / _WEIGHTS)
     model, parameters = merge(model, parameters)
     with_lora = model.with_blocks(lora=_config(folder, values, tensors))
     return with_lora, additions.join(_tree(folder, with_lora, tensors), parameters)
+
+
+def _tensors(path: epath.Path) -> dict[str, np.ndarray]:
+    with safetensors_files.opened(path) as file:
+        dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}
+        if wrong := [name for name, dtype in dtypes.items() if dtype not in FLOATS]:
+            raise UserError(f"{path}: {wrong[0]} is {dtypes[wrong[0]]}; needed is one of {FLOATS}.")
+        tensors = {name: file.get_tensor(name).astype(np.float32) for name in dtypes}
+    if wrong := [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]:
+        raise UserError(f"{path}: {wrong[0]} holds NaN or infinite values; needed are others.")
+    return tensors
 
 
 def _config(
@@ -130,20 +142,31 @@ def _config(
             f"{folder / _CONFIG} has {', '.join(more)}, which LoRA here does not know. PEFT's "
             "merge_and_unload gives a model of plain kernels, which is read as a Hugging Face one."
         )
-    modules = {name.split(".")[-3] for name in tensors}
+    modules = {(["", "", *name.split(".")])[-3] for name in tensors}
     if unknown := modules - set(_MODULES):
         raise UserError(
             f"{folder / _WEIGHTS} has LoRA of {', '.join(sorted(unknown))}; LoRA here is of "
             f"{', '.join(_MODULES)}."
         )
-    rank, alpha = values["r"], values["lora_alpha"]
+    rank: Any = values.get("r")
+    alpha: Any = values.get("lora_alpha")
+    dropout_rate = values.get("lora_dropout", 0.0)
+    if type(rank) is not int or rank < 1 or not _are_numbers(alpha, dropout_rate):
+        raise UserError(
+            f"{folder / _CONFIG} has r={rank!r}, lora_alpha={alpha!r}, lora_dropout="
+            f"{dropout_rate!r}; needed are a rank from 1 on and numbers."
+        )
     return LoraConfig(
         rank=rank,
         # Rank-stabilized LoRA divides by the root of the rank.
         alpha=alpha * rank**0.5 if values.get("use_rslora") else alpha,
         targets=tuple(ours for name, ours in _MODULES.items() if name in modules),
-        dropout_rate=float(values.get("lora_dropout", 0.0)),
+        dropout_rate=float(dropout_rate),
     )
+
+
+def _are_numbers(*values: object) -> bool:
+    return all(type(value) in (int, float) for value in values)
 
 
 def _tree(

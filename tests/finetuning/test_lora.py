@@ -88,6 +88,8 @@ def test_export_and_import_are_the_identity(exported):
         ({"peft_type": "IA3"}, "peft_type='IA3'; needed is 'LORA'"),
         ({"use_dora": True}, "use_dora=True, which LoRA here does not know"),
         ({"rank_pattern": {"q": 3}}, "merge_and_unload"),
+        ({"r": "5"}, "r='5', lora_alpha=3, lora_dropout=0.0; needed are a rank from 1 on"),
+        ({"lora_alpha": None}, "lora_alpha=None"),
         ({"r": 5}, r"shape: .*needed \(5, 32\), found \(2, 32\)"),
     ],
 )
