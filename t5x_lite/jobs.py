@@ -65,11 +65,14 @@ def _kind(arguments: argparse.Namespace) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Assumed:
-    """What a command line that names a checkpoint need not say: the recipe, macros, modules."""
+    """What a command line that names a checkpoint need not say: the recipe, macros, modules; and
+    the split that its run evaluated, if it says.
+    """
 
     gin_files: tuple[str, ...] = ()
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     imports: tuple[config.Import, ...] = ()
+    evaluated_split: str | None = None
 
     @property
     def overrides(self) -> list[tuple[str, str]]:
@@ -103,7 +106,9 @@ def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
         modules = [*said.imports, *flag_imports(arguments)]
         if isinstance(module, str):
             modules.append(config.named_by_flag(module, "MIXTURE_OR_TASK_MODULE"))
-        split = _split_of(task, path, arguments, modules)
+        # `infer` is for what was not looked at while training.
+        evaluated = said.evaluated_split if root is EvalConfig else None
+        split = _split_of(task, path, arguments, modules, evaluated)
         facts |= {"SPLIT": split} if split else {}
     return _Assumed((recipe,), facts, said.imports)
 
@@ -118,7 +123,8 @@ def _said_by(path: str, output_dir: str) -> _Assumed:
     data = found.description.dataset
     facts = {name: data[name.lower()] for name in _OF_THE_DATA if data.get(name.lower())}
     imports = config.imports_in(found.description.operative_config, str(found.path))
-    return _Assumed((), facts | {output_dir: str(found.path.parent)}, imports)
+    facts |= {output_dir: str(found.path.parent)}
+    return _Assumed((), facts, imports, data.get("evaluated_split"))
 
 
 _OF_THE_DATA = (
@@ -130,14 +136,20 @@ _OF_THE_DATA = (
 
 
 def _split_of(
-    task: str, path: str, arguments: argparse.Namespace, imports: Sequence[config.Import]
+    task: str,
+    path: str,
+    arguments: argparse.Namespace,
+    imports: Sequence[config.Import],
+    evaluated: str | None,
 ) -> str | None:
-    """The split that a task is evaluated on; what registers the task has to be imported for it."""
+    """The split that a task is evaluated on: the one `evaluated` while training, if it has that;
+    what registers the task has to be imported for it.
+    """
     refuse_missing(imports)
     prepare_data(arguments, imports, _vocabulary_carried_by(path))
     from t5x_lite.data.checks import held_out_split
 
-    return held_out_split(task)
+    return held_out_split(task, first=evaluated)
 
 
 def _one_checkpoint(path: str) -> str:

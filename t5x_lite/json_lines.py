@@ -50,6 +50,11 @@ def drop_lines_behind(path: epath.PathLike, step: int) -> None:
         write_lines(path, [line for line in read_lines(path) if line["step"] <= step])
 
 
+def same(first: Sequence[Mapping], second: Sequence[Mapping]) -> bool:
+    """Whether two lists of values are written alike; NaN is NaN."""
+    return [_dump(value) for value in first] == [_dump(value) for value in second]
+
+
 def write_lines(path: epath.PathLike, values: Sequence[Mapping]) -> None:
     """Writes JSON values, one a line, in one go: the file is whole or not there."""
     path = epath.Path(path)

@@ -29,6 +29,7 @@ EVAL = [
     "eval",
     MODEL,
     "--gin_file=recipes/eval.gin",
+    "--gin.SPLIT=test",
     "--gin.CHECKPOINT_PATH=/runs/one",
     "--gin.EVAL_OUTPUT_DIR=/runs/one/eval",
     "--gin.MIXTURE_OR_TASK_NAME=my_task",
@@ -196,13 +197,16 @@ def run(events, tmp_path, monkeypatch):
             "mixture_or_task_module": None,
             "task_files": str(tmp_path),
             "task_feature_lengths": {"inputs": 8, "targets": 4},
+            "evaluated_split": "dev",
         },
     )
     checkpoint = epath.Path(directory / "checkpoint_5")
     description.write(checkpoint, said)
     manifest.write(checkpoint, process_count=0)
     splits = types.SimpleNamespace(
-        held_out_split=lambda name: events.append(("held_out_split", (name,), {})) or "validation",
+        held_out_split=lambda name, first: (
+            events.append(("held_out_split", (name,), {})) or first or "validation"
+        ),
         check_dataset=lambda *args, **settings: None,
     )
     monkeypatch.setitem(sys.modules, "t5x_lite.data.checks", splits)
@@ -218,7 +222,8 @@ def test_a_checkpoint_is_all_that_eval_and_infer_need(events, run, command, path
     job = events[-1][1][0]
     assert job.dataset.mixture_or_task_name == "its_task"
     assert job.dataset.task_feature_lengths == {"inputs": 8, "targets": 4}
-    assert job.dataset.split == "validation"
+    # What the run evaluated is scored again, in the same curve; `infer` is for other examples.
+    assert job.dataset.split == {"eval": "dev", "infer": "validation"}[command]
     assert job.output_dir == str(run)
     assert job.checkpoint_path == str(run.parent / path)
     names = [name for name, *_ in events]
@@ -261,12 +266,14 @@ def test_a_dry_run_of_a_checkpoint_prints_a_gin_file_too(events, run, capsys, tm
     assert cli.main(words) == 0
     (tmp_path / "again.gin").write_text(capsys.readouterr().out)
     job = config.resolve(EvalConfig, ["again.gin"]).config
-    assert (job.dataset.mixture_or_task_name, job.dataset.split) == ("its_task", "validation")
+    assert (job.dataset.mixture_or_task_name, job.dataset.split) == ("its_task", "dev")
 
 
 def test_a_recipe_takes_nothing_from_the_checkpoint(events, run, capsys):
     words = ["eval", "--gin_file=recipes/eval.gin", f"--gin.CHECKPOINT_PATH={run}"]
-    assert "MIXTURE_OR_TASK_NAME has no value" in error_of(capsys, words)
+    said = error_of(capsys, words)
+    assert "MIXTURE_OR_TASK_NAME has no value" in said
+    assert "SPLIT has no value" in said
 
 
 @pytest.mark.parametrize("path", ["run", "run/best"])

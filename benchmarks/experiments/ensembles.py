@@ -7,7 +7,7 @@ from benchmarks.experiments import tasks_at_hand
 from benchmarks.experiments.experiment import Chart, Experiment, Record
 from benchmarks.experiments.finetuning import ENDE, from_wikitext, scores
 from benchmarks.experiments.lab import Lab
-from benchmarks.experiments.runs import Run
+from benchmarks.experiments.runs import SCORED_SPLIT, Run
 from t5x_lite.evaluation.config import StatisticsConfig
 
 SIZE = 4
@@ -21,6 +21,7 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
     The models are fine-tunings from M-1's seeds, and as many more as make four. What the ensemble
     of four gains over each of them has an interval by a paired bootstrap over the sentences.
     """
+    from t5x_lite.evaluation.files import Scored
     from t5x_lite.evaluation.runs import read_run
 
     models = [from_wikitext(lab, ENDE, seed) for seed in range(SIZE)]
@@ -30,7 +31,7 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
         single = scores(lab, run, ENDE)
         yield Record(NAMES[0], run.seed, single | _gain(lab.folder(run), together[MEMBERS[-1]]))
     for members, folder in together.items():
-        found = read_run(folder).newest[ENDE].scores
+        found = read_run(folder).newest[Scored(ENDE, SCORED_SPLIT)].scores
         yield Record(NAMES[len(members) - 1], members[0], {"bleu": found["bleu"]})
 
 
@@ -42,8 +43,10 @@ def _folder(lab: Lab, models: Sequence[Run], members: Sequence[int]) -> pathlib.
 
 def _gain(single: pathlib.Path, ensemble: pathlib.Path) -> dict[str, float]:
     from t5x_lite.evaluation.compare import compare, find
+    from t5x_lite.evaluation.files import Scored
 
-    (found,) = compare(find(str(single)), find(str(ensemble)), StatisticsConfig())[ENDE]
+    every = compare(find(str(single)), find(str(ensemble)), StatisticsConfig())
+    (found,) = every[Scored(ENDE, SCORED_SPLIT)]
     return {
         "gain": found.difference,
         "gain_low": found.interval.low,

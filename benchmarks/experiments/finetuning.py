@@ -4,7 +4,7 @@ import dataclasses
 
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.pretraining import pretraining
-from benchmarks.experiments.runs import Run
+from benchmarks.experiments.runs import SCORED_SPLIT, Run
 
 NUM_PRETRAININGS = 3
 LENGTHS = {"inputs": 64, "targets": 64}
@@ -75,14 +75,17 @@ def from_wikitext(lab: Lab, task: str, seed: int) -> Run:
 
 def scores(lab: Lab, run: Run, task: str) -> dict[str, float]:
     """What `t5x_lite eval` wrote about a task."""
+    from t5x_lite.evaluation.files import Scored
     from t5x_lite.evaluation.runs import read_run
 
-    return dict(read_run(lab.decode(run, task)).newest[task].scores)
+    return dict(read_run(lab.decode(run, task)).newest[Scored(task, SCORED_SPLIT)].scores)
 
 
 def baseline(lab: Lab, run: Run, task: str, name: str) -> dict[str, float]:
     """`copy_input` or `most_frequent_target`: scores that need no model."""
     from t5x_lite import json_lines
+    from t5x_lite.evaluation.files import name_of
 
-    file = lab.decode(run, task) / "inference_eval" / f"{task}-baselines.json"
+    folder = lab.decode(run, task) / "inference_eval"
+    file = folder / f"{name_of(task, SCORED_SPLIT)}-baselines.json"
     return json_lines.read_lines(file)[0][name]

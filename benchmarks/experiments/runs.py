@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 # Everything that all runs have in common: d_model 128, 2 + 2 layers, no dropout unless said.
 MODEL_FILE = "models/t5_1_0/mini.gin"
 MODULE = "benchmarks.experiments.tasks"
+SCORED_SPLIT = "test"
 COMMON = {"DROPOUT_RATE": 0.0, "SCAN_UNROLL": 2, "LOG_PERIOD": 25, "COMPILATION_CACHE": False}
 
 Settings = Mapping[str, object]
@@ -88,9 +89,10 @@ def eval_words(
     num_examples: int | None,
     members: Sequence[str] = (),
 ) -> list[str]:
-    """The command line of `t5x_lite eval` on the test split; `members` answer together with it."""
+    """The command line of `t5x_lite eval` on SCORED_SPLIT; `members` answer together with it."""
     settings = {
         "MIXTURE_OR_TASK_NAME": task,
+        "SPLIT": SCORED_SPLIT,
         "TASK_FEATURE_LENGTHS": {"inputs": 64, "targets": 64},
         "BATCH_SIZE": 64,
         "MAX_DECODE_LENGTH": 48,

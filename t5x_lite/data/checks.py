@@ -68,13 +68,16 @@ def check_split(name: str, split: str) -> None:
         )
 
 
-def held_out_split(name: str) -> str | None:
-    """What a task is evaluated on if nobody says: its test split, else its validation split.
+def held_out_split(name: str, *, first: str | None = None) -> str | None:
+    """What a task is evaluated on if nobody says: `first` if it has that split, else its test
+    split, else its validation split.
 
     A test split whose labels are not published comes last.
     """
     check_mixture_or_task(name)
     provider = seqio.get_mixture_or_task(name)
+    if first is not None and first.partition("[")[0] in provider.splits:
+        return first
     splits = [split for split in ("test", "validation") if split in provider.splits]
     labelled = [split for split in splits if all_have_labels(provider, split)]
     return next(iter([*labelled, *splits]), None)

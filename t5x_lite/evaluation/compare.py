@@ -5,6 +5,7 @@ nothing is decoded and no model is loaded.
 """
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,9 @@ from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import find_task
 from t5x_lite.display.terminal import console
 from t5x_lite.errors import UserError
-from t5x_lite.evaluation import statistics
+from t5x_lite.evaluation import files, statistics
 from t5x_lite.evaluation.config import StatisticsConfig
+from t5x_lite.evaluation.files import Evaluation, Scored
 from t5x_lite.evaluation.statistics import Comparison
 
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)")
@@ -34,38 +36,35 @@ class Evaluated:
     directory: epath.Path
     step: int | None = None
 
-    @property
-    def tasks(self) -> list[str]:
-        """What was evaluated there."""
-        found = (self.directory / "inference_eval").glob("*-metrics.jsonl")
-        return sorted(path.name.removesuffix("-metrics.jsonl") for path in found)
+    @functools.cached_property
+    def history(self) -> dict[Scored, list[Evaluation]]:
+        """What was evaluated there, and when."""
+        return files.evaluations(self.directory / "inference_eval")
 
-    def scores(self, task: str) -> Mapping[str, Any]:
-        """The line of <task>-metrics.jsonl, its step included.
+    def evaluation(self, scored: Scored) -> Evaluation:
+        """The newest of the step that is meant.
 
         Raises:
             UserError: the step was not evaluated.
         """
-        path = self.directory / "inference_eval" / f"{task}-metrics.jsonl"
-        lines = _read(path)
-        meant = [line for line in lines if self.step in (None, line["step"])]
+        found = self.history[scored]
+        meant = [each for each in found if self.step in (None, each.step)]
         if not meant:
-            steps = ", ".join(str(step) for step in sorted({line["step"] for line in lines}))
+            steps = ", ".join(str(step) for step in sorted({each.step for each in found}))
             raise UserError(
-                f"{task} was not evaluated at step {self.step} in {self.directory}, only at "
+                f"{scored} was not evaluated at step {self.step} in {self.directory}, only at "
                 f"{steps}: evaluate it there (t5x_lite eval), or name one of these."
             )
         return meant[-1]
 
-    def predictions(self, task: str) -> list[dict[str, Any]]:
-        """The lines of <task>-<step>.jsonl."""
-        step = int(self.scores(task)["step"])
-        path = self.directory / "inference_eval" / f"{task}-{step:06}.jsonl"
-        lines = _read(path)
+    def predictions(self, scored: Scored) -> list[dict[str, Any]]:
+        """The examples of that evaluation with their answers."""
+        evaluation = self.evaluation(scored)
+        lines = files.read(evaluation.predictions)
         if not lines:
             raise UserError(
-                f"{path} is not there: needed are the predictions that t5x_lite eval writes; "
-                "evaluate the checkpoint again."
+                f"{self.directory} has no predictions of {scored} at step {evaluation.step}: "
+                "needed are those that t5x_lite eval writes; evaluate the checkpoint again."
             )
         return lines
 
@@ -79,9 +78,9 @@ def find(path: str) -> Evaluated:
     directory = absolute(path)
     match = _CHECKPOINT.fullmatch(directory.name)
     found = Evaluated(directory)
-    if match and not found.tasks:
+    if match and not found.history:
         found = Evaluated(directory.parent, int(match.group(1)))
-    if not found.tasks:
+    if not found.history:
         raise FileNotFoundError(
             f"no evaluation in {path}: needed is a directory with inference_eval/, which t5x_lite "
             "eval writes into EVAL_OUTPUT_DIR and train into MODEL_DIR, or a checkpoint_<step> of "
@@ -92,20 +91,22 @@ def find(path: str) -> Evaluated:
 
 def compare(
     first: Evaluated, second: Evaluated, config: StatisticsConfig
-) -> dict[str, list[Comparison]]:
-    """The comparisons of each task that both evaluated; its tasks must be registered.
+) -> dict[Scored, list[Comparison]]:
+    """The comparisons of each task and split that both evaluated; its tasks must be registered.
 
     Raises:
         UserError: there is no such task, the examples are not the same, or the task's metrics give
             other scores than were recorded.
     """
-    tasks = [task for task in first.tasks if task in second.tasks]
-    if not tasks:
-        raise UserError(
-            f"nothing to compare: {first.directory} has {', '.join(first.tasks)} and "
-            f"{second.directory} has {', '.join(second.tasks)}; evaluate both on a common task."
+    common = [scored for scored in first.history if scored in second.history]
+    if not common:
+        each_has = " and ".join(
+            f"{each.directory} has {', '.join(map(str, each.history))}" for each in (first, second)
         )
-    return {task: _compare_task(task, first, second, config) for task in tasks}
+        raise UserError(
+            f"nothing to compare: {each_has}; evaluate both on a common task and split."
+        )
+    return {scored: _compare_task(scored, first, second, config) for scored in common}
 
 
 def print_comparison(
@@ -113,20 +114,22 @@ def print_comparison(
 ) -> None:
     """A row for each metric of each common task; the first model, then the second.
 
-    `output` receives the same as JSON lines: task, metric, a, b, `difference` (b minus a, and both
-    ends of its interval), p_value.
+    `output` receives the same as JSON lines: task, split, metric, a, b, `difference` (b minus a,
+    and both ends of its interval), p_value.
     """
     first, second = (find(path) for path in paths)
     table = rich_table.Table(title=f"A: {paths[0]}   B: {paths[1]}")
     interval = f"{100 * config.confidence:g} % interval"
-    for name in ("task", "metric", "steps", "A", "B", "B - A", interval, "p"):
-        table.add_column(name, justify="left" if name in ("task", "metric") else "right")
+    for name in ("task", "split", "metric"):
+        table.add_column(name, no_wrap=True)
+    for name in ("steps", "A", "B", "B - A", interval, "p"):
+        table.add_column(name, justify="right")
     found = compare(first, second, config)
-    for task, comparisons in found.items():
-        steps = ", ".join(str(each.scores(task)["step"]) for each in (first, second))
+    for scored, comparisons in found.items():
+        steps = ", ".join(str(each.evaluation(scored).step) for each in (first, second))
         for each in comparisons:
             table.add_row(
-                task,
+                *scored,
                 each.metric,
                 steps,
                 f"{each.first:.2f}",
@@ -144,11 +147,12 @@ def print_comparison(
         json_lines.write_lines(output, list(_lines(found)))
 
 
-def _lines(found: Mapping[str, Sequence[Comparison]]) -> Iterator[dict[str, Any]]:
-    for task, comparisons in found.items():
+def _lines(found: Mapping[Scored, Sequence[Comparison]]) -> Iterator[dict[str, Any]]:
+    for scored, comparisons in found.items():
         for each in comparisons:
             yield {
-                "task": task,
+                "task": scored.task,
+                "split": scored.split,
                 "metric": each.metric,
                 "a": each.first,
                 "b": each.second,
@@ -158,57 +162,51 @@ def _lines(found: Mapping[str, Sequence[Comparison]]) -> Iterator[dict[str, Any]
 
 
 def _compare_task(
-    task: str, first: Evaluated, second: Evaluated, config: StatisticsConfig
+    scored: Scored, first: Evaluated, second: Evaluated, config: StatisticsConfig
 ) -> list[Comparison]:
-    sides = [each.predictions(task) for each in (first, second)]
-    _refuse_other_examples(task, *sides)
-    metrics = find_task(task).metrics
+    sides = [each.predictions(scored) for each in (first, second)]
+    _refuse_other_examples(scored, *sides)
+    metrics = find_task(scored.task).metrics
     targets = [line["target"] for line in sides[0]]
     answers = [[line["prediction"] for line in lines] for lines in sides]
     comparisons = statistics.compare(metrics, targets, answers[0], answers[1], config)
-    recorded = first.scores(task), second.scores(task)
+    recorded = [each.evaluation(scored).scores for each in (first, second)]
     for each in comparisons:
-        for evaluated, score, line in zip(
+        for evaluated, score, scores in zip(
             (first, second), (each.first, each.second), recorded, strict=True
         ):
-            _refuse_other_score(task, each.metric, evaluated, score, line)
+            _refuse_other_score(scored, each.metric, evaluated, score, scores)
     return comparisons
 
 
 def _refuse_other_examples(
-    task: str, first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]
+    scored: Scored, first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]
 ) -> None:
     if len(first) != len(second):
         raise UserError(
-            f"{task}: A has {len(first)} examples, B {len(second)}; needed are the same: evaluate "
-            "both with the same SPLIT and NUM_EXAMPLES."
+            f"{scored}: A has {len(first)} examples, B {len(second)}; needed are the same: "
+            "evaluate both with the same SPLIT and NUM_EXAMPLES."
         )
     for index, (one, other) in enumerate(zip(first, second)):
         for part in ("input", "target"):
             if one[part] != other[part]:
                 raise UserError(
-                    f"{task}: example {index} differs between A and B: its {part} is {one[part]!r} "
-                    f"and {other[part]!r}; needed are the same examples in the same order: "
-                    "evaluate both with the same SPLIT and the same version of the task."
+                    f"{scored}: example {index} differs between A and B: its {part} is "
+                    f"{one[part]!r} and {other[part]!r}; needed are the same examples in the same "
+                    "order: evaluate both with the same SPLIT and the same version of the task."
                 )
 
 
 def _refuse_other_score(
-    task: str, metric: str, evaluated: Evaluated, score: float, line: Mapping[str, Any]
+    scored: Scored, metric: str, evaluated: Evaluated, score: float, scores: Mapping[str, Any]
 ) -> None:
-    recorded = line.get(metric)
+    recorded = scores.get(metric)
     if recorded is None or not math.isclose(score, recorded, rel_tol=1e-6, abs_tol=1e-6):
         both_undefined = recorded is not None and math.isnan(score) and math.isnan(recorded)
         if not both_undefined:
             raise UserError(
-                f"{task}: {metric} of the predictions in {evaluated.directory} is {score:.6g} by "
+                f"{scored}: {metric} of the predictions in {evaluated.directory} is {score:.6g} by "
                 f"the task's metrics, but {recorded} was recorded: the metrics were changed since, "
                 "or need more than what JSON keeps of a prediction. Evaluate both again (kept "
                 "answers are not decoded again)."
             )
-
-
-def _read(path: epath.Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return json_lines.read_lines(path)

@@ -13,7 +13,7 @@ from jaxtyping import Array
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import evaluation_tasks
 from t5x_lite.errors import UserError
-from t5x_lite.evaluation import selection
+from t5x_lite.evaluation import files, selection
 from t5x_lite.evaluation.answers import LiveModel, read_examples
 from t5x_lite.evaluation.averages import NAME, averages, write_averages
 from t5x_lite.evaluation.config import StatisticsConfig
@@ -123,17 +123,17 @@ def make_hook(
         return None
     folder = absolute(config.model_dir) / "inference_eval"
     if jax.process_index() == 0:
-        drop_lines_behind(folder / f"{NAME}.jsonl", first_step)
+        for path in folder.glob(f"{NAME}*.jsonl"):
+            drop_lines_behind(path, first_step)
     tasks, writings = [], {}
     for task in (task for task in found if task.has_metrics):
         scored = ScoredTask(task, read_examples(task, dataset, config.infer_eval_examples))
         _try_metrics(scored)
         tasks.append(scored)
-        writer = make_writer(folder / task.name, first_step)
+        writer = make_writer(folder / files.name_of(task.name, dataset.split), first_step)
         writings[task.name] = Writing(folder, dataset.split, config.decoding, writer, goes_on=True)
         if jax.process_index() == 0:
-            for kind in ("metrics", "statistics"):
-                drop_lines_behind(folder / f"{task.name}-{kind}.jsonl", first_step)
+            files.forget_behind(folder, task.name, first_step)
     return EvaluateDecoded(
         tasks,
         LiveModel(factory, config.decoding, dataset),

@@ -84,17 +84,20 @@ def tasks_with_metrics(name: str, split: str) -> list[EvaluationTask]:
 
 
 def make_table(results: Sequence[Result], confidence: float) -> rich_table.Table:
-    """Task, metric, score with its interval, trivial baseline; then averages of benchmarks."""
+    """Task, split, metric, score with its interval, trivial baseline; then benchmarks' averages."""
     table = rich_table.Table(title="evaluation")
     interval = f"{100 * confidence:g} % interval"
-    for name in ("task", "metric", "score", interval, "trivial baseline", "examples", "step"):
-        table.add_column(name, justify="left" if name in ("task", "metric") else "right")
+    for name in ("task", "split", "metric"):
+        table.add_column(name, no_wrap=True)
+    for name in ("score", interval, "trivial baseline", "examples", "step"):
+        table.add_column(name, justify="right")
     drawn = {each.num_resamples for result in results for each in result.intervals.values()}
     table.caption = f"bootstrap percentiles of {shown_range(drawn)} resamples of the examples"
     for result in results:
         for metric, score in result.scores.items():
             table.add_row(
                 result.task,
+                result.split,
                 metric,
                 f"{score:.2f}",
                 str(result.intervals.get(metric, "-")),
@@ -103,7 +106,7 @@ def make_table(results: Sequence[Result], confidence: float) -> rich_table.Table
                 str(result.step),
             )
     for name, value in averages(results).items():
-        table.add_row(name, "mean of tasks", f"{value:.2f}", "", "", "", "")
+        table.add_row(name, results[0].split, "mean of tasks", f"{value:.2f}", "", "", "", "")
     return table
 
 

@@ -15,6 +15,7 @@ from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display import page
 from t5x_lite.display.line_chart import Series, line_chart
 from t5x_lite.display.terminal import shown_range
+from t5x_lite.evaluation.files import read
 from t5x_lite.evaluation.runs import Run
 
 _SAMPLES_EACH_TASK = 6
@@ -56,27 +57,27 @@ def scores(runs: Sequence[Run]) -> str:
     rows, rates = [], []
     names: list[str] = []
     for run in runs:
-        for task, found in run.newest.items():
+        for scored, found in run.newest.items():
+            baselines = run.baselines(scored)
             for metric in found.scores:
-                baseline = run.baselines[task].get(metric)
-                shown = run.score_text(task, metric), _number(baseline)
+                shown = run.score_text(scored, metric), _number(baselines.get(metric))
                 examples = found.statistics.get("num_examples", "-")
-                place = task, metric, run.label, found.split
+                place = *scored, metric, run.label
                 rows.append((*place, str(found.step), *shown, str(examples)))
             if "rates" in found.statistics:
                 names = list(found.statistics["rates"])
                 numbers = [f"{rate:.1f} %" for rate in found.statistics["rates"].values()]
-                rates.append((task, run.label, *numbers))
+                rates.append((*scored, run.label, *numbers))
     averages = [
-        (name, "mean of tasks", run.label, "", "", f"{value:.2f}", "", "")
+        (*scored, "mean of tasks", run.label, "", f"{value:.2f}", "", "")
         for run in runs
-        for name, value in run.averages.items()
+        for scored, value in run.averages.items()
     ]
-    header = ("task", "metric", "run", "split", "step", "score", "trivial baseline", "examples")
+    header = ("task", "split", "metric", "run", "step", "score", "trivial baseline", "examples")
     return (
         page.table(header, sorted(rows) + averages, numbers_from=4)
         + (_explanation(runs) if rows else "")
-        + page.table(("answers of", "run", *names), sorted(rates), numbers_from=2)
+        + page.table(("answers of", "split", "run", *names), sorted(rates), numbers_from=3)
     )
 
 
@@ -93,9 +94,9 @@ def curves(runs: Sequence[Run]) -> str:
             ]
         charts.append(line_chart(heading, series))
     for task, metric in dict.fromkeys(
-        (task, metric)
+        (scored.task, metric)
         for run in runs
-        for task, found in run.newest.items()
+        for scored, found in run.newest.items()
         for metric in found.scores
     ):
         series = [
@@ -114,10 +115,11 @@ def curves(runs: Sequence[Run]) -> str:
 def samples(run: Run) -> str:
     """The same examples at several steps, spread evenly over a task's: none is chosen by hand."""
     parts = []
-    for task, history in run.history.items():
-        steps = _spread(sorted({found.step for found in history}), _STEPS_OF_SAMPLES)
-        by_step = {step: {_key(line): line for line in run.samples(task, step)} for step in steps}
-        # Evaluations of several splits may share the folder: what most steps have in common.
+    for scored, history in run.history.items():
+        newest = {found.step: found.predictions for found in history if found.predictions}
+        steps = _spread(sorted(newest), _STEPS_OF_SAMPLES)
+        by_step = {step: {_key(line): line for line in read(newest[step])} for step in steps}
+        # Evaluations may be of more or fewer examples: what most steps have in common.
         counts = Counter(key for lines in by_step.values() for key in lines)
         most = max(counts.values(), default=0)
         example = {key: line for lines in by_step.values() for key, line in lines.items()}
@@ -131,7 +133,7 @@ def samples(run: Run) -> str:
             source, target = (features.get(f"{name}_pretokenized", "") for name in _TEXTS)
             rows.append((source, target, *answers))
         header = ("input", "reference", *(f"step {step}" for step in steps))
-        parts.append(f"<h3>{page.text(task)}</h3>{page.table(header, rows)}" if rows else "")
+        parts.append(f"<h3>{page.text(str(scored))}</h3>{page.table(header, rows)}" if rows else "")
     return "".join(parts)
 
 
@@ -195,10 +197,11 @@ def _points(lines: Iterable[Mapping[str, Any]], tag: str) -> list[tuple[float | 
 
 def _decoded(run: Run, task: str, metric: str, color: int) -> list[Series]:
     """A line for each split that the task was evaluated on."""
-    points: dict[str, dict[int, float | int]] = {}
-    for found in run.history.get(task, ()):
-        if metric in found.scores:
-            points.setdefault(found.split, {})[found.step] = found.scores[metric]
+    points: dict[str, dict[int, float | int]] = {
+        scored.split: {each.step: each.scores[metric] for each in found if metric in each.scores}
+        for scored, found in run.history.items()
+        if scored.task == task
+    }
     return [
         Series(
             f"{run.label}: {split}" if len(points) > 1 else run.label,

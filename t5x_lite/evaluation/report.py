@@ -42,43 +42,44 @@ def report(model_dirs: Sequence[str]) -> epath.Path:
 
 
 def scores_table(runs: Sequence[Run]) -> rich_table.Table:
-    """Task, metric, the trivial baseline, and a score for each run that has one, with its interval
-    where one was computed; then averages of benchmarks.
+    """Task, split, metric, the trivial baseline, and a score for each run that has one, with its
+    interval where one was computed; then averages of benchmarks.
     """
     scored = [run for run in runs if run.history]
     table = rich_table.Table(title="scores on held-out examples")
-    table.add_column("task")
-    table.add_column("metric")
+    for name in ("task", "split", "metric"):
+        table.add_column(name, no_wrap=True)
     for name in ("trivial baseline", *(run.label for run in scored)):
         table.add_column(name, justify="right")
-    for task in dict.fromkeys(task for run in scored for task in run.history):
-        first = next(run for run in scored if task in run.history)
-        for metric in first.newest[task].scores:
-            baseline = first.baselines[task].get(metric)
-            cells = [run.score_text(task, metric) for run in scored]
-            table.add_row(task, metric, "-" if baseline is None else f"{baseline:.2f}", *cells)
-    for name in dict.fromkeys(name for run in scored for name in run.averages):
-        found = [run.averages.get(name) for run in scored]
+    for key in dict.fromkeys(key for run in scored for key in run.history):
+        first = next(run for run in scored if key in run.history)
+        baselines = first.baselines(key)
+        for metric in first.newest[key].scores:
+            baseline = baselines.get(metric)
+            cells = [run.score_text(key, metric) for run in scored]
+            table.add_row(*key, metric, "-" if baseline is None else f"{baseline:.2f}", *cells)
+    for key in dict.fromkeys(key for run in scored for key in run.averages):
+        found = [run.averages.get(key) for run in scored]
         cells = ["-" if value is None else f"{value:.2f}" for value in found]
-        table.add_row(name, "mean of tasks", "-", *cells)
+        table.add_row(*key, "mean of tasks", "-", *cells)
     return table
 
 
 def rates_table(runs: Sequence[Run]) -> rich_table.Table:
     """What the answers look like, in per cent of them."""
     table = rich_table.Table(title="answers, in per cent")
-    for name in ("task", "run"):
+    for name in ("task", "split", "run"):
         table.add_column(name)
     rates = {
-        (task, run.label): found.statistics["rates"]
+        (*scored, run.label): found.statistics["rates"]
         for run in runs
-        for task, found in run.newest.items()
+        for scored, found in run.newest.items()
         if found.statistics
     }
     for name in dict.fromkeys(name for each in rates.values() for name in each):
         table.add_column(name, justify="right")
-    for (task, label), each in sorted(rates.items()):
-        table.add_row(task, label, *(f"{rate:.1f}" for rate in each.values()))
+    for place, each in sorted(rates.items()):
+        table.add_row(*place, *(f"{rate:.1f}" for rate in each.values()))
     return table
 
 
@@ -89,19 +90,18 @@ def predictions_table(runs: Sequence[Run]) -> rich_table.Table:
     table = rich_table.Table(title="predictions", show_lines=True)
     for name in ("task", "input", "about", "prediction", "reference"):
         table.add_column(name, overflow="fold")
-    run = next((run for run in runs if any(run.predictions.values())), None)
-    if run is None:
-        return table
-    tasks = [task for task, lines in run.predictions.items() if lines]
-    for index in range(_NUM_PREDICTIONS):
+    found = [{key: lines for key, lines in run.predictions.items() if lines} for run in runs]
+    predictions = next((each for each in found if each), {})
+    tasks = list(predictions)
+    for index in range(_NUM_PREDICTIONS if tasks else 0):
         task = tasks[index % len(tasks)]
-        lines = run.predictions[task]
+        lines = predictions[task]
         share = index // len(tasks) / -(-_NUM_PREDICTIONS // len(tasks))
         line = lines[int(share * len(lines))]
         features = line["input"]
         others = [value for name, value in features.items() if name not in _TEXT_FEATURES]
         table.add_row(
-            task,
+            str(task),
             _short(features["inputs_pretokenized"]),
             _short(" ".join(others), 24),
             _short(str(line["prediction"])),

@@ -1,9 +1,11 @@
 """Answers to scores, and to the files that users of T5X look for.
 
-In the folder inference_eval: <task>-<step>.jsonl (a line for each example), <task>-metrics.jsonl
-({"step": n, metric: value}), TensorBoard events <task>/ (tags eval/<metric>, eval/sentinel_rate,
-eval/empty_rate, eval/truncated_rate), and ours: <task>-baselines.json and <task>-statistics.jsonl
-(split, decoding settings, intervals, rates).
+In the folder inference_eval, of the split "validation": <task>-<step>.jsonl (a line for each
+example), <task>-metrics.jsonl ({"step": n, "split": ..., metric: value}), TensorBoard events in
+<task>/ (tags eval/<metric>, eval/sentinel_rate, eval/empty_rate, eval/truncated_rate), and ours:
+<task>-baselines.json and <task>-statistics.jsonl (split, decoding settings, intervals, rates). Of
+any other split the same with <task>-<split> for <task>. Answers that are there already are not
+added again.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,10 +22,11 @@ from jaxtyping import Int32
 
 from t5x_lite.data.examples import EvaluationTask, Example
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.evaluation import files
 from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.rates import output_rates, rate_warnings
 from t5x_lite.evaluation.statistics import Interval, intervals
-from t5x_lite.json_lines import append_line, write_lines
+from t5x_lite.json_lines import same, write_lines
 from t5x_lite.training.progress import say
 from t5x_lite.training.writers import ScalarWriter
 
@@ -36,6 +40,7 @@ class Result:
     """
 
     task: str
+    split: str
     step: int
     num_examples: int
     scores: dict[str, float]
@@ -64,6 +69,10 @@ class Writing:
     writer: ScalarWriter | None = None
     goes_on: bool = False
 
+    def name(self, task: str) -> str:
+        """What the files of a task are called by."""
+        return files.name_of(task, self.split)
+
     @contextlib.contextmanager
     def attempting(self) -> Iterator[None]:
         """Inside, something is written."""
@@ -91,29 +100,42 @@ class ScoredTask:
         statistics: StatisticsConfig,
     ) -> Result:
         """Writes predictions, then scores, then the rest: an error in one loses nothing before."""
-        task, writes = self.task, jax.process_index() == 0
+        task, writes, repeats = self.task, jax.process_index() == 0, False
         texts = [task.decode(row) for row in rows]
         predictions = self._predictions(texts)
         if writes:
             with writing.attempting():
-                self._write_predictions(writing.folder, step, predictions)
+                repeats = self._write_predictions(writing, step, predictions)
         scores = task.score(self._targets, predictions)
         rates = self._rates(rows, texts)
         if writes:
             with writing.attempting():
-                self._write_scores(writing, step, scores, rates)
+                self._write_scores(writing, step, scores, rates, repeats=repeats)
         copy, constant = self.baselines
         found: dict[str, Interval] = {}
         if writes:
             baselines = {"copy_input": copy, "most_frequent_target": constant}
             found = intervals(task.metrics, self._targets, predictions, statistics)
             with writing.attempting():
-                write_lines(writing.folder / f"{task.name}-baselines.json", [baselines])
-                self._write_statistics(writing, step, found, rates, statistics)
+                path = writing.folder / f"{writing.name(task.name)}-baselines.json"
+                write_lines(path, [baselines])
+                line = self._statistics(writing, step, found, rates, statistics)
+                files.put_statistics(writing.folder, writing.name(task.name), line, instead=repeats)
         warnings = rate_warnings(task.name, rates, self._target_rates)
         if writes:
             warnings += self._slow_metrics(scores.keys() - found.keys(), statistics)
-        return Result(task.name, step, len(texts), scores, copy, constant, found, rates, warnings)
+        return Result(
+            task=task.name,
+            split=writing.split,
+            step=step,
+            num_examples=len(texts),
+            scores=scores,
+            copy=copy,
+            constant=constant,
+            intervals=found,
+            rates=rates,
+            warnings=warnings,
+        )
 
     def _slow_metrics(self, names: Set[str], statistics: StatisticsConfig) -> list[str]:
         """What is to be said once of metrics that got no interval."""
@@ -168,9 +190,10 @@ class ScoredTask:
         return output_rates(list(rows), texts, end_id=task.end_id, sentinel_ids=task.sentinel_ids)
 
     def _write_predictions(
-        self, folder: epath.Path, step: int, predictions: Sequence[object]
-    ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        self, writing: Writing, step: int, predictions: Sequence[object]
+    ) -> bool:
+        """Whether the same answers were there before."""
+        writing.folder.mkdir(parents=True, exist_ok=True)
         task = self.task
         lines = [
             {
@@ -183,7 +206,11 @@ class ScoredTask:
                 self.examples, self._targets, predictions, strict=True
             )
         ]
-        write_lines(folder / f"{task.name}-{step:06}.jsonl", lines)
+        path = files.predictions_path(writing.folder, writing.name(task.name), step)
+        if same(files.read(path), lines):
+            return True
+        write_lines(path, lines)
+        return False
 
     def _write_scores(
         self,
@@ -191,23 +218,27 @@ class ScoredTask:
         step: int,
         scores: Mapping[str, float],
         rates: Mapping[str, float],
+        *,
+        repeats: bool,
     ) -> None:
-        name = self.task.name
+        name = writing.name(self.task.name)
+        line = {"step": step, "split": writing.split, **scores}
+        if not files.put_scores(writing.folder, name, line, instead=repeats):
+            return
         writer = writing.writer or ScalarWriter(writing.folder / name)
         writer.write(step, {f"eval/{tag}": value for tag, value in {**scores, **rates}.items()})
         if writing.writer is None:
             writer.close()
-        append_line(writing.folder / f"{name}-metrics.jsonl", {"step": step, **scores})
 
-    def _write_statistics(
+    def _statistics(
         self,
         writing: Writing,
         step: int,
         found: Mapping[str, Interval],
         rates: Mapping[str, float],
         statistics: StatisticsConfig,
-    ) -> None:
-        line = {
+    ) -> dict[str, Any]:
+        return {
             "step": step,
             "split": writing.split,
             "num_examples": len(self.examples),
@@ -216,7 +247,6 @@ class ScoredTask:
             "intervals": {name: dataclasses.asdict(each) for name, each in found.items()},
             "rates": dict(rates),
         }
-        append_line(writing.folder / f"{self.task.name}-statistics.jsonl", line)
 
 
 _FEATURES = ("inputs", "targets")

@@ -57,6 +57,7 @@ class Observed:
     def description(self) -> Description:
         """What every checkpoint says of the run."""
         data = self.config.dataset
+        held_out = self.config.infer_eval_dataset or self.config.eval_dataset
         return describe_run(
             self.operative_config,
             self.config.model,
@@ -67,6 +68,7 @@ class Observed:
                 "mixture_or_task_module": data.module,
                 "task_files": data.task_files,
                 "task_feature_lengths": dict(data.task_feature_lengths or {}),
+                "evaluated_split": held_out.split if held_out else None,
             },
         )
 

@@ -32,7 +32,11 @@ JOBS = {
     "supervised": (TrainConfig, ["recipes/supervised.gin"], TRAIN),
     "adamw": (TrainConfig, ["recipes/pretrain.gin", "recipes/adamw.gin"], TRAIN),
     "sharded": (TrainConfig, ["recipes/pretrain.gin", "meshes/fully_sharded.gin"], TRAIN),
-    "eval": (EvalConfig, ["recipes/eval.gin"], [*TASK, CHECKPOINT, "EVAL_OUTPUT_DIR=/out"]),
+    "eval": (
+        EvalConfig,
+        ["recipes/eval.gin"],
+        [*TASK, CHECKPOINT, "SPLIT=test", "EVAL_OUTPUT_DIR=/out"],
+    ),
     "infer": (
         InferConfig,
         ["recipes/infer.gin", "decoding/beam4.gin"],

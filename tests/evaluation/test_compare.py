@@ -7,13 +7,15 @@ import pytest
 from t5x_lite import cli
 from t5x_lite.evaluation.compare import compare, find, print_comparison
 from t5x_lite.evaluation.config import StatisticsConfig
+from t5x_lite.evaluation.files import Scored, name_of
 
 TASK = "evaluation_echo"
+KEY = Scored(TASK, "validation")
 CONFIG = StatisticsConfig(num_resamples=200)
 WORDS = [f"{a}{b}" for a in "abcdefghij" for b in "klmn"]
 
 
-def write(directory, step, predictions, targets=WORDS, scores=None):
+def write(directory, step, predictions, targets=WORDS, scores=None, split="validation"):
     """What an evaluation leaves."""
     folder = directory / "inference_eval"
     folder.mkdir(parents=True, exist_ok=True)
@@ -22,7 +24,7 @@ def write(directory, step, predictions, targets=WORDS, scores=None):
         for target, text in zip(targets, predictions, strict=True)
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    (folder / f"{TASK}-{step:06}.jsonl").write_text(text)
+    (folder / f"{name_of(TASK, split)}-{step:06}.jsonl").write_text(text)
 
     def share(wrong):
         return 100 * (1 - sum(map(wrong, zip(targets, predictions))) / len(targets))
@@ -32,8 +34,8 @@ def write(directory, step, predictions, targets=WORDS, scores=None):
         "first": share(lambda pair: pair[0][0] != pair[1][0]),
         "second": share(lambda pair: pair[0][1] != pair[1][1]),
     }
-    with (folder / f"{TASK}-metrics.jsonl").open("a") as file:
-        file.write(json.dumps({"step": step, **scores}) + "\n")
+    with (folder / f"{name_of(TASK, split)}-metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, "split": split, **scores}) + "\n")
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def dirs(tmp_path):
 
 def test_the_better_model_is_better_where_it_is(dirs):
     """25 points of accuracy, all of them in the second letters."""
-    found = compare(find(str(dirs[0])), find(str(dirs[1])), CONFIG)[TASK]
+    found = compare(find(str(dirs[0])), find(str(dirs[1])), CONFIG)[KEY]
     by_name = {each.metric: each for each in found}
     assert by_name["accuracy"].difference == pytest.approx(25.0)
     assert by_name["accuracy"].interval.low > 5
@@ -61,9 +63,9 @@ def test_a_checkpoint_of_a_model_directory_is_its_evaluation_at_that_step(dirs, 
     write(dirs[0], 20, WORDS)
     print_comparison((str(dirs[1]), str(dirs[0])), CONFIG)
     assert "10, 20" in capsys.readouterr().out, "the steps are shown"
-    newest = compare(find(str(dirs[1])), find(str(dirs[0])), CONFIG)[TASK]
+    newest = compare(find(str(dirs[1])), find(str(dirs[0])), CONFIG)[KEY]
     assert newest[0].second == 100.0
-    older = compare(find(str(dirs[1])), find(f"{dirs[0]}/checkpoint_10"), CONFIG)[TASK]
+    older = compare(find(str(dirs[1])), find(f"{dirs[0]}/checkpoint_10"), CONFIG)[KEY]
     assert older[0].second == 50.0
     with pytest.raises(ValueError, match="only at 10, 20"):
         compare(find(str(dirs[1])), find(f"{dirs[0]}/checkpoint_30"), CONFIG)
@@ -77,6 +79,17 @@ def test_other_examples_are_refused(dirs, tmp_path):
     write(tmp_path / "others", 10, WORDS[::-1], WORDS[::-1])
     with pytest.raises(ValueError, match="example 0 differs"):
         compare(find(str(dirs[0])), find(str(tmp_path / "others")), CONFIG)
+
+
+def test_only_examples_of_one_split_are_compared(dirs):
+    """Where one of the two has another split too, or nothing in common."""
+    write(dirs[0], 20, WORDS[:9], WORDS[:9], split="test")
+    found = compare(find(str(dirs[0])), find(str(dirs[1])), CONFIG)
+    assert found.keys() == {KEY}
+    assert found[KEY][0].first == 50.0
+    write(dirs[0].parent / "c", 20, WORDS[:9], WORDS[:9], split="test")
+    with pytest.raises(ValueError, match=r"c has evaluation_echo \(test\); .*task and split"):
+        compare(find(str(dirs[1])), find(str(dirs[0].parent / "c")), CONFIG)
 
 
 def test_metrics_that_give_another_score_than_was_recorded_are_refused(dirs, tmp_path):
@@ -107,6 +120,7 @@ def test_the_command_prints_a_row_for_each_metric(dirs, capsys, tmp_path, monkey
     assert printed.count(TASK) == 3
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     assert [line["metric"] for line in lines] == ["accuracy", "first", "second"]
+    assert {line["split"] for line in lines} == {"validation"}
     mean, low, high = lines[0]["difference"]
     assert mean == pytest.approx(25.0) == lines[0]["b"] - lines[0]["a"]
     assert f"[{low:.2f}, {high:.2f}]" in printed

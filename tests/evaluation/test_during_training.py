@@ -88,6 +88,7 @@ def test_it_decodes_at_its_period_and_at_the_end(hook_of, state, tmp_path):
     folder = tmp_path / "run" / "inference_eval"
     metrics = lines(folder / "evaluation_echo-metrics.jsonl")
     assert [line.pop("step") for line in metrics] == [4, 8, 10]
+    assert {line.pop("split") for line in metrics} == {"validation"}
     assert [{f"evaluation_echo/{k}": v for k, v in line.items()} for line in metrics] == [
         scores for _, scores in told
     ]
@@ -167,15 +168,14 @@ def test_nothing_is_decoded_where_nothing_is_asked_or_nothing_can_be_scored(hook
 def test_a_full_disk_costs_files_and_not_the_run(hook_of, state, monkeypatch, capsys):
     """What the run needs, the scores, is in memory."""
 
-    def refuse(*unused):
+    def refuse(*unused, **settings):
         raise OSError("No space left on device")
 
     answers = np.full((9, 4), 100, np.int32)
     monkeypatch.setattr(LiveModel, "answer", lambda *unused: answers)
     hook, told = hook_of(eval_period=4)
-    for name in ("write_lines", "append_line"):
-        monkeypatch.setattr(f"t5x_lite.evaluation.scoring.{name}", refuse)
-    monkeypatch.setattr("t5x_lite.evaluation.selection.write_lines", refuse)
+    for place in ("scoring.write_lines", "selection.write_lines", "files.put_scores"):
+        monkeypatch.setattr(f"t5x_lite.evaluation.{place}", refuse)
     hook.after_step(4, state, METRICS)
     hook.close()
     assert [step for step, _ in told] == [4]

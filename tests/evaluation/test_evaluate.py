@@ -12,7 +12,7 @@ from t5x_lite.checkpoints import manager
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
-from t5x_lite.evaluation import answers, decodes
+from t5x_lite.evaluation import answers, decodes, files
 from t5x_lite.evaluation.config import EvalConfig, StatisticsConfig
 from t5x_lite.evaluation.evaluate import evaluate, make_table
 from t5x_lite.evaluation.report import report
@@ -69,8 +69,8 @@ def test_an_evaluation_writes_scores_with_what_makes_them_trustworthy(config, tm
     written = lines(folder / "evaluation_echo-000008.jsonl")
     assert len({line["target"] for line in written}) == len(written) == 35
     (scores,) = lines(folder / "evaluation_echo-metrics.jsonl")
-    assert scores == {"step": 8, **result.scores}
-    assert scores.keys() == {"step", "accuracy", "first", "second"}
+    assert scores == {"step": 8, "split": "validation", **result.scores}
+    assert scores.keys() == {"step", "split", "accuracy", "first", "second"}
     (line,) = lines(folder / "evaluation_echo-statistics.jsonl")
     assert line["decoding"]["max_decode_length"] == 4
     assert (line["step"], line["split"], line["num_examples"]) == (8, "validation", 35)
@@ -122,6 +122,45 @@ def test_a_second_evaluation_decodes_nothing(config, decoded, capsys):
     assert second[0].scores == first[0].scores
     assert second[0].rates == first[0].rates
     assert second[0].intervals["first"].num_resamples == 10
+
+
+def test_the_same_answers_are_not_added_twice(config, decoded, tmp_path):
+    """Not to scores, statistics or averages; other answers at the same step are, and a metric that
+    was changed takes the place of what it gave before.
+    """
+    folder = tmp_path / "eval" / "inference_eval"
+    first, _ = evaluate(config, ""), evaluate(config, "")
+    assert len(lines(folder / "evaluation_echo-metrics.jsonl")) == 1
+    assert len(lines(folder / "evaluation_echo-statistics.jsonl")) == 1
+    events = list((folder / "evaluation_echo").glob("events.*"))
+    assert len(events) == 1
+    files.put_scores(
+        manager.absolute(folder), "evaluation_echo", {"step": 8, "first": 1}, instead=True
+    )
+    evaluate(config, "")
+    (line,) = lines(folder / "evaluation_echo-metrics.jsonl")
+    assert line["first"] == first[0].scores["first"]
+    evaluate(dataclasses.replace(config, num_examples=34), "")
+    assert len(lines(folder / "evaluation_echo-metrics.jsonl")) == 2
+    assert len(lines(folder / "evaluation_echo-statistics.jsonl")) == 2
+
+
+def test_each_split_has_its_own_files(config, decoded, tmp_path, capsys):
+    """Those of `validation` have T5X's names; the table says which it is."""
+    evaluate(config, "")
+    split = dataclasses.replace(config.dataset, split="train[:50%]")
+    evaluate(dataclasses.replace(config, dataset=split), "")
+    folder = tmp_path / "eval" / "inference_eval"
+    assert [line["split"] for line in lines(folder / "evaluation_echo-metrics.jsonl")] == [
+        "validation"
+    ]
+    name = "evaluation_echo-train__50__"
+    assert [line["split"] for line in lines(folder / f"{name}-metrics.jsonl")] == ["train[:50%]"]
+    assert (folder / f"{name}-000008.jsonl").exists()
+    assert list((folder / name).glob("events.*"))
+    printed = capsys.readouterr().out
+    assert re.search(r"evaluation_echo +. validation +. accuracy", printed)
+    assert re.search(r"evaluation_echo +. train\[:50%\] +. accuracy", printed)
 
 
 def test_metrics_without_time_for_an_interval_are_named_once(echo, tmp_path):
@@ -214,10 +253,10 @@ def test_a_benchmark_is_averaged_where_all_its_tasks_are_there(
     assert line == {"step": 8, "split": "validation"}
     assert list((folder / "benchmark_averages").glob("events.*"))
     printed = capsys.readouterr().out
-    assert re.search(rf"echo_average +. mean of tasks +. +{average:.2f}", printed)
+    assert re.search(rf"echo_average +. validation +. mean of tasks +. +{average:.2f}", printed)
     assert "no part_average: it needs also evaluation_other/accuracy" in printed
     report([config.output_dir])
-    row = f"| echo_average | mean of tasks | - | {average:.2f} |"
+    row = f"| echo_average | validation | mean of tasks | - | {average:.2f} |"
     assert row in (tmp_path / "eval" / "report.md").read_text()
     assert "echo_average" in (tmp_path / "eval" / "report.html").read_text()
 

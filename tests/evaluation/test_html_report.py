@@ -65,7 +65,10 @@ def runs(tmp_path):
     (child / "config.gin").write_text(text)
     (child / "model-info.txt").write_text("token_embedder/embedding  [384, 16]\n")
     folder = child / "inference_eval"
-    write(folder / "toy-metrics.jsonl", [{"step": 50, "bleu": 3.0}, {"step": 100, "bleu": 21.5}])
+    scores = [
+        {"step": step, "split": "validation", "bleu": x} for step, x in ((50, 3), (100, 21.5))
+    ]
+    write(folder / "toy-metrics.jsonl", scores)
     write(
         folder / "toy-baselines.json",
         [{"copy_input": {"bleu": 0.25}, "most_frequent_target": {"bleu": 0.5}}],

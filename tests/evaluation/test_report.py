@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from t5x_lite.evaluation.html_report import _decoded
 from t5x_lite.evaluation.report import predictions_table, read_run, report, scores_table
 
 
@@ -22,7 +23,11 @@ def runs(tmp_path):
         write_lines(tmp_path / name / "training_eval" / "toy" / "metrics.jsonl", losses[1:])
     evaluated = tmp_path / "finetune" / "inference_eval"
     write_lines(
-        evaluated / "toy-metrics.jsonl", [{"step": 20, "bleu": 3.0}, {"step": 30, "bleu": 21.5}]
+        evaluated / "toy-metrics.jsonl",
+        [
+            {"step": step, "split": "validation", "bleu": bleu}
+            for step, bleu in ((20, 3), (30, 21.5))
+        ],
     )
     baselines = {"copy_input": {"bleu": 0.25}, "most_frequent_target": {"bleu": 0.5}}
     write_lines(evaluated / "toy-baselines.json", [baselines])
@@ -47,12 +52,14 @@ def test_the_scores_are_the_newest_beside_the_better_baseline(runs):
     table = scores_table([read_run(path) for path in runs])
     assert [column.header for column in table.columns] == [
         "task",
+        "split",
         "metric",
         "trivial baseline",
         "finetune",
     ]
     assert [next(iter(column.cells)) for column in table.columns] == [
         "toy",
+        "validation",
         "bleu",
         "0.50",
         "21.50",
@@ -71,7 +78,7 @@ def test_the_report_is_written_beside_the_first_run(runs):
     """Tables as Markdown, with bars inside cells escaped, and curves as a PNG."""
     folder = report([str(path) for path in runs])
     text = (folder / "report.md").read_text()
-    assert "| toy | bleu | 0.50 | 21.50 |" in text
+    assert "| toy | validation | bleu | 0.50 | 21.50 |" in text
     assert "Wort \\| 5" in text
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
 
@@ -82,9 +89,10 @@ def test_a_directory_without_a_run_is_refused(tmp_path):
         report([str(tmp_path)])
 
 
-def test_evaluations_of_two_splits_in_one_folder_are_told_apart(tmp_path):
+def test_splits_that_older_versions_wrote_into_one_file_are_told_apart(tmp_path):
     """While training on validation examples, then eval of the last step on test examples: each line
-    of metrics has the statistics that were written with it, also where the first had none.
+    of metrics has the statistics that were written with it, also where the first had none. The
+    answers of the last step are those of its last evaluation.
     """
     folder = tmp_path / "inference_eval"
     write_lines(
@@ -94,8 +102,32 @@ def test_evaluations_of_two_splits_in_one_folder_are_told_apart(tmp_path):
     write_lines(
         folder / "toy-statistics.jsonl", [{"step": step, "split": split} for step, split in splits]
     )
-    found = read_run(tmp_path).history["toy"]
-    assert [(each.step, each.split) for each in found] == [(10, ""), *splits]
+    history = read_run(tmp_path).history
+    found = {key.split: [each.step for each in history[key]] for key in history}
+    assert found == {"": [10], "validation": [20, 30], "test": [30]}
+    answers = {
+        (key.split, each.step): each.predictions and each.predictions.name
+        for key in history
+        for each in history[key]
+    }
+    assert answers.pop(("validation", 30)) is None
+    assert set(answers.values()) == {f"toy-{step:06}.jsonl" for step in (10, 20, 30)}
+
+
+def test_each_split_has_its_own_row(runs):
+    """Also its own baseline and answers."""
+    folder = runs[0] / "inference_eval"
+    write_lines(folder / "toy-test-metrics.jsonl", [{"step": 30, "split": "test", "bleu": 26.5}])
+    baselines = {"copy_input": {"bleu": 7.0}, "most_frequent_target": {"bleu": 0.5}}
+    write_lines(folder / "toy-test-baselines.json", [baselines])
+    run = read_run(runs[0])
+    rows = list(zip(*(column.cells for column in scores_table([run]).columns), strict=True))
+    assert rows == [
+        ("toy", "validation", "bleu", "0.50", "21.50"),
+        ("toy", "test", "bleu", "7.00", "26.50"),
+    ]
+    points = {series.label: series.points for series in _decoded(run, "toy", "bleu", 0)}
+    assert points == {"finetune: test": [(30, 26.5)], "finetune: validation": [(20, 3), (30, 21.5)]}
 
 
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path):

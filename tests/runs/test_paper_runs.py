@@ -53,7 +53,11 @@ NAMED_BY_THE_USER = {
     "corpora/wikipedia_books": "my_wikipedia_and_books",
     "multitask/leave_one_out": "all_but_squad",
 }
-FROM_THE_CHECKPOINT = {"MIXTURE_OR_TASK_NAME": "squad_v010_allanswers", "EVAL_OUTPUT_DIR": "out"}
+FROM_THE_CHECKPOINT = {
+    "MIXTURE_OR_TASK_NAME": "squad_v010_allanswers",
+    "SPLIT": "validation",
+    "EVAL_OUTPUT_DIR": "out",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from t5x_lite import cli
-from t5x_lite.checkpoints import manager
+from t5x_lite.checkpoints import description, manager
 
 MODEL = ["--gin_file=models/t5_1_0/tiny.gin", "--gin.VOCAB_SIZE=384", "--gin.NUM_PARTITIONS=2"]
 TASK = ["--module_import=toy_tasks", "--gin.MIXTURE_OR_TASK_NAME=toy_copy"]
@@ -182,6 +182,12 @@ def test_a_finished_run_that_is_started_again_says_so(trained, capsys):
     assert "would train no step" in capsys.readouterr().err
 
 
+def test_a_checkpoint_says_which_split_was_evaluated(trained):
+    """What `t5x_lite eval` scores unless it is told otherwise."""
+    said = description.read(manager.find(str(trained))).dataset
+    assert (said["mixture_or_task_name"], said["evaluated_split"]) == ("toy_both", "validation")
+
+
 def test_evaluation_scores_every_example_once_whatever_the_batch(trained, tmp_path, capsys):
     """29 held-out words in batches of 8: the last batch is filled, and the filling not scored."""
     run(
@@ -203,7 +209,8 @@ def test_evaluation_scores_every_example_once_whatever_the_batch(trained, tmp_pa
     assert all(line["target"] == line["input"]["targets_pretokenized"] for line in written)
     hits = sum(line["target"] == line["prediction"] for line in written)
     scores = lines(tmp_path / "inference_eval/toy_double-metrics.jsonl")
-    assert scores == [{"step": 8, "accuracy": pytest.approx(100 * hits / 29)}]
+    accuracy = pytest.approx(100 * hits / 29)
+    assert scores == [{"step": 8, "split": "validation", "accuracy": accuracy}]
     assert "trivial baseline" in capsys.readouterr().out
 
 
