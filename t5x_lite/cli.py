@@ -60,15 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("t5x_lite: interrupted", file=sys.stderr)
         return _wait_for_no_one(130)
     except BaseException:
-        _wait_for_no_one(1)
+        _wait_for_no_one(1, is_expected=False)
         raise
 
 
-def _wait_for_no_one(status: int) -> int:
+def _wait_for_no_one(status: int, *, is_expected: bool = True) -> int:
     """The exit status; an error may be of this process alone, if it is one of several."""
     processes = sys.modules.get("t5x_lite.partitioning.processes")
     if processes is not None:
-        processes.leave_soon(status)
+        processes.leave_soon(status, is_expected=is_expected)
     return status
 
 

@@ -75,7 +75,7 @@ def events(monkeypatch, tmp_path):
         monkeypatch.setattr(module, fake, raising=False)
     monkeypatch.setattr(task_files, "_folders", ())
     monkeypatch.setattr(config, "import_modules", note("import_modules"))
-    monkeypatch.setattr(cli, "_wait_for_no_one", lambda status: status)
+    monkeypatch.setattr(cli, "_wait_for_no_one", lambda status, **how: status)
     return happened
 
 

@@ -1,18 +1,21 @@
 """Many processes, one job: called once, before JAX starts a backend."""
 
+import atexit
 import glob
 import importlib.util
 import math
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 
 from t5x_lite.errors import UserError
 from t5x_lite.partitioning import likeness, roll_call
 from t5x_lite.partitioning.likeness import Facts
+from t5x_lite.partitioning.messages import Connection
+from t5x_lite.partitioning.watch import Watch
 
 # Each process of a TPU slice sees the whole slice only after jax.distributed.initialize.
 _TPU_HOSTS = ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES")
@@ -51,7 +54,10 @@ def initialize(
         raise UserError("these flags do not start a job of many processes:\n" + "\n".join(problems))
     if process_count > 1:
         said = {**likeness.versions(), **facts()}
-        roll_call.answer(coordinator_address, process_index, process_count, float(timeout_s), said)
+        process = roll_call.Process(
+            coordinator_address, process_index, process_count, float(timeout_s), said
+        )
+        _keep_watch(process_index, roll_call.answer(process))
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
         coordinator_address,
@@ -66,16 +72,44 @@ def initialize(
         )
 
 
-def leave_soon(status: int) -> None:
+def leave_soon(status: int, *, is_expected: bool = True) -> None:
     """For a process that ends with an error, which the others may not have.
 
     JAX would wait five minutes for them to end as well, while they wait for this one's part of a
-    sum; a process that is gone they notice.
+    sum.
+
+    Args:
+        is_expected: else the error may be a consequence of the end of another process, and this
+            process ends for that reason.
     """
-    if jax.distributed.is_initialized() and jax.process_count() > 1:
+    if _watch is not None:
+        if is_expected:
+            _watch.end(status)
+        else:
+            _watch.end_with_unexpected(status)
+    elif jax.distributed.is_initialized() and jax.process_count() > 1:
         timer = threading.Timer(_SECONDS_TO_LEAVE, os._exit, [status])
         timer.daemon = True
         timer.start()
+
+
+_watch: Watch | None = None
+
+
+def _keep_watch(index: int, connections: Mapping[int, Connection]) -> None:
+    """From here on the end of one process is the end of all."""
+    global _watch
+    _watch = Watch(index, connections)
+    # Before JAX waits for the others at exit, as what is registered last runs first.
+    atexit.register(_end_in_order, _watch)
+
+
+def _end_in_order(watch: Watch) -> None:
+    """At exit; Python leaves the error that ends a program in `sys.last_value`."""
+    if hasattr(sys, "last_value"):
+        watch.end_with_unexpected(1)
+    else:
+        watch.end()
 
 
 def on_tpu_vm() -> bool:

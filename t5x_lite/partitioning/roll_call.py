@@ -5,6 +5,7 @@ was started, and waits for the verdict: to go on, or the reason why nobody does.
 """
 
 import contextlib
+import dataclasses
 import select
 import socket
 import time
@@ -16,138 +17,168 @@ from t5x_lite.partitioning import likeness
 from t5x_lite.partitioning.likeness import Facts
 from t5x_lite.partitioning.messages import Connection
 
+Verdict = Mapping[str, Any]
+
 _SECONDS_TO_INTRODUCE = 10.0
 # What answers as no process of ours may be the job as it was before one process started anew: then
 # it ends soon, and the address is free for the next roll call.
 _SECONDS_OF_STRANGENESS = 30.0
 
 
-def answer(address: str, index: int, count: int, timeout_s: float, facts: Facts) -> None:
-    """Returns once all `count` processes, of several, have met at `address`, all started alike.
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """One of `count`, of several: how it was started, and where it is to meet the others."""
+
+    address: str
+    index: int
+    count: int
+    timeout_s: float
+    facts: Facts
+
+
+def answer(process: Process) -> dict[int, Connection]:
+    """Returns once all have met, all started alike: process 0's connections with the others by
+    their index, or another's with process 0.
 
     Raises:
         TimeoutError: some are missing; the message says which.
         UserError: the processes disagree on who they are, or their facts differ; or something else
-            is at `address`.
+            is at the address.
     """
-    deadline = time.monotonic() + timeout_s
-    if index == 0:
-        _collect(address, count, deadline, timeout_s, facts)
-    else:
-        _report(address, index, count, deadline, timeout_s, facts)
-
-
-def _collect(address: str, count: int, deadline: float, timeout_s: float, facts: Facts) -> None:
-    port = int(address.rpartition(":")[2])
-    present = {0: facts}
-    connections: list[Connection] = []
-    verdict = _GO_ON
+    deadline = time.monotonic() + process.timeout_s
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(socket.create_server(("", port), backlog=count))
-        while verdict == _GO_ON and len(present) < count:
-            ready, _, _ = select.select([server], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                verdict = _refusal(_missing(address, present, count, timeout_s), is_late=True)
-                break
-            connection = Connection(server.accept()[0])
-            stack.callback(connection.close)
-            said = connection.receive(_SECONDS_TO_INTRODUCE)
-            if said is None or not said.keys() >= {"index", "count", "facts"}:
-                continue  # not one of us
-            connections.append(connection)
-            problem = _disagreement(said["index"], said["count"], count, present)
-            verdict = _refusal(problem) if problem else _GO_ON
-            present[said["index"]] = said["facts"]
-        if verdict == _GO_ON and (problem := likeness.differences(present)):
-            verdict = _refusal(problem)
-        for connection in connections:
+        if process.index == 0:
+            met = _Meeting(process, stack)
+            verdict = met.verdict(deadline)
+            met.tell(verdict)
+            connections = met.connections
+        else:
+            connection, verdict = _report(process, deadline, stack)
+            connections = {0: connection}
+        if not verdict["go_on"]:
+            raise (TimeoutError if verdict["is_late"] else UserError)(verdict["reason"])
+        stack.pop_all()
+    return connections
+
+
+class _Meeting:
+    """Process 0's part; what comes to its port is closed by `stack`."""
+
+    def __init__(self, process: Process, stack: contextlib.ExitStack):
+        self._process, self._stack = process, stack
+        self.connections: dict[int, Connection] = {}
+        self._ours: list[Connection] = []
+        self._facts = {0: process.facts}
+
+    def verdict(self, deadline: float) -> Verdict:
+        process = self._process
+        port = int(process.address.rpartition(":")[2])
+        with socket.create_server(("", port), backlog=process.count) as server:
+            while len(self._facts) < process.count:
+                ready, _, _ = select.select([server], [], [], max(0.0, deadline - time.monotonic()))
+                if not ready:
+                    return _refusal(_missing(process, self._facts), is_late=True)
+                if problem := self._welcome(server.accept()[0]):
+                    return _refusal(problem)
+        problem = likeness.differences(self._facts)
+        return _refusal(problem) if problem else _GO_ON
+
+    def _welcome(self, newcomer: socket.socket) -> str:
+        """What is wrong with who has come; strangers are let go."""
+        connection = Connection(newcomer)
+        said = connection.receive(_SECONDS_TO_INTRODUCE)
+        if said is None or not said.keys() >= {"index", "count", "facts"}:
+            connection.close()
+            return ""
+        self._stack.callback(connection.close)
+        self._ours.append(connection)
+        problem = _disagreement(said["index"], said["count"], self._process, self._facts)
+        self._facts[said["index"]] = said["facts"]
+        self.connections[said["index"]] = connection
+        return problem
+
+    def tell(self, verdict: Verdict) -> None:
+        for connection in self._ours:
             with contextlib.suppress(OSError):  # it may have given up by itself
                 connection.send(**verdict)
-    _obey(verdict)
 
 
 def _report(
-    address: str, index: int, count: int, deadline: float, timeout_s: float, facts: Facts
-) -> None:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
+    process: Process, deadline: float, stack: contextlib.ExitStack
+) -> tuple[Connection, Verdict]:
+    """Another's part: asks until there is a verdict."""
+    host, _, port = process.address.rpartition(":")
     strange_since = None
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError(_no_coordinator(address, index, count, timeout_s))
+    while (left := deadline - time.monotonic()) > 0:
         try:
-            connection = Connection(socket.create_connection((host, int(port)), timeout=left))
+            reached = socket.create_connection((host.strip("[]"), int(port)), timeout=left)
         except OSError:  # not there yet, or its name not known yet
             strange_since = None
             time.sleep(min(0.2, left))
             continue
-        # Process 0 may have started up to timeout_s later and then waits as long again.
-        verdict = _verdict(connection, timeout_s + 10, index=index, count=count, facts=facts)
-        if verdict is not None:
-            return _obey(verdict)
-        now = time.monotonic()
-        strange_since = strange_since or now
-        if now >= min(deadline, strange_since + _SECONDS_OF_STRANGENESS):
-            raise UserError(_strange(address, index))
+        connection = Connection(reached)
+        if (verdict := _ask(connection, process)) is not None:
+            stack.callback(connection.close)
+            return connection, verdict
+        connection.close()
+        strange_since = strange_since or time.monotonic()
+        if time.monotonic() >= strange_since + _SECONDS_OF_STRANGENESS:
+            raise UserError(_strange(process))
         time.sleep(0.2)
+    raise UserError(_strange(process)) if strange_since else TimeoutError(_no_coordinator(process))
 
 
-def _verdict(
-    connection: Connection, timeout_s: float, **introduction: Any
-) -> Mapping[str, Any] | None:
-    with contextlib.closing(connection), contextlib.suppress(OSError):
-        connection.send(**introduction)
-        said = connection.receive(timeout_s)
+def _ask(connection: Connection, process: Process) -> Verdict | None:
+    with contextlib.suppress(OSError):
+        connection.send(index=process.index, count=process.count, facts=process.facts)
+        # Process 0 may have started up to timeout_s later and then waits as long again.
+        said = connection.receive(process.timeout_s + 10)
         return said if said is not None and "go_on" in said else None
     return None
 
 
 # Verdicts, as process 0 sends them.
 
-_GO_ON: Mapping[str, Any] = {"go_on": True}
+_GO_ON: Verdict = {"go_on": True}
 
 
-def _refusal(reason: str, *, is_late: bool = False) -> Mapping[str, Any]:
+def _refusal(reason: str, *, is_late: bool = False) -> Verdict:
     return {"go_on": False, "reason": reason, "is_late": is_late}
-
-
-def _obey(verdict: Mapping[str, Any]) -> None:
-    if not verdict["go_on"]:
-        kind = TimeoutError if verdict["is_late"] else UserError
-        raise kind(verdict["reason"])
 
 
 # What can be wrong.
 
 
-def _no_coordinator(address: str, index: int, count: int, timeout_s: float) -> str:
+def _no_coordinator(process: Process) -> str:
     return (
-        f"process {index} of {count} found no coordinator at {address} within {timeout_s:g} s. "
-        "Start process 0 (--process_index=0) on that host, check that --coordinator_address is its "
-        "name or address as seen from here, and that the port is open."
+        f"process {process.index} of {process.count} found no coordinator at {process.address} "
+        f"within {process.timeout_s:g} s. Start process 0 (--process_index=0) on that host, check "
+        "that --coordinator_address is its name or address as seen from here, and that the port is "
+        "open."
     )
 
 
-def _strange(address: str, index: int) -> str:
+def _strange(process: Process) -> str:
     return (
-        f"what listens at {address} holds no roll call of t5x_lite: either the job already runs, "
-        f"and its process {index} was started again alone (end the others and start all of them), "
-        "or another program has that port (give another --coordinator_address)."
+        f"what listens at {process.address} holds no roll call of t5x_lite: either the job already "
+        f"runs, and its process {process.index} was started again alone (end the others and start "
+        "all of them), or another program has that port (give another --coordinator_address)."
     )
 
 
-def _missing(address: str, present: Container[int], count: int, timeout_s: float) -> str:
+def _missing(process: Process, present: Container[int]) -> str:
+    count, address = process.count, process.address
     absent = [str(index) for index in range(count) if index not in present]
     return (
         f"{count - len(absent)} of {count} processes met at the coordinator {address} within "
-        f"{timeout_s:g} s; missing: process {', '.join(absent)}. Start the same command there with "
-        f"--process_index={absent[0]} (and so on), check that these hosts reach "
+        f"{process.timeout_s:g} s; missing: process {', '.join(absent)}. Start the same command "
+        f"there with --process_index={absent[0]} (and so on), check that these hosts reach "
         f"{address}, or lower --process_count."
     )
 
 
-def _disagreement(index: int, given: int, count: int, present: Container[int]) -> str:
+def _disagreement(index: int, given: int, process: Process, present: Container[int]) -> str:
+    count = process.count
     if given != count:
         return (
             f"process {index} was started with --process_count={given}, process 0 with "

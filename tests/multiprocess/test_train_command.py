@@ -61,15 +61,18 @@ def losses(model_dir: pathlib.Path) -> list[float]:
     return [json.loads(line)["loss_per_token"] for line in lines]
 
 
-def together(*words: str) -> list[str]:
-    """What two processes of one job print, once both have succeeded."""
+def together(*words: str, second: str = "", status: int = 0) -> list[str]:
+    """What two processes of one job print, once both have ended with this status; the second may
+    have another word.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     flags = ["--cpu_devices=2", f"--coordinator_address={address}", "--process_count=2"]
-    processes = [start(*words, *flags, f"--process_index={index}") for index in range(2)]
+    others = [[], [second] if second else []]
+    processes = [start(*words, *flags, f"--process_index={i}", *others[i]) for i in range(2)]
     outputs = [process.communicate(timeout=400)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert [process.returncode for process in processes] == [status] * 2, "\n".join(outputs)
     return outputs
 
 
@@ -98,3 +101,11 @@ def test_two_processes_train_and_evaluate_one_model(tmp_path):
         for run in ("one", "two")
     ]
     assert answers[0] == answers[1]
+
+
+def test_processes_with_other_settings_do_not_start(tmp_path):
+    """They trained to the end, with two learning rates, and exited with 0."""
+    run = f"--gin.MODEL_DIR={tmp_path / 'run'}"
+    for output in together(*COMMAND, run, second="--gin.LEARNING_RATE=0.5", status=2):
+        assert "process 1: LEARNING_RATE = 0.5 (process 0: 1.0)" in output
+    assert not (tmp_path / "run").exists()

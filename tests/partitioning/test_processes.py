@@ -59,7 +59,8 @@ def test_more_processes_than_jax_sees_are_refused(joined):
 
 def _initialize_without_roll_call(*arguments):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes.roll_call, "answer", lambda *args: None)
+        patch.setattr(processes.roll_call, "answer", lambda process: {})
+        patch.setattr(processes, "_keep_watch", lambda index, connections: None)
         processes.initialize(*arguments)
 
 

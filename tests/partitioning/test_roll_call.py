@@ -21,15 +21,31 @@ def _address():
 FACTS = {"LEARNING_RATE": "1.0"}
 
 
+def process(address, index):
+    return roll_call.Process(address, index, 2, 20.0, FACTS)
+
+
 def call(address, indices, count, timeout_s, counts=None, facts=None):
-    """What each process got: None if it may go on, else its error."""
+    """What each process got: None if it may go on, connected with the others, else its error."""
     counts, facts = counts or [count] * len(indices), facts or [FACTS] * len(indices)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         futures = [
-            pool.submit(roll_call.answer, address, index, given, timeout_s, each)
+            pool.submit(roll_call.answer, roll_call.Process(address, index, given, timeout_s, each))
             for index, given, each in zip(indices, counts, facts, strict=True)
         ]
-        return [future.exception() for future in futures]
+        errors = [future.exception() for future in futures]
+        for index, future in zip(indices, futures, strict=True):
+            if not future.exception():
+                others = set(range(1, count)) if index == 0 else {0}
+                assert parted(future) == others
+        return errors
+
+
+def parted(future):
+    """The indices of the processes that one is connected with, once it no longer is."""
+    for connection in future.result().values():
+        connection.close()
+    return future.result().keys()
 
 
 def test_all_go_on_once_all_are_there(address):
@@ -53,12 +69,10 @@ def test_a_missing_coordinator_is_named(address):
 
 def test_a_process_may_come_before_the_coordinator(address):
     """Hosts start in any order."""
-    early = concurrent.futures.ThreadPoolExecutor().submit(
-        roll_call.answer, address, 1, 2, 20.0, FACTS
-    )
+    early = concurrent.futures.ThreadPoolExecutor().submit(roll_call.answer, process(address, 1))
     time.sleep(0.5)
-    roll_call.answer(address, 0, 2, 20.0, FACTS)
-    assert early.result() is None
+    roll_call.answer(process(address, 0))[1].close()
+    assert parted(early) == {0}
 
 
 def test_two_processes_with_one_index_are_refused(address):
@@ -96,13 +110,13 @@ def test_strangers_at_the_port_are_ignored(address):
                 time.sleep(0.02)
 
     coordinator = concurrent.futures.ThreadPoolExecutor().submit(
-        roll_call.answer, address, 0, 2, 20.0, FACTS
+        roll_call.answer, process(address, 0)
     )
     visitor = threading.Thread(target=knock)
     visitor.start()
     visitor.join()
-    roll_call.answer(address, 1, 2, 20.0, FACTS)
-    assert coordinator.result() is None
+    roll_call.answer(process(address, 1))[0].close()
+    assert parted(coordinator) == {1}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +142,7 @@ def test_what_is_no_verdict_is_said_in_one_sentence(said, address, monkeypatch):
     with socket.create_server((host, int(port))) as server:
         threading.Thread(target=speak, args=[server], daemon=True).start()
         with pytest.raises(UserError, match="process 1 was started again alone") as error:
-            roll_call.answer(address, 1, 2, 20.0, FACTS)
+            roll_call.answer(process(address, 1))[0].close()
     assert "\n" not in str(error.value)
 
 
@@ -136,12 +150,10 @@ def test_a_strange_answer_is_not_the_last_word(address, monkeypatch):
     """The job that the worker was part of ends soon; then all of them meet anew."""
     host, port = address.split(":")
     server = socket.create_server((host, int(port)))
-    worker = concurrent.futures.ThreadPoolExecutor().submit(
-        roll_call.answer, address, 1, 2, 20.0, FACTS
-    )
+    worker = concurrent.futures.ThreadPoolExecutor().submit(roll_call.answer, process(address, 1))
     connection, _ = server.accept()
     connection.sendall(b"\xff\xff\n")
     connection.close()
     server.close()
-    roll_call.answer(address, 0, 2, 20.0, FACTS)
-    assert worker.result() is None
+    roll_call.answer(process(address, 0))[1].close()
+    assert parted(worker) == {0}
