@@ -22,6 +22,7 @@ from t5x_lite.inference.config import InferConfig
 from t5x_lite.places import problem_of
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.errors import Interrupted, Unhealthy
+from t5x_lite.training.signals import Signals
 
 _Number = TypeVar("_Number", int, float)
 Commands = Mapping[str, argparse.ArgumentParser]
@@ -32,7 +33,8 @@ _SECONDS_A_DAY = 24 * 3600
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; its exit status: 0, 2 for what the user can put right, 3 for training that
-    became unhealthy, 75 for training that was asked to stop and has saved, 130 after Ctrl-C.
+    became unhealthy, 75 for training that was asked to stop and has nothing unsaved, 130 after
+    Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     show_traceback = "--traceback" in words
@@ -335,12 +337,19 @@ def _lengths(text: str) -> dict[str, int]:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    job = jobs.start(TrainConfig, arguments, "t5x_lite.training.loop.train")
-    if job is not None:
-        from t5x_lite.evaluation import during_training
-        from t5x_lite.training.loop import train
+    signals = Signals(may_exit=True)
+    with signals.listening():
+        job = jobs.start(TrainConfig, arguments, "t5x_lite.training.loop.train")
+        if job is not None:
+            from t5x_lite.evaluation import during_training
+            from t5x_lite.training.loop import train
 
-        train(job.config, job.operative_config, hook_makers=[during_training.make_hook])
+            train(
+                job.config,
+                job.operative_config,
+                hook_makers=[during_training.make_hook],
+                signals=signals,
+            )
 
 
 def _eval(arguments: argparse.Namespace) -> None:

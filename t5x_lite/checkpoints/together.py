@@ -23,6 +23,26 @@ def wait_for_all(name: str) -> None:
     barrier(key=f"t5x_lite_{name}", timeout_ms=_TIMEOUT_SECONDS * 1000)
 
 
+class Messages:
+    """Texts of one subject that processes leave for each other, "<kind>/<name>" each; no device
+    carries them.
+    """
+
+    def __init__(self, subject: str):
+        self._prefix = f"t5x_lite/{subject}"
+
+    def post(self, name: str, text: str) -> None:
+        """Leaves a text; one of the same name is replaced."""
+        # An empty text could not be told from none.
+        client = ocp.multihost.get_jax_distributed_client()
+        client.key_value_set(f"{self._prefix}/{name}", f"={text}", allow_overwrite=True)
+
+    def read(self, kind: str) -> list[str]:
+        """All texts of a kind, whoever left them."""
+        client = ocp.multihost.get_jax_distributed_client()
+        return [text[1:] for _, text in client.key_value_dir_get(f"{self._prefix}/{kind}")]
+
+
 def all_true(value: bool) -> bool:
     """Whether all processes say so; not for a background thread, as the devices carry it."""
     if jax.process_count() == 1:

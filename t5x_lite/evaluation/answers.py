@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,18 +92,33 @@ class LiveModel:
         )
 
     def answer(
-        self, parameters: Any, step: int, task: EvaluationTask, examples: Sequence[Example]
+        self,
+        parameters: Any,
+        step: int,
+        task: EvaluationTask,
+        examples: Sequence[Example],
+        after_batch: Callable[[], None] = lambda: None,
     ) -> Rows:
         """Ids for each example."""
         predictor = Predictor(self._engine.with_parameters([parameters]), step, self._decoding)
-        return _decode(predictor, examples, self._dataset, label=f"step {step}  {task.name}")
+        label = f"step {step}  {task.name}"
+        return _decode(predictor, examples, self._dataset, label=label, after_batch=after_batch)
 
 
 def _decode(
-    predictor: Predictor, examples: Sequence[Example], dataset: DatasetConfig, *, label: str
+    predictor: Predictor,
+    examples: Sequence[Example],
+    dataset: DatasetConfig,
+    *,
+    label: str,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> Rows:
     rows = predictor.decode(
-        examples, batch_size=dataset.batch_size, length=_inputs_length(dataset), label=label
+        examples,
+        batch_size=dataset.batch_size,
+        length=_inputs_length(dataset),
+        label=label,
+        after_batch=after_batch,
     )
     return np.stack([np.asarray(row, np.int32) for row in rows])
 

@@ -4,10 +4,11 @@ It decodes with the live parameters on the training mesh, so nothing is copied o
 writes what `t5x_lite eval` writes (see `scoring`) into MODEL_DIR/inference_eval.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+from etils import epath
 from jaxtyping import Array
 
 from t5x_lite.checkpoints.manager import absolute
@@ -28,6 +29,7 @@ from t5x_lite.training.stopwatch import Stopwatch
 # Called on every process with the same scores: step, {"<task>/<metric>": value}.
 OnScores = Callable[[int, Mapping[str, float]], None]
 
+_FOLDER = "inference_eval"
 # Training waits for the intervals of each task.
 _STATISTICS = StatisticsConfig(max_seconds=2.0)
 
@@ -46,7 +48,9 @@ class EvaluateDecoded:
         period: int,
         last_step: int,
         on_scores: OnScores,
+        stop_if_asked: Callable[[], None],
     ):
+        self._stop_if_asked = stop_if_asked
         self._tasks, self._model, self._stopwatch = tasks, model, stopwatch
         self._writings, self._model_dir = writings, model_dir
         self._period, self._last_step, self._on_scores = period, last_step, on_scores
@@ -68,13 +72,25 @@ class EvaluateDecoded:
         with self._stopwatch.paused():
             self._evaluate(step, state.parameters)
 
+    def make_up(self, step: int, state: TrainState) -> None:
+        """Scores the state that a run goes on from."""
+        if jax.process_index() == 0:
+            for writing in self._writings.values():
+                if writing.writer is not None:
+                    writing.writer.drop_behind(step - 1)
+            _forget_behind(absolute(self._model_dir) / _FOLDER, self._writings, step - 1)
+        with self._stopwatch.paused():
+            self._evaluate(step, state.parameters)
+
     def _evaluate(self, step: int, parameters: Any) -> None:
         scores: dict[str, float] = {}
         results = []
         for scored in self._tasks:
             name = scored.task.name
             result = scored.result(
-                self._model.answer(parameters, step, scored.task, scored.examples),
+                self._model.answer(
+                    parameters, step, scored.task, scored.examples, self._stop_if_asked
+                ),
                 step=step,
                 writing=self._writings[name],
                 statistics=_STATISTICS,
@@ -107,6 +123,7 @@ def make_hook(
     first_step: int,
     last_step: int,
     on_scores: OnScores,
+    stop_if_asked: Callable[[], None],
 ) -> EvaluateDecoded | None:
     """The hook that a job asks for, its examples read; None if it asks for none or if no task of
     `infer_eval_dataset` has a metric.
@@ -121,10 +138,7 @@ def make_hook(
     if not any(task.has_metrics for task in found):
         say(f"{dataset.mixture_or_task_name} has no metric_fns: nothing is decoded while training")
         return None
-    folder = absolute(config.model_dir) / "inference_eval"
-    if jax.process_index() == 0:
-        for path in folder.glob(f"{NAME}*.jsonl"):
-            drop_lines_behind(path, first_step)
+    folder = absolute(config.model_dir) / _FOLDER
     tasks, writings = [], {}
     for task in (task for task in found if task.has_metrics):
         scored = ScoredTask(task, read_examples(task, dataset, config.infer_eval_examples))
@@ -132,8 +146,8 @@ def make_hook(
         tasks.append(scored)
         writer = make_writer(folder / files.name_of(task.name, dataset.split), first_step)
         writings[task.name] = Writing(folder, dataset.split, config.decoding, writer, goes_on=True)
-        if jax.process_index() == 0:
-            files.forget_behind(folder, task.name, first_step)
+    if jax.process_index() == 0:
+        _forget_behind(folder, writings, first_step)
     return EvaluateDecoded(
         tasks,
         LiveModel(factory, config.decoding, dataset),
@@ -143,7 +157,15 @@ def make_hook(
         period=config.infer_eval_period or config.eval_period,
         last_step=last_step,
         on_scores=on_scores,
+        stop_if_asked=stop_if_asked,
     )
+
+
+def _forget_behind(folder: epath.Path, tasks: Iterable[str], step: int) -> None:
+    for path in folder.glob(f"{NAME}*.jsonl"):
+        drop_lines_behind(path, step)
+    for task in tasks:
+        files.forget_behind(folder, task, step)
 
 
 def _try_metrics(scored: ScoredTask) -> None:

@@ -1,7 +1,7 @@
 """A restored model that answers the examples of a task, on a mesh."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int32
@@ -31,16 +31,28 @@ class Predictor:
     decoding: DecodingConfig
 
     def decode(
-        self, examples: Sequence[Example], *, batch_size: int, length: int | None, label: str
+        self,
+        examples: Sequence[Example],
+        *,
+        batch_size: int,
+        length: int | None,
+        label: str,
+        after_batch: Callable[[], None] = lambda: None,
     ) -> list[Int32[np.ndarray, " _length"]]:
         """The ids of the best output for each example, its end token included, and padding."""
         inputs = inputs_of(examples)
+        progress = progress_of(label, len(examples))
+
+        def report(done: int) -> None:
+            progress(done)
+            after_batch()
+
         outputs = self.engine.generate(
             inputs,
             self.decoding,
             batch_size=batch_size,
             width=length or longest(inputs),
-            report=progress_of(label, len(examples)),
+            report=report,
         )
         return [output.tokens[0] for output in outputs]
 

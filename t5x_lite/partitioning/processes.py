@@ -45,6 +45,8 @@ def initialize(
         TimeoutError: some process did not come; the message says which.
     """
     given = (coordinator_address, process_count, process_index)
+    # It would take SIGTERM away from Python, without which no run saves when asked to stop.
+    jax.config.update("jax_enable_preemption_service", False)
     if given == (None, None, None):
         if on_tpu_vm():
             _join_tpu_slice(timeout_s)

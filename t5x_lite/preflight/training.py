@@ -146,6 +146,8 @@ def _start(job: TrainConfig, found: _Found) -> Iterator[Said]:
         yield Kind.NOTE, damaged.removeprefix("WARNING: ")
     found.origin = origin
     yield Kind.OK, f"{origin.source}; steps {origin.first_step} to {origin.last_step}"
+    if origin.is_own and origin.first_step == origin.last_step:
+        yield Kind.NOTE, "this run is complete: it will only make up for evaluations it lacks"
     if report is not None and job.restore.is_partial and not origin.is_own:
         yield Kind.NOTE, f"of the checkpoint's leaves: {report.counts()}"
 

@@ -16,3 +16,7 @@ class Interrupted(RuntimeError):
 
 class RollBack(Exception):
     """The run goes on from its newest checkpoint; the message says why."""
+
+
+class StopAsked(Exception):
+    """An evaluation breaks off, because the run has to stop; the loop saves what it has."""

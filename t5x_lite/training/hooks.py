@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -37,6 +37,22 @@ class Hook(Protocol):
 
     def close(self) -> None:
         """Finishes what is under way; called also when the run fails."""
+
+
+@runtime_checkable
+class Evaluation(Hook, Protocol):
+    """A hook that gives scores, all of a step at once, to the `on_scores` it was made with, and
+    calls `stop_if_asked` between two batches.
+    """
+
+    @property
+    def score_names(self) -> Sequence[str]:
+        """The names "<task>/<metric>" of what `on_scores` is given."""
+
+    def make_up(self, step: int, state: TrainState) -> None:
+        """Evaluates the state that a run goes on from; what a run that ended within this evaluation
+        has written of it goes.
+        """
 
 
 class Log:
@@ -140,7 +156,9 @@ class Evaluate:
         period: int,
         last_step: int,
         on_scores: Callable[[int, Mapping[str, float]], None] = lambda step, scores: None,
+        stop_if_asked: Callable[[], None] = lambda: None,
     ):
+        self._stop_if_asked = stop_if_asked
         self._on_scores = on_scores
         self._batches, self._eval_step, self._place = batches, eval_step, place
         self._stopwatch = stopwatch
@@ -158,6 +176,13 @@ class Evaluate:
         with self._stopwatch.paused():
             self._evaluate(step, state)
 
+    def make_up(self, step: int, state: TrainState) -> None:
+        """Scores the state that a run goes on from."""
+        for writer in self._writers.values():
+            writer.drop_behind(step - 1)
+        with self._stopwatch.paused():
+            self._evaluate(step, state)
+
     @property
     def score_names(self) -> list[str]:
         """The names "<task>/<metric>" of what `on_scores` is given."""
@@ -167,7 +192,7 @@ class Evaluate:
         scores: dict[str, float] = {}
         for task, batches in self._batches.items():
             began = time.monotonic()
-            sums = [self._eval_step(state.parameters, self._place(batch)) for batch in batches()]
+            sums = list(self._sums(state, batches()))
             scalars = metrics_lib.summarize(metrics_lib.add(sums))
             scalars["timing/evaluate_seconds"] = time.monotonic() - began
             if task in self._writers:
@@ -178,6 +203,17 @@ class Evaluate:
             )
             scores |= {f"{task}/{name}": scalars[name] for name in _HELD_OUT_SCORES}
         self._on_scores(step, scores)
+
+    def _sums(
+        self, state: TrainState, batches: Iterable[Mapping[str, np.ndarray]]
+    ) -> Iterator[Mapping[str, Array]]:
+        before: Mapping[str, Array] = {}
+        for batch in batches:
+            self._stop_if_asked()
+            sums = self._eval_step(state.parameters, self._place(batch))
+            # One ahead of the devices: whoever stops here waits for those under way.
+            jax.block_until_ready(before)
+            yield (before := sums)
 
     def close(self) -> None:
         """Writes what is buffered."""

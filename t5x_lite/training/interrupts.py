@@ -1,79 +1,161 @@
-"""SIGTERM and Ctrl-C, turned into a wish that all processes hear at the same step.
+"""A wish to stop, turned into one place at which all processes stop.
 
 A signal reaches one process at one moment; a save is a collective of all processes at one step. So
-a handler only notes the signal, and the loop asks at the end of a step whether anyone has one.
+the loop passes safe points, the ends of steps and of an evaluation's batches, the same in each
+process, and only counts them. When a signal comes, threads tell each other how many were passed,
+while none passes another, and all stop at the one behind the furthest. As long as no process has
+made a step since the last restore there is nothing to save, and those threads end them at once.
 """
 
-import contextlib
-import os
-import signal
-import sys
+import dataclasses
 import threading
-import types
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
 
-from t5x_lite.training.errors import Interrupted
+from t5x_lite.checkpoints import together
+from t5x_lite.training.errors import Interrupted, StopAsked
+from t5x_lite.training.signals import Signals, write_line
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# How often a process looks whether another one was asked to stop.
+_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_TO_ANSWER = 60.0
+_SECONDS_TO_LEAVE = 1.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """How many safe points a process has passed, and whether it has trained since the restore."""
+
+    passed: int
+    has_trained: bool
 
 
 class Interrupts:
-    """Notes signals; the loop saves and leaves when it is told so.
+    """Whether the run has to stop; every process of the job makes one, at the same place."""
 
-    Args:
-        period: with several processes they talk every so many steps, since talking costs a
-            collective; a lone process hears itself at every step.
-    """
+    def __init__(self, signals: Signals, council: "Council | None" = None):
+        self._signals = signals
+        self._lock = threading.Lock()
+        self._place = Place(0, False)
+        self._stop_at: int | None = None
+        if council is None and jax.process_count() > 1:
+            council = Council(
+                together.Messages(f"stop_{together.number()}"),
+                jax.process_index(),
+                jax.process_count(),
+            )
+        self._council = council
+        if council is None:
+            signals.answer_with(lambda: self._decide(lambda own: [own]))
+        else:
+            council.begin(lambda: self._decide(council.places))
+            signals.answer_with(lambda: council.ask(signals.name))
+            signals.before_leaving(council.leave)
 
-    def __init__(self, *, period: int = 10):
-        self._period = period if jax.process_count() > 1 else 1
-        self._signal_name = ""
+    def wants_to_stop(self, *, after_step: bool = False) -> bool:
+        """Passes a safe point; whether to stop there, the same in all processes."""
+        with self._lock:
+            self._place = Place(self._place.passed + 1, after_step or self._place.has_trained)
+            return self._stop_at is not None and self._place.passed >= self._stop_at
 
-    def wants_to_stop(self, step: int) -> bool:
-        """Whether any process was asked to stop, the same on all; to be asked at every step."""
-        if step % self._period:
-            return False
-        if jax.process_count() == 1:
-            return bool(self._signal_name)
-        return bool(np.any(multihost_utils.process_allgather(np.int32(bool(self._signal_name)))))
+    def stop_if_asked(self) -> None:
+        """Passes a safe point between two batches of an evaluation.
+
+        Raises:
+            StopAsked: the run has to stop here.
+        """
+        if self.wants_to_stop():
+            raise StopAsked
+
+    def restored(self) -> None:
+        """All that was trained is on disk: the run goes on from a checkpoint."""
+        with self._lock:
+            self._place = Place(self._place.passed, False)
 
     def stopped(self, step: int, model_dir: object) -> Interrupted:
         """What the loop raises once the step is saved."""
-        whence = self._signal_name or "a signal to another process"
+        whence = self._signals.name or "a signal to another process"
         return Interrupted(
             f"stopped by {whence} after step {step}, which is saved in {model_dir}; start the same "
             f"command again to go on (exit status {Interrupted.exit_status})."
         )
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Inside, the first SIGTERM or SIGINT becomes a wish; the next one acts as always, also
-        when the loop was left and entered again in between.
+    def close(self) -> None:
+        """Ends the thread that looks for wishes of others."""
+        if self._council is not None:
+            self._council.close()
+
+    def _decide(self, places_of_all: Callable[[Place], list[Place]]) -> None:
+        with self._lock:  # no safe point is passed until it is known which is the last
+            places = places_of_all(self._place)
+            if self._signals.may_exit and not any(place.has_trained for place in places):
+                self._signals.leave()
+            self._stop_at = max(place.passed for place in places) + 1
+        name = self._signals.name or "a signal to another process"
+        write_line(f"{name}: saving after this step, then stopping (Ctrl-C again: at once)")
+
+
+class Council:
+    """The threads of several processes that agree on where to stop."""
+
+    def __init__(self, messages: together.Messages, index: int, count: int):
+        self._messages, self._index, self._count = messages, index, count
+        self._wish = ""
+        self._awake, self._is_closed = threading.Event(), False
+
+    def begin(self, decide: Callable[[], None]) -> None:
+        """Starts to listen to the others."""
+        self._decide = decide
+        self._thread = threading.Thread(target=self._listen, name="stop together", daemon=True)
+        self._thread.start()
+
+    def ask(self, wish: str) -> None:
+        """Makes all processes decide."""
+        self._wish = wish
+        self._awake.set()
+
+    def places(self, own: Place) -> list[Place]:
+        """Where all processes are; each stays there until it has decided.
+
+        Raises:
+            TimeoutError: one does not answer.
         """
-        if self._signal_name or threading.current_thread() is not threading.main_thread():
-            # Only the main thread may handle signals; a notebook's thread stops by other means.
-            yield
-            return
-        before = {each: signal.getsignal(each) for each in _SIGNALS}
+        self._messages.post(f"place/{self._index}", f"{own.passed} {int(own.has_trained)}")
+        found = self._wait_for("place", self._count, _SECONDS_TO_ANSWER)
+        if len(found) < self._count:
+            raise TimeoutError(f"only {len(found)} of {self._count} processes answer")
+        split = (text.split() for text in found)
+        return [Place(int(passed), has_trained == "1") for passed, has_trained in split]
 
-        def restore() -> None:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+    def leave(self) -> None:
+        """Lets process 0 be the last: its end would kill the others, with another exit status."""
+        if self._index:
+            self._messages.post(f"left/{self._index}", "")
+        else:
+            self._wait_for("left", self._count - 1, _SECONDS_TO_LEAVE)
 
-        def note(number: int, frame: types.FrameType | None) -> None:
-            self._signal_name = signal.Signals(number).name
-            # Not print: the signal may have come in the middle of one.
-            text = f"{self._signal_name}: saving after this step, then stopping (again: at once)"
-            os.write(sys.__stdout__.fileno() if sys.__stdout__ else 1, f"\n{text}\n".encode())
-            restore()
+    def close(self) -> None:
+        """Ends the thread."""
+        self._is_closed = True
+        self._awake.set()
+        self._thread.join()
 
-        for each in _SIGNALS:
-            signal.signal(each, note)
+    def _listen(self) -> None:
         try:
-            yield
-        finally:
-            restore()
+            while not self._messages.read("wish"):
+                self._awake.wait(_SECONDS_BETWEEN_LOOKS)
+                if self._is_closed:
+                    return
+                if self._wish:
+                    self._messages.post(f"wish/{self._index}", self._wish)
+            self._decide()
+        except Exception as error:  # noqa: BLE001 (the devices will tell what is wrong, if it is)
+            write_line(f"WARNING: the processes cannot agree on where to stop: {error}")
+
+    def _wait_for(self, kind: str, count: int, seconds: float) -> list[str]:
+        until = time.monotonic() + seconds
+        while len(found := self._messages.read(kind)) < count and time.monotonic() < until:
+            time.sleep(0.02)
+        return found

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 from etils import epath
@@ -22,13 +22,14 @@ from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.training import compilation_cache, health, lease, microbatches
 from t5x_lite.training.autopsy import write_autopsy
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.errors import RollBack
+from t5x_lite.training.errors import RollBack, StopAsked
 from t5x_lite.training.guard import Event, Guard
 from t5x_lite.training.interrupts import Interrupts
 from t5x_lite.training.layout import layout_of
 from t5x_lite.training.observers import HookMaker, Observed, Observers
 from t5x_lite.training.progress import say
 from t5x_lite.training.recovery import Recovery
+from t5x_lite.training.signals import Signals
 from t5x_lite.training.start import Start, start
 from t5x_lite.training.state import StateFactory, TrainState, make_factory
 from t5x_lite.training.step import make_step_of
@@ -50,67 +51,74 @@ class Job:
     factory: StateFactory
     train_step: TrainStep
     recovery: Recovery
+    signals: Signals
     interrupts: Interrupts
     held: lease.Lease
     began: float
 
 
 def train(
-    config: TrainConfig, operative_config: str, *, hook_makers: Sequence[HookMaker] = ()
+    config: TrainConfig,
+    operative_config: str,
+    *,
+    hook_makers: Sequence[HookMaker] = (),
+    signals: Signals | None = None,
 ) -> TrainState:
     """Runs a job to its last step and returns the final state.
 
     Everything that can be wrong with the data, the mesh or a checkpoint is found before the first
     compilation. MODEL_DIR receives config.gin, model-info.txt, train/, training_eval/<task>/ and
-    checkpoint_<step>/.
+    checkpoint_<step>/; a run that is complete already makes up for evaluations it lacks.
 
     Args:
         hook_makers: make hooks of rooms above this one.
+        signals: heard since the process began; without them they are heard while steps are made.
 
     Raises:
         UserError: another run is alive in MODEL_DIR.
-        Interrupted: SIGTERM or SIGINT came; the newest state is saved.
+        Interrupted: a signal came; the newest state is saved.
         Unhealthy: a step was not sound, and going on was not asked for.
     """
     began = time.monotonic()
-    partitioner = make_partitioner(config.partitioning)
-    _check_data(config, partitioner)
-    factory = make_factory(config, partitioner)
-    with lease.held(config.model_dir) as held:
-        return _train(config, operative_config, factory, held, hook_makers, began)
-
-
-def _train(
-    config: TrainConfig,
-    operative_config: str,
-    factory: StateFactory,
-    held: lease.Lease,
-    hook_makers: Sequence[HookMaker],
-    began: float,
-) -> TrainState:
-    """From whatever is in MODEL_DIR to the last step, however often it goes back."""
-    model_dir, table = absolute(config.model_dir), factory.table()
-    run = start(config, factory)
-    launched_at = run.first_step
-    job = Job(
-        config,
-        operative_config,
-        model_dir,
-        factory,
-        make_step_of(config, factory, initial_step=run.initial_step),
-        Recovery(model_dir, config.health),
+    signals = signals or Signals()
+    with contextlib.ExitStack() as stack:
         # It outlives a rollback: whoever asked to stop before it is still to be heard.
-        Interrupts(period=config.log_period),
-        held,
-        began,
+        interrupts = Interrupts(signals)
+        stack.callback(interrupts.close)
+        partitioner = make_partitioner(config.partitioning)
+        _check_data(config, partitioner)
+        factory = make_factory(config, partitioner)
+        held = stack.enter_context(lease.held(config.model_dir))
+        signals.before_leaving(held.release)
+        run = start(config, factory)
+        job = Job(
+            config,
+            operative_config,
+            absolute(config.model_dir),
+            factory,
+            make_step_of(config, factory, initial_step=run.initial_step),
+            Recovery(config.model_dir, config.health),
+            signals,
+            interrupts,
+            held,
+            began,
+        )
+        return _until_done(job, run, hook_makers)
+
+
+def _until_done(job: Job, run: Start, hook_makers: Sequence[HookMaker]) -> TrainState:
+    """However often the run goes back to a checkpoint."""
+    launched_at = run.first_step
+    describe = functools.partial(
+        _describe, job.model_dir, job.factory.table(), job.operative_config
     )
-    describe = functools.partial(_describe, model_dir, table, operative_config)
     while True:
         try:
             return _run(job, run, hook_makers, describe)
         except RollBack as event:
             say(str(event))
-        run = start(config, factory, launched_at=launched_at)
+        job.interrupts.restored()
+        run = start(job.config, job.factory, launched_at=launched_at)
 
 
 def _run(
@@ -122,7 +130,7 @@ def _run(
         checkpoints = Checkpoints(job.model_dir, config.checkpoints)
         stack.push(_closing(checkpoints.close))
         compilation_cache.enable(job.model_dir, enabled=config.compilation_cache)
-        say(f"{job.model_dir}: {run.source}; steps {run.first_step} to {run.last_step}")
+        say(f"{job.model_dir}: {_what_follows(run)}")
         describe()
         batches = _make_batches(config, job.factory, run)
         stack.push(_closing(batches.close))
@@ -136,13 +144,24 @@ def _run(
             vocabulary=vocabulary_files(config.dataset.mixture_or_task_name),
             stopwatch=Stopwatch(),
             restore_seconds=time.monotonic() - job.began,
+            stop_if_asked=job.interrupts.stop_if_asked,
         )
         observers = Observers(observed, hook_makers)
         stack.push(_closing(observers.close))
-        say(f"ready after {time.monotonic() - job.began:.1f} s; compiling the training step")
+        if not run.is_complete:
+            say(f"ready after {time.monotonic() - job.began:.1f} s; compiling the training step")
         state = _Steps(job, run, batches, observers).train()
     say(f"done: {job.model_dir}, {time.monotonic() - job.began:.0f} s in all")
     return state
+
+
+def _what_follows(run: Start) -> str:
+    if run.is_complete:
+        return (
+            f"complete, as its checkpoint of step {run.last_step} is the last; to train on, give "
+            "more steps"
+        )
+    return f"{run.source}; steps {run.first_step} to {run.last_step}"
 
 
 def _closing(close: Callable[[], None]) -> Callable[..., None]:
@@ -173,12 +192,13 @@ class _Steps:
         """Until the last step, an early stop, or an interruption that is saved first."""
         interrupts = self._job.interrupts
         state, step, last = self._run.state, self._run.first_step, self._run.last_step
-        with interrupts.listening():
+        with self._job.signals.listening():
+            self._make_up(step, state)
             while step < last and not self._observers.is_over:
                 step += 1
                 self._job.held.check()
                 state, metrics = self._one(step, state)
-                stops = interrupts.wants_to_stop(step)
+                stops = interrupts.wants_to_stop(after_step=True)
                 if stops:
                     self._observers.save_now()
                 if self._guard.is_full or self._observers.due(step):
@@ -186,13 +206,28 @@ class _Steps:
                     if event is not None:
                         state, step = self._recover(event, state), event.step
                         # The steps after it gave nothing, and are done again.
-                        self._observers.after_step(step, state, {})
+                        self._observe(step, state, {})
                         continue
-                self._observers.after_step(step, state, metrics)
+                self._observe(step, state, metrics)
                 if stops and step < last and not self._observers.is_over:
-                    self._observers.wait_for_save()
-                    raise interrupts.stopped(step, self._job.model_dir)
+                    self._stop(step, state, metrics)
         return state
+
+    def _make_up(self, step: int, state: TrainState) -> None:
+        try:
+            self._observers.make_up(state)
+        except StopAsked:
+            raise self._job.interrupts.stopped(step, self._job.model_dir) from None
+
+    def _observe(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        try:
+            self._observers.after_step(step, state, metrics)
+        except StopAsked:
+            self._stop(step, state, metrics)
+
+    def _stop(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> NoReturn:
+        self._observers.save(step, state, metrics)
+        raise self._job.interrupts.stopped(step, self._job.model_dir)
 
     def _one(self, step: int, state: TrainState) -> tuple[TrainState, Mapping[str, Array]]:
         batch = self._guard.next(self._batches)

@@ -47,6 +47,7 @@ class Observed:
     vocabulary: Mapping[str, bytes]
     stopwatch: Stopwatch
     restore_seconds: float
+    stop_if_asked: Callable[[], None] = lambda: None
 
     @property
     def model_dir(self) -> epath.Path:
@@ -76,7 +77,8 @@ class Observed:
 # Called on every process with the same scores: step, {"<task>/<metric>": value}.
 OnScores = Callable[[int, Mapping[str, float]], None]
 # Makes a hook of a room above this one, or None if the job asks for none; called with (config,
-# factory, stopwatch, first_step=, last_step=, on_scores=).
+# factory, stopwatch, first_step=, last_step=, on_scores=, stop_if_asked=); `hooks.Evaluation` says
+# what the last two are for.
 HookMaker = Callable[..., hooks.Hook | None]
 
 
@@ -127,6 +129,7 @@ class Observers:
             first_step=observed.run.first_step,
             last_step=observed.run.last_step,
             on_scores=self.on_scores,
+            stop_if_asked=observed.stop_if_asked,
         )
 
     def due(self, step: int) -> bool:
@@ -154,16 +157,31 @@ class Observers:
         self._observed.checkpoints.record(step, found)
         self._is_over = together.first_says(self._stopping.update(step, found))
 
+    def make_up(self, state: TrainState) -> None:
+        """Does the evaluations of the step that the run goes on from which it did not finish."""
+        step = self._observed.run.first_step
+        if not self._observed.run.is_own:
+            return
+        known = scores.read(self._observed.model_dir).get(step, {})
+        for hook in self._hooks:
+            if isinstance(hook, hooks.Evaluation) and hook.due(step):
+                is_there = not known.keys().isdisjoint(hook.score_names)
+                if not together.first_says(is_there):
+                    say(f"step {step} was saved and not evaluated; that comes first")
+                    hook.make_up(step, state)
+
     def save_now(self) -> None:
         """Makes the next step one to save after."""
         self._save.ask()
 
-    def wait_for_save(self) -> None:
-        """Until the newest checkpoint is on disk.
+    def save(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        """Returns when this step is on disk.
 
         Raises:
             OSError: it could not be written.
         """
+        self._save.ask()
+        self._save.after_step(step, state, metrics)
         self._observed.checkpoints.close()
 
     def newest_checkpoint(self) -> int:
@@ -261,6 +279,7 @@ def _evaluation_hook(observed: Observed, on_scores: OnScores) -> hooks.Evaluate 
         period=config.eval_period,
         last_step=observed.run.last_step,
         on_scores=on_scores,
+        stop_if_asked=observed.stop_if_asked,
     )
 
 

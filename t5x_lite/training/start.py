@@ -37,8 +37,8 @@ _PER_PARAMETER = ("parameters", "optimizer_state/param_states")
 @dataclasses.dataclass(frozen=True)
 class Start:
     """A state to train from, its step, the step to train to, the step that the run's initial
-    checkpoint brought, and a sentence that says whence; `dataset` is the folder with the positions
-    of the data, if the run continues and its checkpoint has one.
+    checkpoint brought, and a sentence that says whence; `is_own` if the run continues; `dataset` is
+    the folder with the positions of the data, if the run continues and its checkpoint has one.
     """
 
     state: TrainState
@@ -47,7 +47,13 @@ class Start:
     initial_step: int
     source: str
     from_scratch: bool = False
+    is_own: bool = False
     dataset: epath.Path | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run was here before and made its last step."""
+        return self.is_own and self.first_step == self.last_step
 
     @property
     def batches_done(self) -> int:
@@ -101,6 +107,7 @@ def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None
         found.initial_step,
         found.source,
         from_scratch=found.path is None,
+        is_own=found.is_own,
         dataset=found.dataset,
     )
 
@@ -239,16 +246,19 @@ def _with_prompt(state: TrainState, added: Collection[str], config: TrainConfig)
 def _last_step(
     config: TrainConfig, first_step: int, *, initial_step: int, whence: epath.Path | None = None
 ) -> int:
-    """The step at which the run ends, behind the one at which it starts."""
+    """The step at which the run ends: that of its own newest checkpoint if it is complete, else one
+    behind the start.
+    """
     if config.train_steps is not None:
         given, last_step = "TRAIN_STEPS", config.train_steps
     else:
         assert config.train_steps_relative is not None, "TrainConfig asks for one of the two"
         given, last_step = "TRAIN_STEPS_RELATIVE", initial_step + config.train_steps_relative
-    if last_step > first_step:
+    is_own = whence is not None and whence.parent == folders.absolute(config.model_dir)
+    if last_step > first_step or (is_own and last_step == first_step):
         return last_step
     fix = f"raise --gin.{given}"
-    if whence is not None and whence.parent == folders.absolute(config.model_dir):
+    if is_own:
         fix += " to train on, or give another --gin.MODEL_DIR to start afresh"
     elif given == "TRAIN_STEPS":
         fix += f", or count from there with --gin.TRAIN_STEPS_RELATIVE={config.train_steps}"

@@ -35,7 +35,11 @@ class ScalarWriter:
         self._pending: list[tuple[int, float, Mapping[str, float]]] = []
         self._warned = False
         if first_step is not None:
-            drop_lines_behind(self._lines, first_step)
+            self.drop_behind(first_step)
+
+    def drop_behind(self, step: int) -> None:
+        """Forgets the lines of later steps, which will be written again."""
+        drop_lines_behind(self._lines, step)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Adds one step; the JSONL line is {"step": n, tag: value, ...}."""

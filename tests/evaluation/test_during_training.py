@@ -19,7 +19,8 @@ from t5x_lite.metrics import benchmark_averages
 from t5x_lite.metrics.benchmark_averages import Benchmark
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.hooks import Hook
+from t5x_lite.training.errors import StopAsked
+from t5x_lite.training.hooks import Evaluation, Hook
 from t5x_lite.training.stopwatch import Stopwatch
 
 METRICS = {"loss": jnp.float32(1)}
@@ -40,7 +41,7 @@ def hook_of(factory, tmp_path):
         told.append((step, dict(scores)))
         scores_log.append(tmp_path / "run", step, scores)
 
-    def make(first_step=0, task="evaluation_mixture", **settings):
+    def make(first_step=0, task="evaluation_mixture", stop_if_asked=lambda: None, **settings):
         dataset = DatasetConfig(
             mixture_or_task_name=task, split="validation", batch_size=6, shuffle=False, pack=False
         )
@@ -67,6 +68,7 @@ def hook_of(factory, tmp_path):
             first_step=first_step,
             last_step=10,
             on_scores=on_scores,
+            stop_if_asked=stop_if_asked,
         )
         return hook, told
 
@@ -97,6 +99,34 @@ def test_it_decodes_at_its_period_and_at_the_end(hook_of, state, tmp_path):
     assert list((folder / "evaluation_echo").glob("events.*"))
     best = json.loads((tmp_path / "run" / "best_checkpoints.json").read_text())
     assert best["evaluation_echo"]["best"]["step"] == 4
+
+
+def test_an_evaluation_that_was_broken_off_is_made_up_for(hook_of, state, tmp_path):
+    """It stops between two batches; what it, or a kill behind its last line, has left is written
+    once in the end.
+    """
+    calls = []
+
+    def stop_at_the_second():
+        calls.append(True)
+        if len(calls) == 2:
+            raise StopAsked
+
+    hook, told = hook_of(eval_period=4, stop_if_asked=stop_at_the_second)
+    assert isinstance(hook, Evaluation)
+    with pytest.raises(StopAsked):
+        hook.after_step(4, state, METRICS)
+    assert not told
+    hook.after_step(4, state, METRICS)
+    hook.close()
+    again, told = hook_of(first_step=4, eval_period=4)
+    again.make_up(4, state)
+    again.close()
+    assert [step for step, _ in told] == [4, 4]
+    folder = tmp_path / "run" / "inference_eval"
+    files = [*folder.glob("*-metrics.jsonl"), *folder.glob("*-statistics.jsonl")]
+    files.append(folder / "evaluation_echo" / "metrics.jsonl")
+    assert [[line["step"] for line in lines(file)] for file in files] == [[4]] * 3
 
 
 def test_its_answers_are_those_of_eval_with_the_saved_parameters(

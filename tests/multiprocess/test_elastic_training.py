@@ -117,6 +117,23 @@ def test_a_run_goes_on_with_other_processes_and_meshes_and_one_signal_stops_all(
     assert found == pytest.approx({step: expected[step] for step in found}, rel=1e-3)
 
 
+def test_one_signal_in_start_up_ends_all_processes(tmp_path):
+    """While they compile, there is nothing to save; none of them dies of another's end."""
+    run = tmp_path / "run"
+    words = [*TRAIN, f"--gin.MODEL_DIR={run}", "--gin.TRAIN_STEPS=9999"]
+    job = Job(tmp_path, *words, count=2)
+    deadline = time.monotonic() + 400
+    while "compiling" not in (tmp_path / "output_0.txt").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    job.processes[1].send_signal(signal.SIGHUP)
+    outputs = job.finish(status=75)
+    assert "stopped by a signal to another process while there was nothing" in outputs[0]
+    assert "stopped by SIGHUP while there was nothing" in outputs[1]
+    assert not list(run.glob("checkpoint_*"))
+    assert not (run / "run_lease.json").exists()
+
+
 def test_an_unhealthy_step_stops_all_processes_and_one_can_replay_it(tmp_path):
     """Exit status 3 of both; the autopsy holds the rows of both, as one process would feed them."""
     run = tmp_path / "run"

@@ -16,13 +16,15 @@ import jax
 import numpy as np
 import pytest
 
-from t5x_lite.checkpoints import manager, restoring
+from t5x_lite.checkpoints import manager, restoring, scores
 from t5x_lite.json_lines import read_lines
 from t5x_lite.training import lease
 
 pytestmark = pytest.mark.slow
 
 NUM_KILLS, NUM_STEPS = 20, 400
+NUM_STOPS = 12
+STOPPING = [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT]
 TRAIN = [
     "train",
     "--gin_file=models/t5_1_0/tiny.gin",
@@ -46,14 +48,17 @@ TRAIN = [
 ]
 
 
-def train(folder: str, model_dir: str) -> None:
-    """What a child does."""
+def train(folder: str, model_dir: str, *words: str) -> None:
+    """What a child does, with the signals of a shell."""
     import sys
 
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     from t5x_lite import cli
 
-    sys.exit(cli.main([*TRAIN, f"--gin.MODEL_DIR={model_dir}"]))
+    sys.exit(cli.main([*TRAIN, f"--gin.MODEL_DIR={model_dir}", *words]))
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +69,9 @@ def start():
         ["tensorflow", "seqio", "orbax.checkpoint", "t5x_lite.training.loop", "t5x_lite.cli"]
     )
 
-    def process(model_dir: pathlib.Path) -> multiprocessing.Process:
+    def process(model_dir: pathlib.Path, *words: str) -> multiprocessing.Process:
         child = context.Process(
-            target=train, args=(str(pathlib.Path(__file__).parent), str(model_dir))
+            target=train, args=(str(pathlib.Path(__file__).parent), str(model_dir), *words)
         )
         child.start()
         return child
@@ -141,15 +146,37 @@ def compare(found: object, expected: object, name: str) -> None:
         np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_asked_to_stop_saves_first(number, start, tmp_path):
-    """Exit status 75, and the last step it trained is in a checkpoint."""
-    child = start(tmp_path)
-    wait_for_a_step(child, tmp_path, 0)
-    os.kill(child.pid, number)
-    child.join()
-    assert child.exitcode == 75
-    assert manager.step_of(manager.find(tmp_path)) == max(losses(tmp_path))
+def test_stops_at_any_moment_cost_no_step(start, tmp_path):
+    """Only they save: each ends soon with status 75, whatever the run was doing, and in the end all
+    is as if there had been none: losses, held-out scores of each evaluation, the last state.
+    """
+    words = ["--gin.CHECKPOINT_PERIOD=1000000", "--gin.EVAL_PERIOD=5", "--gin.EVAL_STEPS=4"]
+    stopped, dice, stops_after_a_step = tmp_path / "stopped", random.Random(0), 0
+    for number in range(NUM_STOPS):
+        before = max(losses(stopped), default=0)
+        child = start(stopped, *words, "--gin.TRAIN_STEPS=1000000")
+        if number % 3:
+            wait_for_a_step(child, stopped, before)
+            time.sleep(dice.uniform(0.0, 1.0))
+        else:
+            time.sleep(dice.uniform(1.0, 8.0))  # also while it imports, restores, compiles
+        os.kill(child.pid, STOPPING[number % len(STOPPING)])
+        child.join(60)
+        assert child.exitcode == 75
+        newest = max(losses(stopped), default=0)
+        if newest:
+            assert manager.step_of(manager.find(stopped)) == newest
+        stops_after_a_step += newest > before
+    assert stops_after_a_step >= NUM_STOPS // 2
+    last = f"--gin.TRAIN_STEPS={max(losses(stopped)) + 3}"
+    for folder in (stopped, tmp_path / "alone"):
+        child = start(folder, *words, last)
+        child.join()
+        assert child.exitcode == 0
+    found, expected = stopped, tmp_path / "alone"
+    assert losses(found) == losses(expected)
+    assert scores.read(found) == scores.read(expected)
+    compare(read_state(manager.find(found)), read_state(manager.find(expected)), "")
 
 
 def test_a_second_run_in_a_directory_is_refused_and_the_first_goes_on(start, tmp_path):

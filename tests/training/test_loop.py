@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from t5x_lite import cli
 from t5x_lite.checkpoints import description, manager
+from t5x_lite.training.errors import StopAsked
+from t5x_lite.training.interrupts import Interrupts
 
 MODEL = ["--gin_file=models/t5_1_0/tiny.gin", "--gin.VOCAB_SIZE=384", "--gin.NUM_PARTITIONS=2"]
 TASK = ["--module_import=toy_tasks", "--gin.MIXTURE_OR_TASK_NAME=toy_copy"]
@@ -175,10 +178,27 @@ def test_an_error_in_an_evaluation_costs_no_checkpoint(tmp_path, monkeypatch):
     assert manager.find(tmp_path).name == "checkpoint_1"
 
 
-def test_a_finished_run_that_is_started_again_says_so(trained, capsys):
-    """Rather than doing nothing, or everything again."""
-    words = [*TRAIN, f"--gin.MODEL_DIR={trained}", "--gin.TRAIN_STEPS=8"]
-    assert cli.main(words) == 2
+AGAIN = [*TRAIN, "--gin.TRAIN_STEPS=8", "--gin.MIXTURE_OR_TASK_NAME=toy_both"]
+
+
+def test_a_complete_run_that_is_started_again_succeeds(trained, capsys):
+    """A scheduler takes anything else for a failure. Nothing is trained, evaluated or deleted."""
+
+    def contents():
+        return {
+            path: path.stat().st_mtime_ns for path in trained.glob("checkpoint_*/manifest.json")
+        }
+
+    before, scores = contents(), (trained / "evaluation_scores.jsonl").read_text()
+    run(*AGAIN, f"--gin.MODEL_DIR={trained}")
+    output = capsys.readouterr().out
+    assert "complete, as its checkpoint of step 8 is the last" in output
+    assert "compiling" not in output
+    assert "held-out" not in output
+    assert contents() == before
+    assert (trained / "evaluation_scores.jsonl").read_text() == scores
+    # Fewer steps than are there are a mistake.
+    assert cli.main([*AGAIN, f"--gin.MODEL_DIR={trained}", "--gin.TRAIN_STEPS=7"]) == 2
     assert "would train no step" in capsys.readouterr().err
 
 
@@ -186,6 +206,44 @@ def test_a_checkpoint_says_which_split_was_evaluated(trained):
     """What `t5x_lite eval` scores unless it is told otherwise."""
     said = description.read(manager.find(str(trained))).dataset
     assert (said["mixture_or_task_name"], said["evaluated_split"]) == ("toy_both", "validation")
+
+
+def test_a_run_that_lacks_its_last_evaluation_makes_up_for_it(trained, tmp_path, capsys):
+    """It was killed within it, one of two tasks written: now each has its score once."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    scores, metrics = tmp_path / "evaluation_scores.jsonl", "training_eval/toy_{}/metrics.jsonl"
+    expected = scores.read_text()
+    scores.unlink()
+    (tmp_path / metrics.format("double")).unlink()
+    run(*AGAIN, f"--gin.MODEL_DIR={tmp_path}")
+    assert "step 8 was saved and not evaluated" in capsys.readouterr().out
+    assert scores.read_text() == expected
+    for task in ("copy", "double"):
+        assert [line["step"] for line in lines(tmp_path / metrics.format(task))] == [8]
+
+
+def test_a_run_stops_within_an_evaluation(tmp_path, monkeypatch, capsys):
+    """The step is saved, no further batch is scored, and the next start makes up for it."""
+    words = [*AGAIN, f"--gin.MODEL_DIR={tmp_path}", "--gin.EVAL_PERIOD=2", "--gin.TRAIN_STEPS=2"]
+    calls = []
+
+    def stop_at_the_last_batch(self):
+        calls.append(self)
+        if len(calls) == 4:
+            raise StopAsked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Interrupts, "stop_if_asked", stop_at_the_last_batch)
+        assert cli.main([*words, "--gin.TRAIN_STEPS=3"]) == 75
+    assert len(calls) == 4
+    assert manager.find(tmp_path).name == "checkpoint_2"
+    assert not (tmp_path / "evaluation_scores.jsonl").exists()
+    run(*words)
+    assert "step 2 was saved and not evaluated" in capsys.readouterr().out
+    (found,) = lines(tmp_path / "evaluation_scores.jsonl")
+    assert found["scores"].keys() == {"toy_copy/loss_per_token", "toy_double/loss_per_token"}
+    for task in ("copy", "double"):
+        assert len(lines(tmp_path / f"training_eval/toy_{task}/metrics.jsonl")) == 1
 
 
 def test_evaluation_scores_every_example_once_whatever_the_batch(trained, tmp_path, capsys):

@@ -134,10 +134,21 @@ def test_a_run_that_would_train_no_step_says_so(job, factory, tmp_path):
     with pytest.raises(ValueError, match="train no step: it starts at step 4000") as error:
         start(from_path(job, tmp_path / "other"), factory)
     assert "TRAIN_STEPS_RELATIVE=10" in str(error.value)
-    # ... or a finished run that is started again.
-    save(job.model_dir, factory, 10, seed=7)
+    # ... or fewer steps than the run itself has made.
+    save(job.model_dir, factory, 11, seed=7)
     with pytest.raises(ValueError, match="give another --gin.MODEL_DIR"):
         start(job, factory)
+
+
+def test_a_run_that_made_its_last_step_is_complete(job, factory, tmp_path):
+    """Not so another run's checkpoint of that step."""
+    save(tmp_path / "other", factory, 10, seed=7)
+    with pytest.raises(ValueError, match="train no step"):
+        start(from_path(job, tmp_path / "other"), factory)
+    save(job.model_dir, factory, 10, seed=7)
+    run = start(job, factory)
+    assert run.is_complete
+    assert (run.first_step, run.last_step) == (10, 10)
 
 
 def test_a_hugging_face_directory_starts_at_step_zero(job, factory, tmp_path):
