@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from etils import epath
 
+from t5x_lite.text_files import parse_json
+
 
 def append_line(path: epath.PathLike, value: Mapping) -> None:
     """Adds one JSON value as a line; a write that fails leaves the file as it was."""
@@ -38,9 +40,17 @@ def _drop_torn_line(path: epath.Path) -> int:
 
 
 def read_lines(path: epath.PathLike) -> list[dict]:
-    """JSON values, one a line; a last line that a killed process left half written is no line."""
-    lines = epath.Path(path).read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    """JSON values, one a line; a last line that a killed process left half written is no line.
+
+    Raises:
+        UserError: another line is not JSON.
+    """
+    lines = epath.Path(path).read_text().split("\n")[:-1]
+    return [
+        parse_json(line, f"{path}, line {number},")
+        for number, line in enumerate(lines, start=1)
+        if line
+    ]
 
 
 def drop_lines_behind(path: epath.PathLike, step: int) -> None:

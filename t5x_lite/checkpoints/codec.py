@@ -12,6 +12,7 @@ from t5x_lite.bounds import FINITE
 from t5x_lite.errors import UserError
 
 T = TypeVar("T")
+_SHOWN = 200
 
 
 def to_json(value: Any) -> Any:
@@ -38,14 +39,15 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
     """
     name = where or cls.__name__
     if not isinstance(values, collections.abc.Mapping):
-        raise UserError(f"{name} is {values!r}; needed is a mapping with its fields.")
+        raise UserError(f"{name} is {_show(values)}; needed is a mapping with its fields.")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)
             hint = f"; the nearest is {near[0]}" if near else ""
             raise UserError(
-                f"{name} has an unknown field {key!r}{hint}: was it written by a newer t5x_lite?"
+                f"{name} has an unknown field {key!r}{hint}: was it written by a newer t5x_lite? "
+                "Needed is then that version."
             )
     hints = typing.get_type_hints(cls)
     given = {}
@@ -54,7 +56,15 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
             given[key] = _value(hints[key], values[key], f"{name}.{key}")
         elif _has_no_default(field):
             raise UserError(f"{name} lacks the field {key!r}, which has no default.")
-    return cls(**given)
+    try:
+        return cls(**given)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def _show(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 def _has_no_default(field: dataclasses.Field) -> bool:
@@ -62,6 +72,8 @@ def _has_no_default(field: dataclasses.Field) -> bool:
 
 
 def _value(annotation: Any, value: Any, where: str) -> Any:
+    if annotation is Any:
+        return value
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return _one_of(arguments, value, where)
@@ -82,14 +94,14 @@ def _value(annotation: Any, value: Any, where: str) -> Any:
             return value
         if annotation is float and type(value) is int and abs(value) <= FINITE:
             return float(value)
-    raise UserError(f"{where} is {value!r}; needed is {annotation}.")
+    raise UserError(f"{where} is {_show(value)}; needed is {annotation}.")
 
 
 def _enum(annotation: type[enum.Enum], value: Any, where: str) -> enum.Enum:
     known = [member.value for member in annotation]
     if value in known:
         return annotation(value)
-    raise UserError(f"{where} is {value!r}; needed is one of {', '.join(map(repr, known))}.")
+    raise UserError(f"{where} is {_show(value)}; needed is one of {', '.join(map(repr, known))}.")
 
 
 def _one_of(members: tuple[Any, ...], value: Any, where: str) -> Any:

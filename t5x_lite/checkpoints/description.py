@@ -7,10 +7,12 @@ from typing import Any
 
 from etils import epath
 
+from t5x_lite.bounds import MAX_COUNT, check_bounds
 from t5x_lite.checkpoints import codec, folders
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
+from t5x_lite.text_files import read_json_object
 
 _FILE = "metadata"  # where Orbax's JsonCheckpointHandler looks
 _SHOWN = 5
@@ -28,6 +30,9 @@ class Description:
     initial_step: int = 0
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     dataset: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_bounds(self, initial_step=(0, MAX_COUNT))
 
 
 def describe_run(
@@ -50,8 +55,14 @@ def write(checkpoint: epath.Path, description: Description) -> epath.Path:
 
 
 def read(checkpoint: epath.Path) -> Description:
-    """What a checkpoint says of the run that wrote it."""
-    return Description(**json.loads((checkpoint / folders.CONFIG / _FILE).read_text()))
+    """What a checkpoint says of the run that wrote it.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: it is no description, or one of a version that says more.
+    """
+    path = checkpoint / folders.CONFIG / _FILE
+    return codec.from_json(Description, read_json_object(path), str(path))
 
 
 def model_of(checkpoint: epath.Path) -> ModelConfig:
@@ -66,7 +77,7 @@ def model_of(checkpoint: epath.Path) -> ModelConfig:
             f"the checkpoint {checkpoint} does not say which model it holds; give the gin file of "
             "its model, such as --gin_file=models/t5_1_1/small.gin."
         )
-    return codec.from_json(ModelConfig, stored)
+    return codec.from_json(ModelConfig, stored, f"the model of {checkpoint}")
 
 
 def check_model(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike) -> None:

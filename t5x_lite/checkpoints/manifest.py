@@ -15,6 +15,7 @@ from t5x_lite.checkpoints import folders
 from t5x_lite.errors import UserError
 
 _CHUNK = 1 << 24
+_MAX_BYTES, _MAX_SECONDS = 10**18, 10**11  # dates of some thousand years can be shown
 _PART = "manifest.process_{}.json"
 
 
@@ -56,13 +57,38 @@ def read(checkpoint: epath.Path) -> dict[str, Any]:
     """
     try:
         content = json.loads((checkpoint / folders.MANIFEST).read_text())
-        if content.pop("sum") == _sum_of_content(content):
-            return content
+        is_whole = content.pop("sum") == _sum_of_content(content)
     except FileNotFoundError:
         raise UserError(f"{folders.MANIFEST} is missing") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise UserError(f"{folders.MANIFEST} is damaged")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        is_whole = False
+    if not is_whole:
+        raise UserError(f"{folders.MANIFEST} is damaged")
+    if problem := _contradiction(checkpoint, content):
+        raise UserError(f"{folders.MANIFEST} {problem}")
+    return content
+
+
+def _contradiction(checkpoint: epath.Path, content: Mapping[str, Any]) -> str | None:
+    """What a manifest, whole in itself, says that no save writes."""
+    step, files = content.get("step"), content.get("files")
+    if folders.is_checkpoint_name(checkpoint) and step not in (None, folders.step_of(checkpoint)):
+        return f"is of step {step}"
+    if not isinstance(files, dict) or not files:
+        return "names no files"
+    for name, entry in files.items():
+        if epath.Path(name).is_absolute() or ".." in epath.Path(name).parts:
+            return f"names {name}, which is not in it"
+        if not isinstance(entry, list) or not entry or not _is_number(entry[0], _MAX_BYTES):
+            return f"has {entry} for {name}; needed is a size first"
+    for name, most in (("saved_at", _MAX_SECONDS), ("num_bytes", _MAX_BYTES)):
+        if not _is_number(content.get(name, 0), most):
+            return f"has {name}={content[name]}"
+    return None
+
+
+def _is_number(value: Any, most: int) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most
 
 
 def problems(

@@ -148,7 +148,13 @@ def _as_dict(parts: Any) -> dict[str, Any]:
 
 def metadata(checkpoint: epath.Path) -> Any:
     """The tree of shapes and dtypes of a checkpoint's state; reads no tensor."""
-    return ocp.PyTreeCheckpointHandler().metadata(checkpoint / folders.STATE).tree
+    try:
+        return ocp.PyTreeCheckpointHandler().metadata(checkpoint / folders.STATE).tree
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the state of {checkpoint} cannot be read ({type(error).__name__}: {error}): it is "
+            "damaged; restore it from a copy, or use another checkpoint."
+        ) from error
 
 
 def plan(
