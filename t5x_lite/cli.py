@@ -61,9 +61,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("t5x_lite: interrupted", file=sys.stderr)
         return _wait_for_no_one(130)
+    except Exception as error:
+        if show_traceback or not jobs.is_out_of_memory(error):
+            _wait_for_no_one(1, is_expected=False)
+            raise
+        print(f"t5x_lite: error: {jobs.OUT_OF_MEMORY} ({_first_line(error)})", file=sys.stderr)
+        return _wait_for_no_one(2)
     except BaseException:
         _wait_for_no_one(1, is_expected=False)
         raise
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
 
 
 def _wait_for_no_one(status: int, *, is_expected: bool = True) -> int:

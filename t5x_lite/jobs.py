@@ -27,6 +27,12 @@ from t5x_lite.training.config import TrainConfig
 Job = TypeVar("Job", TrainConfig, EvalConfig, InferConfig)
 
 
+OUT_OF_MEMORY = (
+    "it does not fit into memory: lower BATCH_SIZE or lengths, or raise NUM_MICROBATCHES "
+    "(training) or NUM_PARTITIONS (more devices share the model)"
+)
+
+
 class UsageError(UserError):
     """A command line that cannot be understood."""
 
@@ -406,6 +412,13 @@ def no_such_vocabulary(flag: str, vocabulary: str) -> UsageError:
 def is_for_the_user(error: Exception) -> bool:
     """Whether a message says it all: meant for users, or about a file or the network."""
     return isinstance(error, (UserError, OSError))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether host or devices had not the memory that was asked for; JAX may not be imported."""
+    return isinstance(error, MemoryError) or (
+        type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error)
+    )
 
 
 def message(error: Exception) -> str:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import types
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from etils import epath
 
@@ -447,6 +449,17 @@ def test_a_bug_keeps_its_traceback(events, monkeypatch):
     monkeypatch.setattr("t5x_lite.training.loop.train", raising(ValueError("shapes differ")))
     with pytest.raises(ValueError, match="shapes differ"):
         cli.main(TRAIN)
+
+
+def exhausted():
+    jnp.zeros((2**22, 2**22)).block_until_ready()
+
+
+@pytest.mark.parametrize("fails", [exhausted, lambda: np.ones((2**29, 2**29))])
+def test_what_does_not_fit_into_memory_says_what_to_lower(fails, events, monkeypatch, capsys):
+    """Of a device and of the host: no size is known to be too large before."""
+    monkeypatch.setattr("t5x_lite.training.loop.train", lambda *_, **__: fails())
+    assert "does not fit into memory: lower BATCH_SIZE" in error_of(capsys, TRAIN)
 
 
 @pytest.mark.parametrize("error", [KeyError, ValueError, TypeError, IndexError])

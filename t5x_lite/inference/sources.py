@@ -12,6 +12,9 @@ from t5x_lite.errors import UserError
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import InputFileConfig
 from t5x_lite.text.tokenizer import Tokenizer, with_end
+from t5x_lite.text_files import parse_json, read_text
+
+_MAX_TOKENS = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +86,14 @@ def file_source(file: InputFileConfig, tokenizer: Tokenizer, num_examples: int |
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: it has no line, or a line of a .jsonl file has no text `inputs`.
+        UserError: it is no text in UTF-8, has no line or one of too many tokens, or a line of a
+            .jsonl file has no text `inputs`.
     """
     path = epath.Path(file.path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"no file at {path}: --gin.INPUT_FILE names the inputs.")
     # Not splitlines: it would also split at characters inside a text, such as U+2028.
-    lines = path.read_text().removesuffix("\n").replace("\r\n", "\n").split("\n")[:num_examples]
+    lines = read_text(path).removesuffix("\n").replace("\r\n", "\n").split("\n")[:num_examples]
     if lines == [""]:
         raise UserError(f"{path} is empty: needed is one input a line.")
     is_json = path.suffix == ".jsonl"
@@ -101,6 +105,8 @@ def file_source(file: InputFileConfig, tokenizer: Tokenizer, num_examples: int |
     inputs = with_end(tokenizer, [row["inputs"] for row in rows])
     if file.inputs_length is not None:
         inputs = [[*ids[:-1][: file.inputs_length - 1], ids[-1]] for ids in inputs]
+    else:
+        _refuse_long(path, inputs)
     known = ("inputs", "targets")
     return Source(
         name=path.stem,
@@ -116,11 +122,18 @@ def file_source(file: InputFileConfig, tokenizer: Tokenizer, num_examples: int |
     )
 
 
+def _refuse_long(path: epath.Path, inputs: Sequence[Ids]) -> None:
+    """Attention takes the square of a length: such lines ask for terabytes."""
+    for number, ids in enumerate(inputs, start=1):
+        if len(ids) > _MAX_TOKENS:
+            raise UserError(
+                f"{path}, line {number}, has {len(ids):,} tokens; needed are at most "
+                f"{_MAX_TOKENS:,}, or --gin.INPUTS_LENGTH=512, which cuts every line to so many."
+            )
+
+
 def _row(path: epath.Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}, line {number}, is not JSON: {error}") from error
+    row = parse_json(line, f"{path}, line {number},")
     for name in ("inputs", "targets"):
         is_wrong = not isinstance(row, dict) or not isinstance(row.get(name, ""), str)
         if is_wrong or "inputs" not in row:
@@ -128,4 +141,11 @@ def _row(path: epath.Path, number: int, line: str) -> dict[str, Any]:
                 f'{path}, line {number}: needed is {{"inputs": "text"}}, perhaps with "targets": '
                 f'"text"; given {line[:80]}'
             )
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{path}, line {number}: {error.object[error.start]!r} is half of a character, which "
+            "is no text."
+        ) from None
     return row

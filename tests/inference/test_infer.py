@@ -185,11 +185,20 @@ def test_answers_of_another_checkpoint_under_the_same_path_are_not_kept(
         ('{"inputs": "a"}\n', ["--gin.NUM_DECODES=2"], "strategy='greedy' gives at most 1"),
         ('{"inputs": "a"}\n', ["--gin.BATCH_SIZE=3"], "does not divide by data=2"),
         ('{"inputs": "a"}\n', ["--gin.INPUT_FILE=/no/file"], "no file at /no/file"),
+        ('{"inputs": "a"}\n', ["--gin.INPUT_FILE=/dev/zero"], "is a device or a pipe"),
+        ('{"inputs": "a"}\n', ["--gin.INPUT_FILE=."], "is a folder; needed is a file"),
+        ('{"inputs": "a"}\n{"inputs": "\udcff"}\n', [], "line 2: byte 0xff is no UTF-8"),
+        ('{"inputs": "\\ud800"}\n', [], r"line 1: '\ud800' is half of a character"),
+        ('{"inputs": "a", "id": "\\udfff"}\n', [], r"line 1: '\udfff' is half of a character"),
+        ("[" * 100_000 + "\n", [], "line 1, is nested too deeply"),
+        ('{"inputs": "' + "a word " * 5000 + '"}\n', [], "line 1, has 35,001 tokens; needed are"),
+        ("\udcff\udcfea\0", [], "is text in UTF-16"),
+        ("\x1f\udc8b\b", [], "is compressed by gzip"),
     ],
 )
 def test_mistakes_are_one_message(byt5, folder, capsys, content, words, message):
     """Before a model is run, with the fix."""
-    (folder / "inputs.jsonl").write_text(content)
+    (folder / "inputs.jsonl").write_bytes(content.encode(errors="surrogateescape"))
     assert infer(byt5, folder, *words) == 2
     assert message in capsys.readouterr().err
 
