@@ -3,9 +3,12 @@
 A device or a pipe would be read for ever, a file of another kind gives a page of a parser's words.
 """
 
+import gzip
 import json
 import os
 import stat
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
@@ -13,6 +16,7 @@ from etils import epath
 from t5x_lite.errors import UserError
 
 MAX_JSON_BYTES = 2**28
+_MAGIC, _CHUNK = 4, 2**20
 _NOT_TEXT = {
     b"\x1f\x8b": "compressed by gzip (unpack it first)",
     b"PK\x03\x04": "a zip archive, as torch.save writes too",
@@ -64,17 +68,65 @@ def read_text(path: epath.PathLike, *, most: int | None = None) -> str:
         UserError: as `read_bytes`, or it is not UTF-8; the message says where.
     """
     content = read_bytes(path, most=most)
-    for magic, kind in _NOT_TEXT.items():
-        if content.startswith(magic):
-            raise UserError(f"{path} is {kind}; needed is text in UTF-8.")
+    _refuse_other_kinds(path, content[:_MAGIC])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} is no UTF-8; needed is text "
-            "in UTF-8."
-        ) from None
+        raise _not_utf8(path, content.count(b"\n", 0, error.start) + 1, error) from None
+
+
+def text_lines(path: epath.PathLike) -> Iterator[str]:
+    """The lines of a UTF-8 file of any size, with their ends, without a byte order mark.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: as `read_text`.
+    """
+    check_regular(path)
+    with epath.Path(path).open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                _refuse_other_kinds(path, line[:_MAGIC])
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise _not_utf8(path, number, error) from None
+
+
+def check_text(path: epath.PathLike) -> None:
+    """Looks at a file that another library reads; one of gzip is read to its end.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: it is no file, of another kind, or a file of gzip that was cut off.
+    """
+    check_regular(path)
+    with epath.Path(path).open("rb") as file:
+        if not os.fspath(path).endswith(".gz"):
+            _refuse_other_kinds(path, file.read(_MAGIC))
+            return
+        try:
+            with gzip.GzipFile(fileobj=file) as content:
+                _refuse_other_kinds(path, content.read(_MAGIC))
+                while content.read(_CHUNK):
+                    pass
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UserError(
+                f"{path} is no whole file of gzip ({error}); copy or download it again."
+            ) from error
+
+
+def _refuse_other_kinds(path: epath.PathLike, beginning: bytes) -> None:
+    for magic, kind in _NOT_TEXT.items():
+        if beginning.startswith(magic):
+            raise UserError(f"{path} is {kind}; needed is text in UTF-8.")
+
+
+def _not_utf8(path: epath.PathLike, line: int, error: UnicodeDecodeError) -> UserError:
+    byte = error.object[error.start]
+    return UserError(
+        f"{path}, line {line}: byte 0x{byte:02x} is no UTF-8; needed is text in UTF-8."
+    )
 
 
 def kind_of(content: bytes) -> str:
@@ -105,14 +157,14 @@ def parse_json(text: str, where: str) -> Any:
         raise UserError(f"{where} is nested too deeply to be meant.") from None
 
 
-def read_json_object(path: epath.PathLike) -> dict[str, Any]:
+def read_json_object(path: epath.PathLike, *, most: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """The JSON object of a file.
 
     Raises:
         OSError: it cannot be read.
         UserError: as `read_text`, or it holds no JSON object.
     """
-    value = parse_json(read_text(path, most=MAX_JSON_BYTES), str(path))
+    value = parse_json(read_text(path, most=most), str(path))
     if not isinstance(value, dict):
         raise UserError(f"{path} holds {str(value)[:60]}; needed is a JSON object {{...}}.")
     return value

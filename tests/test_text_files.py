@@ -1,12 +1,20 @@
 """What others wrote is read, or refused with what is wrong and where."""
 
+import gzip
 import json
 import os
 
 import pytest
 
 from t5x_lite.errors import UserError
-from t5x_lite.text_files import parse_json, read_bytes, read_json_object, read_text
+from t5x_lite.text_files import (
+    check_text,
+    parse_json,
+    read_bytes,
+    read_json_object,
+    read_text,
+    text_lines,
+)
 
 
 def test_text_is_read_as_it_stands(tmp_path):
@@ -29,8 +37,25 @@ def test_text_is_read_as_it_stands(tmp_path):
 )
 def test_what_is_no_text_is_refused(tmp_path, content, message):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        read_text(tmp_path / "file")
+    for read in (read_text, lambda path: list(text_lines(path))):
+        with pytest.raises(UserError, match=message):
+            read(tmp_path / "file")
+
+
+def test_lines_are_those_of_the_text(tmp_path):
+    (tmp_path / "file").write_bytes("a\r\nü\u2028b\n\nc".encode("utf-8-sig"))
+    assert list(text_lines(tmp_path / "file")) == ["a\r\n", "ü\u2028b\n", "\n", "c"]
+
+
+def test_a_file_for_another_library_is_looked_at(tmp_path):
+    """One of gzip to its end, which TensorFlow would not miss."""
+    whole = gzip.compress(b"a line\n" * 9000)
+    (tmp_path / "whole.gz").write_bytes(whole)
+    check_text(tmp_path / "whole.gz")
+    for content in (whole[:-9], b"no gzip"):
+        (tmp_path / "cut.gz").write_bytes(content)
+        with pytest.raises(UserError, match="no whole file of gzip"):
+            check_text(tmp_path / "cut.gz")
 
 
 def test_what_is_no_file_is_not_read(tmp_path):

@@ -18,6 +18,7 @@ from etils import epath
 
 from t5x_lite.errors import UserError
 from t5x_lite.text import default_vocabulary
+from t5x_lite.text_files import text_lines
 
 # SentencePiece leaves longer lines out without a word, so they are split instead.
 _MAX_LINE_CHARS = 4000
@@ -72,8 +73,7 @@ def file_texts(patterns: Sequence[str]) -> Iterator[str]:
         if not files:
             raise UserError(f"No file matches {pattern!r}; give a text file or a pattern of them.")
         for file in files:
-            with file.open("r") as lines:
-                yield from lines
+            yield from text_lines(file)
 
 
 def train_sentencepiece(

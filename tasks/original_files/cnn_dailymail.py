@@ -16,6 +16,7 @@ from etils import epath
 
 from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.folders import Folders, child, find, places
+from t5x_lite.text_files import text_lines
 
 _logger = logging.getLogger(__name__)
 
@@ -73,20 +74,19 @@ def _count(path: epath.Path) -> int:
     places_ = _places(path)
     last, complete, others = max(places_.values()), 0, 0
     csv.field_size_limit(sys.maxsize)  # that of Python is 128 KiB, a long article
-    with path.open() as file:
-        rows = csv.reader(file)
-        next(rows)
-        for row in rows:
-            if len(row) <= last:
-                raise UserError(
-                    f"{path}: the row that ends in line {rows.line_num} has {len(row)} columns, "
-                    f"needed are {last + 1}: complete or remove it. A text with commas or line "
-                    "breaks has to be quoted."
-                )
-            if all(row[places_[name]].strip(_SPACES) for name in _TEXTS):
-                complete += 1
-            else:
-                others += 1
+    rows = csv.reader(text_lines(path))
+    next(rows)
+    for row in rows:
+        if len(row) <= last:
+            raise UserError(
+                f"{path}: the row that ends in line {rows.line_num} has {len(row)} columns, "
+                f"needed are {last + 1}: complete or remove it. A text with commas or line "
+                "breaks has to be quoted."
+            )
+        if all(row[places_[name]].strip(_SPACES) for name in _TEXTS):
+            complete += 1
+        else:
+            others += 1
     if others:
         _logger.warning(
             "%s: left out are %d rows without an article or highlights, as in TFDS", path, others
@@ -96,8 +96,7 @@ def _count(path: epath.Path) -> int:
 
 def _places(path: epath.Path) -> dict[str, int]:
     """Which columns are needed."""
-    with path.open() as file:
-        header = next(csv.reader(file), [])
+    header = next(csv.reader(text_lines(path)), [])
     if absent := [name for name in _NEEDED if name not in header]:
         raise UserError(
             f"{path} has no column {', '.join(absent)}; needed are {_COLUMNS}, found are "

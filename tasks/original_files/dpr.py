@@ -3,6 +3,7 @@
 from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.examples import LABEL, TEXT, TWO_TEXTS, Example, ExampleFiles
 from t5x_lite.tasks.original_files.folders import Folders, find
+from t5x_lite.text_files import read_text
 
 _WITHIN = ("DPR", "definite_pronoun_resolution", "superglue/DPR", "superglue")
 _LINES = 5  # the last is empty
@@ -16,7 +17,7 @@ def load(folders: Folders, split: str) -> list[Example]:
     """
     columns = "blocks of four lines: sentence, pronoun, candidates with a comma between, the answer"
     path = find(folders, [f"{split}.c.txt"], within=_WITHIN, columns=columns)
-    lines = [line.strip() for line in path.read_text().rstrip().split("\n")]
+    lines = [line.strip() for line in read_text(path).rstrip().split("\n")]
     examples = []
     for start in range(0, len(lines), _LINES):
         block = lines[start : start + _LINES - 1]

@@ -9,6 +9,7 @@ import logging
 
 from t5x_lite.tasks.original_files.folders import Folders, child, places
 from t5x_lite.tasks.original_files.tables import Table, read_table
+from t5x_lite.text_files import read_text
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def find_original(folders: Folders, split: str) -> Table | None:
             return table
         listed = next((found for name in _IDS if (found := child(place, name))), None)
         if listed is not None:
-            ids = {tuple(line.split()) for line in listed.read_text().splitlines()}
+            ids = {tuple(line.split()) for line in read_text(listed).splitlines()}
             return _chosen(table, ids, is_validation=split == "validation")
         if child(place, "train.tsv") is not None:
             return None

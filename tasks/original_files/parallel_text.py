@@ -16,6 +16,7 @@ from etils import epath
 
 from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.folders import Folders, missing, places
+from t5x_lite.text_files import check_text
 
 _COUNTED_AT_ONCE = 4096
 _WITHIN = ("translation", "wmt")
@@ -146,7 +147,12 @@ def _variants(place: epath.Path, stem: str, code: str) -> dict[str, epath.Path]:
     return found
 
 
+# Once a file: TensorFlow takes the end of a file of gzip that was cut off for the end of the text.
+_check_text = functools.cache(check_text)
+
+
 def _lines(path: epath.Path) -> tf.data.Dataset:
+    _check_text(path)
     compression = "GZIP" if path.name.endswith(".gz") else None
     return tf.data.TextLineDataset(str(path), compression_type=compression)
 

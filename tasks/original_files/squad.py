@@ -1,8 +1,5 @@
 """SQuAD 1.1's JSON: `train-v1.1.json`, `dev-v1.1.json`."""
 
-import json
-
-from t5x_lite.errors import UserError
 from t5x_lite.tasks.original_files.examples import (
     INTEGERS,
     TEXT,
@@ -11,7 +8,10 @@ from t5x_lite.tasks.original_files.examples import (
     ExampleFiles,
 )
 from t5x_lite.tasks.original_files.folders import Folders, find
-from t5x_lite.tasks.original_files.json_lines import need
+from t5x_lite.tasks.original_files.json_lines import need, need_list
+from t5x_lite.text_files import read_json_object
+
+_MAX_BYTES = 2**30  # the training set has 30 MB
 
 _FILES = {"train": "train-v1.1.json", "validation": "dev-v1.1.json"}
 
@@ -24,16 +24,13 @@ def load(folders: Folders, split: str) -> list[Example]:
     """
     columns = "the JSON object data > paragraphs {context, qas} > {id, question, answers}"
     path = find(folders, [_FILES[split]], within=("squad", "squad_v1.1"), columns=columns)
-    try:
-        content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is no JSON ({error}); needed is {columns}") from error
+    content = read_json_object(path, most=_MAX_BYTES)
     where = f"{path} ({columns} is needed)"
     examples = []
-    for article in need(content, "data", where):
-        for paragraph in need(article, "paragraphs", where):
-            for question in need(paragraph, "qas", where):
-                answers = question.get("answers", [])
+    for article in need_list(content, "data", where):
+        for paragraph in need_list(article, "paragraphs", where):
+            for question in need_list(paragraph, "qas", where):
+                answers = question.get("answers") or []
                 examples.append(
                     {
                         "id": need(question, "id", where),
@@ -41,8 +38,10 @@ def load(folders: Folders, split: str) -> list[Example]:
                         "context": need(paragraph, "context", where),
                         "question": need(question, "question", where),
                         "answers": {
-                            "text": [answer["text"] for answer in answers],
-                            "answer_start": [answer["answer_start"] for answer in answers],
+                            "text": [need(answer, "text", where) for answer in answers],
+                            "answer_start": [
+                                need(answer, "answer_start", where) for answer in answers
+                            ],
                         },
                     }
                 )

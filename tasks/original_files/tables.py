@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from etils import epath
 
 from t5x_lite.errors import UserError
+from t5x_lite.text_files import read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +34,8 @@ def read_table(path: epath.Path) -> Table:
     Raises:
         UserError: the file is empty.
     """
-    # Not splitlines, which takes more characters for line ends. A byte order mark is no text.
-    text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    # Not splitlines, which takes more characters for line ends.
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
     lines = [line.split("\t") for line in text.split("\n") if line]
     if not lines:
         raise UserError(f"{path} is empty; needed are lines of columns with tabs between them")

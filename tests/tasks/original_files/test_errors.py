@@ -1,5 +1,7 @@
 """A wrong folder, file, column or label says what was expected and what was found."""
 
+import gzip
+
 import pytest
 import seqio
 from etils import epath
@@ -18,7 +20,7 @@ def error(read_from, tmp_path):
         for file, text in files.items():
             path = tmp_path / file
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
         read_from(tmp_path)
         with pytest.raises((ValueError, FileNotFoundError)) as caught:
             dataset = seqio.TaskRegistry.get(name).source.get_dataset(split, shuffle=False)
@@ -87,7 +89,7 @@ def test_texts_of_another_pair_of_languages_are_not_taken(error):
             '{"question": "q", "text": "t", "idx": 0}\n',
             "line 1 has no 'passage'; found are question, text, idx",
         ),
-        ("super_glue_boolq_v102", "train", "BoolQ/train.jsonl", "{]\n", "line 1 is no JSON"),
+        ("super_glue_boolq_v102", "train", "BoolQ/train.jsonl", "{]\n", "line 1 is not JSON"),
         ("super_glue_boolq_v102", "train", "BoolQ/train.jsonl", "[]\n", "line 1 is list"),
         (
             "dpr_v001_simple",
@@ -96,7 +98,7 @@ def test_texts_of_another_pair_of_languages_are_not_taken(error):
             "Ann met Bob.\nshe\nAnn,Bob\nEve\n\n",
             "line 1: found ['Ann met Bob.', 'she', 'Ann,Bob', 'Eve']; needed are blocks of four",
         ),
-        ("squad_v010_allanswers", "train", "train-v1.1.json", "{", "train-v1.1.json is no JSON"),
+        ("squad_v010_allanswers", "train", "train-v1.1.json", "{", "train-v1.1.json is not JSON"),
         (
             "squad_v010_allanswers",
             "train",
@@ -203,3 +205,27 @@ def test_labels_come_as_names_truth_values_or_numbers(value, labels, index):
 def test_what_is_no_label_is_refused(value):
     with pytest.raises(ValueError, match=r"^here: .* is no label; needed is one of False, True"):
         label_index(value, ("False", "True"), "here")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "said"),
+    [
+        ("squad_v010_allanswers", "train-v1.1.json", b'{"data": 3}', "data='3'; needed is a list"),
+        ("squad_v010_allanswers", "train-v1.1.json", b'{"data": ["a"]}', "has 'a' where"),
+        ("squad_v010_allanswers", "train-v1.1.json", b"\xff", "byte 0xff is no UTF-8"),
+        ("super_glue_boolq_v102", "BoolQ/train.jsonl", b"[" * 10**5, "nested too deeply"),
+        ("glue_rte_v002", "RTE/train.tsv", "a\tb".encode("utf-16"), "is text in UTF-16"),
+        ("wmt16_enro_v003", "train.tsv", "a\tb".encode("utf-16"), "is text in UTF-16"),
+        ("wmt16_enro_v003", "train.tsv.gz", b"a\tb\n", "is no whole file of gzip"),
+        ("cnn_dailymail_v002", "cnn_dm/train.csv", b"PK\x03\x04", "is a zip archive"),
+    ],
+)
+def test_a_file_of_another_kind_says_of_which(error, name, file, content, said):
+    assert said in error(name, "train", {file: content})
+
+
+def test_a_compressed_text_that_was_cut_off_is_refused(error):
+    """TensorFlow reads it as a text that ends there."""
+    whole = gzip.compress("".join(f"Hi {i}.\tSalut {i}.\n" for i in range(9000)).encode())
+    message = error("wmt16_enro_v003", "train", {"train.tsv.gz": whole[: len(whole) // 2]})
+    assert "train.tsv.gz is no whole file of gzip" in message
