@@ -179,6 +179,14 @@ def _add_task_files(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_no_imports(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--no_checkpoint_imports",
+        action="store_true",
+        help="refuse to import modules because a checkpoint says that its run did",
+    )
+
+
 def _add_job(
     commands: "argparse._SubParsersAction[_Parser]",
     name: str,
@@ -228,6 +236,8 @@ def _add_job(
             help="check and print the configuration, start nothing",
         )
     _add_data_flags(command)
+    if name != "train":
+        _add_no_imports(command)
     _add_device_flags(command)
     return command
 
@@ -538,11 +548,13 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="the same as JSON, a line for each task and metric",
     )
     _add_data_flags(command)
+    _add_no_imports(command)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
     paths = (arguments.first, arguments.second)
     recorded = [each for path in paths for each in jobs.recorded_imports(path)]
+    jobs.announce_imports([each.module for each in recorded], " and ".join(paths), arguments)
     imports = [*recorded, *jobs.flag_imports(arguments)]
     jobs.refuse_missing(imports)
     jobs.prepare_data(arguments, imports, None)

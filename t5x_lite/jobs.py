@@ -108,6 +108,8 @@ def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
     if reads_file:
         return _Assumed((recipe,), {name: facts[name] for name in facts if name == output_dir})
     task, module = ({**facts, **given}.get(name) for name in _OF_THE_DATA[:2])
+    stored = facts.get("MIXTURE_OR_TASK_MODULE")
+    announce_imports([*(each.module for each in said.imports), stored], path, arguments)
     if isinstance(task, str) and "SPLIT" not in given:
         modules = [*said.imports, *flag_imports(arguments)]
         if isinstance(module, str):
@@ -131,6 +133,36 @@ def _said_by(path: str, output_dir: str) -> _Assumed:
     imports = config.imports_in(found.description.operative_config, str(found.path))
     facts |= {output_dir: str(found.path.parent)}
     return _Assumed((), facts, imports, data.get("evaluated_split"))
+
+
+def announce_imports(
+    modules: Sequence[str | None], whence: str, arguments: argparse.Namespace
+) -> None:
+    """Says which modules of others what was stored has imported, before any is.
+
+    Raises:
+        UsageError: --no_checkpoint_imports, and --module_import does not name them.
+    """
+    wanted = dict.fromkeys(
+        each for each in modules if each is not None and each.partition(".")[0] != "t5x_lite"
+    )
+    unnamed = [each for each in wanted if each not in arguments.module_import]
+    if not unnamed:
+        return
+    if arguments.no_checkpoint_imports:
+        flags = " ".join(f"--module_import={each}" for each in unnamed)
+        raise UsageError(
+            f"{whence} was written by a run that imported {', '.join(unnamed)}, which "
+            f"--no_checkpoint_imports refuses: give {flags} if you trust what is found under such "
+            "a name from here, or leave the flag out."
+        )
+    if not getattr(arguments, "process_index", None):
+        comment = "# " if getattr(arguments, "dry_run", False) else ""
+        print(
+            f"{comment}As the run of {whence} did, imports {', '.join(unnamed)}, found from here "
+            "(--no_checkpoint_imports refuses)",
+            flush=True,
+        )
 
 
 _OF_THE_DATA = (

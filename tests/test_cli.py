@@ -1,5 +1,6 @@
 """The command line: what is checked, in which order, and how a mistake reads."""
 
+import dataclasses
 import subprocess
 import sys
 import types
@@ -269,6 +270,39 @@ def test_a_dry_run_of_a_checkpoint_prints_a_gin_file_too(events, run, capsys, tm
     (tmp_path / "again.gin").write_text(capsys.readouterr().out)
     job = config.resolve(EvalConfig, ["again.gin"]).config
     assert (job.dataset.mixture_or_task_name, job.dataset.split) == ("its_task", "dev")
+
+
+@pytest.mark.parametrize("command", ["eval", "infer"])
+def test_what_a_checkpoint_imports_is_said_before(events, run, capsys, monkeypatch, command):
+    """A checkpoint from elsewhere may name any module that is found from here."""
+    said = []
+    importing = lambda imports: said.append(capsys.readouterr().out)  # noqa: E731
+    monkeypatch.setattr("t5x_lite.config.import_modules", importing)
+    assert cli.main([command, f"--gin.CHECKPOINT_PATH={run}"]) == 0
+    assert f"As the run of {run} did, imports run_tasks, found from here" in said[0]
+
+
+def test_what_a_checkpoint_imports_can_be_refused(events, run, capsys):
+    """Unless the user names the module."""
+    words = ["eval", f"--gin.CHECKPOINT_PATH={run}", "--no_checkpoint_imports"]
+    message = error_of(capsys, words)
+    assert "imported run_tasks, which --no_checkpoint_imports refuses" in message
+    assert events == []
+    assert cli.main([*words, "--module_import=run_tasks"]) == 0
+
+
+@pytest.mark.parametrize("module", ["its_module", "run_tasks"])
+def test_the_module_of_a_checkpoints_task_counts_as_well(events, run, capsys, module):
+    checkpoint = epath.Path(run / "checkpoint_5")
+    said = description.read(checkpoint)
+    said = dataclasses.replace(
+        said, operative_config="", dataset={**said.dataset, "mixture_or_task_module": module}
+    )
+    description.write(checkpoint, said)
+    (checkpoint / "manifest.json").unlink()
+    manifest.write(checkpoint, process_count=0)
+    words = ["infer", f"--gin.CHECKPOINT_PATH={run}", "--no_checkpoint_imports"]
+    assert f"imported {module}, which" in error_of(capsys, words)
 
 
 def test_a_recipe_takes_nothing_from_the_checkpoint(events, run, capsys):

@@ -23,7 +23,11 @@ def missing_modules(imports: Sequence[Import]) -> list[Problem]:
     problems = []
     for each in imports:
         package = each.module.partition(".")[0]
-        if package not in sys.modules and importlib.util.find_spec(package) is None:
+        names = (each.module if each.member is None else f"{each.module}.{each.member}").split(".")
+        if not all(name.isidentifier() for name in names):
+            given = f"{each.module!r} is no name of a module; needed is one such as my_tasks"
+            problems.append(Problem(given, each.location))
+        elif package not in sys.modules and importlib.util.find_spec(package) is None:
             problems.append(_not_found(each))
     return problems
 
@@ -53,6 +57,12 @@ def _not_found(statement: Import) -> Problem:
     package = statement.module.partition(".")[0]
     if package in ("t5x", "flaxformer"):
         message = f"import of {statement.module}: T5X is not needed, all is here by class name"
+        return Problem(message, statement.location)
+    if statement.module.startswith("t5x_lite.tasks"):
+        message = (
+            f"{statement.module} is not found: in a checkout the tasks stand beside the package, "
+            "and only installing it puts them inside: pip install --editable ."
+        )
         return Problem(message, statement.location)
     folder = pathlib.Path.cwd()
     found = (*folder.glob("*.py"), *(file.parent for file in folder.glob("*/__init__.py")))

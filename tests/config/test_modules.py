@@ -76,6 +76,19 @@ def test_a_missing_part_of_a_package_is_told(module):
         config.import_modules(imports)
 
 
+def test_our_tasks_need_an_installed_package(module):
+    """In a checkout they stand beside it, as `tasks`."""
+    imports = [config.named_by_flag("t5x_lite.tasks.of_tomorrow", FLAG)]
+    with pytest.raises(config.ConfigError, match="stand beside the package, .* pip install"):
+        config.import_modules(imports)
+
+
+@pytest.mark.parametrize("name", ["", ".tasks", "my..tasks", "my tasks", "a/b", "a\0b", "1a"])
+def test_what_is_no_name_of_a_module_is_told(name, module):
+    (problem,) = config.missing_modules([config.named_by_flag(name, FLAG)])
+    assert f"{name!r} is no name of a module" in str(problem)
+
+
 def test_what_a_users_module_lacks_is_his_own_error(module):
     """Its traceback shows him the line; ours would hide it."""
     module("needs_more", "import not_installed_anywhere")
