@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
-from t5x_lite import jobs
+from t5x_lite import jobs, storage
 from t5x_lite.bounds import MAX_COUNT, MAX_VOCABULARY, SEED
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.config.errors import did_you_mean
@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     show_traceback = "--traceback" in words
     try:
         arguments = _parse(words)
-        return arguments.run(arguments) or 0
+        with storage.os_errors():
+            return arguments.run(arguments) or 0
     except (Unhealthy, Interrupted) as error:  # of all processes
         if show_traceback:
             raise

@@ -7,6 +7,7 @@ from typing import Any
 
 from etils import epath
 
+from t5x_lite import storage
 from t5x_lite.bounds import MAX_COUNT, check_bounds
 from t5x_lite.checkpoints import codec, folders
 from t5x_lite.checkpoints.errors import ModelMismatchError
@@ -49,7 +50,7 @@ def describe_run(
 def write(checkpoint: epath.Path, description: Description) -> epath.Path:
     """Writes it into a checkpoint's folder."""
     folder = checkpoint / folders.CONFIG
-    folder.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(folder)
     (folder / _FILE).write_text(json.dumps(dataclasses.asdict(description)))
     return folder / _FILE
 

@@ -17,7 +17,9 @@ import re
 
 from etils import epath
 
+from t5x_lite import storage
 from t5x_lite.places import check_place
+from t5x_lite.storage import is_remote
 
 STATE, CONFIG, MANIFEST, PINNED = "state", "config", "manifest.json", "PINNED"
 _NAME = re.compile(r"checkpoint_(\d+)")
@@ -33,11 +35,6 @@ def absolute(path: epath.PathLike) -> epath.Path:
     check_place("path", os.fspath(path))
     path = epath.Path(path)
     return path if is_remote(path) else path.expanduser().absolute()
-
-
-def is_remote(path: epath.PathLike) -> bool:
-    """Whether this is an object store, where nothing can be renamed."""
-    return "://" in str(path)
 
 
 def folder_of(model_dir: epath.Path, step: int) -> epath.Path:
@@ -59,12 +56,12 @@ def is_checkpoint_name(path: epath.Path) -> bool:
 
 def steps(model_dir: epath.Path) -> list[int]:
     """The steps of which there is a checkpoint, whole or damaged, in their order."""
-    if not model_dir.is_dir():
-        return []
-    found = [path for path in model_dir.iterdir() if is_checkpoint_name(path) and path.is_dir()]
+    found = [path for path in storage.listed(model_dir) if is_checkpoint_name(path)]
     # In an object store an unfinished save has its final name, and its manifest comes last.
     return sorted(
-        step_of(path) for path in found if not is_remote(path) or (path / MANIFEST).exists()
+        step_of(path)
+        for path in found
+        if (storage.exists(path / MANIFEST) if is_remote(path) else path.is_dir())
     )
 
 
@@ -87,11 +84,11 @@ def delete(checkpoint: epath.Path) -> None:
 def remove_left_overs(model_dir: epath.Path) -> list[str]:
     """Removes what killed saves and deletions left, and names it."""
     removed = []
-    for path in model_dir.iterdir():
+    for path in storage.listed(model_dir):
         if _LEFT_OVER.fullmatch(path.name):
             path.rmtree()
             removed.append(path.name)
-    return sorted(removed)
+    return removed
 
 
 def move_aside(checkpoint: epath.Path) -> epath.Path:
@@ -112,13 +109,14 @@ def check_writable(model_dir: epath.PathLike, *, process_index: int = 0) -> None
     directory = absolute(model_dir)
     probe = directory / f".writable_{process_index}"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe.write_text("checkpoints can be written here\n")
+        storage.make_folder(directory)
+        with storage.answering(directory):
+            probe.write_text("checkpoints can be written here\n")
     except OSError as error:
         raise OSError(
             f"nothing can be written to {directory} ({error.strerror or error}), so no checkpoint "
             "would be: give a directory that you may write to, --gin.MODEL_DIR=..., or make room."
         ) from error
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), storage.answering(directory):
             probe.unlink()

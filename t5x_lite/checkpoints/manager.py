@@ -12,6 +12,7 @@ from typing import Any
 import jax
 from etils import epath
 
+from t5x_lite import storage
 from t5x_lite.checkpoints import folders, retention, together
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
@@ -94,7 +95,7 @@ class Checkpoints:
         self.wait()
         self._began = time.monotonic()
         folder = folders.folder_of(self.directory, step)
-        if (folder / folders.MANIFEST).exists():
+        if storage.exists(folder / folders.MANIFEST):
             return
         self._save = Save(
             folder,
@@ -156,7 +157,7 @@ class Checkpoints:
             pinned = [
                 step
                 for step in steps
-                if (folders.folder_of(self.directory, step) / folders.PINNED).exists()
+                if storage.exists(folders.folder_of(self.directory, step) / folders.PINNED)
             ]
             scores = scores_log.read(self.directory)
             for step in retention.superseded(steps, scores, pinned, self._config):

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from etils import epath
 
+from t5x_lite import storage
 from t5x_lite.checkpoints import description as descriptions
 from t5x_lite.checkpoints import folders, manifest, together
 from t5x_lite.checkpoints.config import SavedDtype
@@ -78,11 +79,10 @@ class Save:
             with _noted(self):
                 _check_room(self._checkpoint.parent, needed + _ROOM_FOR_SMALL_FILES)
                 folders.remove_left_overs(self._checkpoint.parent)
-                if self._temporary.exists():  # of a killed save, in an object store
+                if storage.exists(self._temporary):  # of a killed save, in an object store
                     self._temporary.rmtree()
-                (self._temporary / folders.STATE).mkdir(parents=True)
-        together.wait_for_all(f"save_{self._number}_begun")
-        if self.problem or not (self._temporary / folders.STATE).exists():
+                storage.make_folder(self._temporary / folders.STATE)
+        if not together.all_true(not self.problem):
             raise OSError(self.problem or "process 0 could not begin to write it")
         # A thread of its own, because the caller may stand in an event loop, as in a notebook.
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -102,7 +102,7 @@ class Save:
             if self.problem:
                 self._remove_what_was_written()
         together.wait_for_all(f"save_{self._number}_done")
-        if not self.problem and not (self._checkpoint / folders.MANIFEST).exists():
+        if not self.problem and not storage.exists(self._checkpoint / folders.MANIFEST):
             self.problem = "another process could not write its part"
         if not self.problem and self._index == 0:
             self._attempt(self._after)
@@ -112,7 +112,7 @@ class Save:
         # TensorStore may still be writing other files when the first of them has failed.
         for _ in range(_ATTEMPTS_TO_REMOVE):
             with contextlib.suppress(OSError):
-                if self._temporary.exists():
+                if storage.exists(self._temporary):
                     self._temporary.rmtree()
                 return
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
@@ -129,7 +129,7 @@ class Save:
     def _write_part(self) -> None:
         written = []
         for item, contents in self._files.items():
-            (self._temporary / item).mkdir(parents=True, exist_ok=True)
+            storage.make_folder(self._temporary / item)
             for name, content in contents.items():
                 (self._temporary / item / name).write_bytes(content)
                 written.append(self._temporary / item / name)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from etils import epath
 
-from t5x_lite import json_lines
+from t5x_lite import json_lines, storage
 from t5x_lite.checkpoints.folders import absolute
 
 Scores = Mapping[str, float]
@@ -26,7 +26,7 @@ def read(model_dir: epath.PathLike) -> dict[int, dict[str, float]]:
     """The scores of each step that was evaluated, steps in order; empty if there is none."""
     path = absolute(model_dir) / _FILE
     found: dict[int, dict[str, float]] = {}
-    for line in json_lines.read_lines(path) if path.exists() else []:
+    for line in json_lines.read_lines(path) if storage.exists(path) else []:
         found.setdefault(line["step"], {}).update(line["scores"])
     return dict(sorted(found.items()))
 

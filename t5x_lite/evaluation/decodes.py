@@ -17,7 +17,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 from jaxtyping import Int32
 
-from t5x_lite import __version__
+from t5x_lite import __version__, storage
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.data.examples import Example
 from t5x_lite.evaluation.config import EvalConfig
@@ -59,12 +59,10 @@ class Decodes:
         """Writes answers, whole or not at all."""
         if jax.process_index():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(self.folder)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, ids=rows)
-        partial = self.folder / f"{name}.partial"
-        partial.write_bytes(buffer.getvalue())
-        partial.replace(self.folder / name)
+        storage.write_whole(self.folder / name, buffer.getvalue())
 
 
 def file_name(

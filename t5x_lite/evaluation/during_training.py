@@ -11,6 +11,7 @@ import jax
 from etils import epath
 from jaxtyping import Array
 
+from t5x_lite import storage
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import evaluation_tasks
 from t5x_lite.errors import UserError
@@ -162,8 +163,9 @@ def make_hook(
 
 
 def _forget_behind(folder: epath.Path, tasks: Iterable[str], step: int) -> None:
-    for path in folder.glob(f"{NAME}*.jsonl"):
-        drop_lines_behind(path, step)
+    for path in storage.listed(folder):
+        if path.name.startswith(NAME) and path.suffix == ".jsonl":
+            drop_lines_behind(path, step)
     for task in tasks:
         files.forget_behind(folder, task, step)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from t5x_lite import json_lines
+from t5x_lite import json_lines, storage
 
 Number = float | int
 Lines = Sequence[Mapping[str, Any]]
@@ -76,8 +76,9 @@ def put_statistics(
 def forget_behind(folder: epath.Path, task: str, step: int) -> None:
     """Removes what later steps than this one left of a task, on any of its splits."""
     for kind in (_METRICS, _STATISTICS):
-        for path in folder.glob(f"{task}-*{kind}.jsonl"):
-            json_lines.drop_lines_behind(path, step)
+        for path in storage.listed(folder):
+            if path.name.startswith(f"{task}-") and path.name.endswith(f"{kind}.jsonl"):
+                json_lines.drop_lines_behind(path, step)
 
 
 def evaluations(folder: epath.Path) -> dict[Scored, list[Evaluation]]:
@@ -86,7 +87,7 @@ def evaluations(folder: epath.Path) -> dict[Scored, list[Evaluation]]:
     A last line that is still being written is left for the next time.
     """
     end = f"-{_METRICS}.jsonl"
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    names = [path.name for path in storage.listed(folder)]
     found: dict[Scored, list[Evaluation]] = {}
     for name in sorted(each.removesuffix(end) for each in names if each.endswith(end)):
         for evaluation in _of_name(folder, name):
@@ -128,7 +129,7 @@ def _pop_last(lines: list[dict[str, Any]], split: str | None) -> dict[str, Any]:
 
 def read(path: epath.Path | None) -> list[dict[str, Any]]:
     """JSON lines; none where there is no file."""
-    return json_lines.read_lines(path) if path is not None and path.exists() else []
+    return json_lines.read_lines(path) if path is not None and storage.exists(path) else []
 
 
 def _put(path: epath.Path, line: Mapping[str, Any], *, instead: bool) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
+from t5x_lite import storage
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.evaluation import files
 from t5x_lite.evaluation.files import Evaluation, Lines, Number, Scored
@@ -119,4 +120,4 @@ def read_run(path: epath.PathLike) -> Run:
 
 
 def _files(directory: epath.Path) -> list[epath.Path]:
-    return sorted(directory.iterdir()) if directory.is_dir() else []
+    return storage.listed(directory)

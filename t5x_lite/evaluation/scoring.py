@@ -20,6 +20,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import Int32
 
+from t5x_lite import storage
 from t5x_lite.data.examples import EvaluationTask, Example
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.evaluation import files
@@ -77,7 +78,8 @@ class Writing:
     def attempting(self) -> Iterator[None]:
         """Inside, something is written."""
         try:
-            yield
+            with storage.os_errors():
+                yield
         except OSError as error:
             if not self.goes_on:
                 raise
@@ -193,7 +195,7 @@ class ScoredTask:
         self, writing: Writing, step: int, predictions: Sequence[object]
     ) -> bool:
         """Whether the same answers were there before."""
-        writing.folder.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(writing.folder)
         task = self.task
         lines = [
             {

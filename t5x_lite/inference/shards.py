@@ -13,6 +13,7 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
+from t5x_lite import storage
 from t5x_lite.json_lines import write_lines
 from t5x_lite.training.progress import say
 
@@ -75,18 +76,15 @@ class _Shard:
             if self._folder.exists():
                 say(f"{self._folder} was made with other settings: its parts are made again")
                 self._folder.rmtree()
-            self._folder.mkdir(parents=True)
+            storage.make_folder(self._folder)
             settings.write_text(self._settings)
         return next((n for n in range(num_parts) if not self.part(n).exists()), num_parts)
 
     def complete(self, num_parts: int) -> None:
         """Joins the parts. They go last, so that nothing is lost in between."""
         if not self._completed.exists():
-            joined = self._folder / "joined"
-            with joined.open("w") as file:
-                for number in range(num_parts):
-                    file.write(self.part(number).read_text())
-            joined.replace(self._path)
+            parts = [self.part(number).read_bytes() for number in range(num_parts)]
+            storage.write_whole(self._path, b"".join(parts))
             self._completed.write_text(self._settings)
         if self._folder.exists():
             self._folder.rmtree()

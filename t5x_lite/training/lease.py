@@ -24,6 +24,7 @@ from collections.abc import Iterator
 import jax
 from etils import epath
 
+from t5x_lite import storage
 from t5x_lite.checkpoints import folders, together
 from t5x_lite.errors import UserError
 from t5x_lite.training.progress import say
@@ -157,10 +158,10 @@ class Lease:
 
     def _create(self) -> bool:
         """Writes the lease if there is none; whether it did."""
-        if folders.is_remote(self.path):
-            if self.path.exists():
+        if storage.is_remote(self.path):
+            if storage.exists(self.path):
                 return False
-            self.path.write_text(self._own.to_json())
+            storage.write_whole(self.path, self._own.to_json().encode())
             return True
         try:
             file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -214,7 +215,7 @@ class Lease:
         """Of two that supersede the same lease one renames it; the other, if it came so late that
         it holds the new one, puts that back.
         """
-        if folders.is_remote(self.path):
+        if storage.is_remote(self.path):
             with contextlib.suppress(FileNotFoundError):
                 self.path.unlink()
             return
@@ -260,8 +261,8 @@ class Lease:
                 f"{self._model_dir} was taken by {_parse(found) or 'another run'}, which saw no "
                 "sign of life of this one for a minute; so this one ends, and saves nothing more."
             )
-        elif folders.is_remote(self.path):
-            self.path.write_text(self._own.with_beat(beat).to_json())
+        elif storage.is_remote(self.path):
+            storage.write_whole(self.path, self._own.with_beat(beat).to_json().encode())
         else:
             with open(self.path, "r+") as file:
                 file.write(self._own.with_beat(beat).to_json())

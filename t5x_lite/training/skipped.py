@@ -6,11 +6,11 @@ batch k whatever was left out. To have them trained on after all, delete the fil
 
 import dataclasses
 import json
-import os
 
 import jax
 from etils import epath
 
+from t5x_lite import storage
 from t5x_lite.errors import UserError
 from t5x_lite.training.config import HealthConfig, InstabilityPolicy
 from t5x_lite.training.guard import Event
@@ -36,7 +36,7 @@ def read(model_dir: epath.Path) -> list[Skipped]:
         UserError: a line in the middle is none of ours.
     """
     path = model_dir / FILE
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text().splitlines() if storage.exists(path) else []
     events = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -75,14 +75,8 @@ def record(model_dir: epath.Path, event: Skipped) -> None:
     if jax.process_index():
         return
     path = model_dir / FILE
-    before = path.read_text() if path.exists() else ""
+    before = path.read_text() if storage.exists(path) else ""
     if before and not before.endswith("\n"):
         before = before[: before.rfind("\n") + 1]
     line = json.dumps(dataclasses.asdict(event)) + "\n"
-    # Written anew and renamed: a crash leaves the old list or the new one.
-    temporary = path.with_name(f"{FILE}.tmp")
-    temporary.write_text(before + line)
-    if "://" not in str(temporary):
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-    temporary.replace(path)
+    storage.write_whole(path, (before + line).encode())

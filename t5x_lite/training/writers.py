@@ -11,12 +11,15 @@ from tensorboardX import record_writer, summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2, summary_pb2
 
-from t5x_lite.json_lines import append_line, drop_lines_behind
+from t5x_lite import storage
+from t5x_lite.json_lines import append_line, drop_lines_behind, join
 from t5x_lite.training.progress import say
 
 # So much is kept of what a full disk did not take.
 _MAX_PENDING = 10_000
 _FILE_NUMBERS = itertools.count()
+# Of events; a store is given a file again whenever it grows.
+_REMOTE_FILE_BYTES = 1 << 18
 
 
 class ScalarWriter:
@@ -28,7 +31,7 @@ class ScalarWriter:
 
     def __init__(self, directory: epath.PathLike, first_step: int | None = None):
         self._directory = epath.Path(directory)
-        self._directory.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(self._directory)
         self._lines = self._directory / "metrics.jsonl"
         self._first_step = first_step
         self._events: EventsWriter | None = None
@@ -51,7 +54,7 @@ class ScalarWriter:
             self._warned = False
         except OSError as error:
             # A torn record ends an event file for its readers; the next attempt starts another.
-            self.close()
+            self._close_events()
             if not self._warned:
                 say(f"WARNING: scalars cannot be written now and are kept for later: {error}")
             self._warned = True
@@ -80,7 +83,14 @@ class ScalarWriter:
         return events
 
     def close(self) -> None:
-        """Writes out what is still in memory."""
+        """Writes out what is still in memory, and makes one file of metrics.jsonl everywhere."""
+        self._close_events()
+        try:
+            join(self._lines)
+        except OSError as error:
+            say(f"WARNING: {self._lines} stays in several objects: {error}")
+
+    def _close_events(self) -> None:
         events, self._events = self._events, None
         if events is not None:
             with contextlib.suppress(OSError):
@@ -88,21 +98,32 @@ class ScalarWriter:
 
 
 class _RemoteEvents:
-    """An event file on any file system that epath knows; tensorboardX itself asks for a client
-    library of each cloud.
+    """An event file in a store, written anew with every flush; tensorboardX itself asks for a
+    client library of each cloud.
+
+    A file that has grown is left, and what follows goes to the next, `<path>.00001`.
     """
 
     def __init__(self, path: str):
-        self._file = epath.Path(path).open("wb")
+        self._path, self._content, self._number = path, b"", 0
+        self._is_written = True
 
     def write(self, value: bytes) -> None:
-        self._file.write(value)
+        self._content += value
+        self._is_written = False
 
     def flush(self) -> None:
-        self._file.flush()
+        if self._is_written:
+            return
+        # What fails is written again by the caller, to another file, and not here at the close.
+        self._is_written = True
+        name = f"{self._path}.{self._number:05}" if self._number else self._path
+        storage.write_whole(epath.Path(name), self._content)
+        if len(self._content) >= _REMOTE_FILE_BYTES:
+            self._content, self._number = b"", self._number + 1
 
     def close(self) -> None:
-        self._file.close()
+        self.flush()
 
 
 class _RemoteFactory:
@@ -110,7 +131,7 @@ class _RemoteFactory:
         return _RemoteEvents(path)
 
     def directory_check(self, path: str) -> None:
-        epath.Path(path).mkdir(parents=True, exist_ok=True)
+        """Folders need not be made."""
 
 
 record_writer.register_writer_factory("gs", _RemoteFactory())
