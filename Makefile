@@ -19,7 +19,7 @@ VERSION := $(if $(INTERPRETER),$(shell $(INTERPRETER) $(VERSION_OF)))
 LOCK := $(VERSION:%=requirements-%.lock)
 READY := $(VENV)/ready-$(VERSION)
 
-.PHONY: setup test test-all test-newest newest parity check docs demo lock clean
+.PHONY: setup test test-all test-newest newest parity gcs check docs demo lock clean
 
 setup: $(READY)
 
@@ -58,6 +58,15 @@ $(VENV)/parity-ready: $(READY)
 
 parity: $(VENV)/parity-ready
 	$(BIN)/python -m pytest -m parity
+
+# The client of gs://, with which a whole run is made in an emulated bucket, beside them as well.
+$(VENV)/gcs-ready: $(READY)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(LOCK) \
+	  --editable '.[gcs]'
+	touch $@
+
+gcs: $(VENV)/gcs-ready
+	$(BIN)/python -m pytest tests/storage
 
 # What makes the site and runs its notebook, beside the locked versions as well.
 $(VENV)/docs-ready: $(READY)
