@@ -341,13 +341,13 @@ def _check_datasets(job: Job, model: ModelConfig, *, process_count: int) -> None
     from t5x_lite.training.layout import layout_of
 
     trains = isinstance(job, TrainConfig)
-    for dataset in datasets(job).values():
+    for name, dataset in datasets(job).items():
         check_dataset(
             dataset,
             layout_of(model),
             vocab_size=model.vocab_size,
             process_count=process_count if trains else 1,
-            lengths_required=trains,
+            is_decoded=not trains or name == "decoded",
         )
 
 

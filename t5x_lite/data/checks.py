@@ -8,6 +8,7 @@ import seqio
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.layout import Layout
 from t5x_lite.errors import UserError
+from t5x_lite.text import default_vocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 
 
@@ -52,6 +53,29 @@ def check_vocabulary(name: str, vocab_size: int) -> None:
                 f"{vocab_size} on have no embedding. Set "
                 f"--gin.VOCAB_SIZE={_next_multiple(num_ids, 128)} or use the vocabulary the model "
                 "was made for: --gin.VOCABULARY=..."
+            )
+
+
+def check_special_ids(name: str, *, is_decoded: bool) -> None:
+    """Refuses a task whose padding is not 0, or whose targets do not end with 1.
+
+    Args:
+        is_decoded: also targets without an end token, where decoding could not stop.
+    """
+    for feature_name, feature in seqio.get_mixture_or_task(name).output_features.items():
+        vocabulary = feature.vocabulary
+        if isinstance(vocabulary, seqio.SentencePieceVocabulary):
+            # SeqIO pads with 0, whatever the model's own piece for it.
+            pieces, source = vocabulary.tokenizer, vocabulary.sentencepiece_model_file
+            special_ids = pieces.pad_id(), pieces.eos_id(), pieces.unk_id()
+            default_vocabulary.check_special_ids(*special_ids, source=source)
+        pad, eos = vocabulary.pad_id, vocabulary.eos_id
+        ends = {1} if is_decoded else {1, None}
+        if pad != 0 or (feature_name == "targets" and eos not in ends):
+            raise UserError(
+                f"{name}: the vocabulary of {feature_name} ({_describe(vocabulary)}) has "
+                f"pad_id={pad}, eos_id={eos}; needed are 0 and 1, because batches are padded with "
+                "0 and texts end with 1: number its tokens so, or use another vocabulary."
             )
 
 
@@ -142,19 +166,20 @@ def check_dataset(
     *,
     vocab_size: int,
     process_count: int = 1,
-    lengths_required: bool = True,
+    is_decoded: bool = False,
 ) -> None:
     """All of the checks above for one job; reads no example.
 
     Args:
-        lengths_required: training needs them; evaluation without them takes the longest example's.
+        is_decoded: texts are generated, so they need an end; training needs lengths, without which
+            evaluation takes the longest example's.
     """
     for check in _checks(
         config,
         layout,
         vocab_size=vocab_size,
         process_count=process_count,
-        lengths_required=lengths_required,
+        is_decoded=is_decoded,
     ):
         check()
 
@@ -165,7 +190,7 @@ def problems(
     *,
     vocab_size: int | None,
     process_count: int = 1,
-    lengths_required: bool = True,
+    is_decoded: bool = False,
 ) -> list[str]:
     """Everything that `check_dataset` would refuse, where it stops at the first.
 
@@ -179,7 +204,7 @@ def problems(
         layout,
         vocab_size=vocab_size,
         process_count=process_count,
-        lengths_required=lengths_required,
+        is_decoded=is_decoded,
     ):
         try:
             check()
@@ -194,16 +219,17 @@ def _checks(
     *,
     vocab_size: int | None,
     process_count: int,
-    lengths_required: bool,
+    is_decoded: bool,
 ) -> Iterator[Callable[[], object]]:
     """Those that apply; an unknown name leaves nothing else to look at but the batch."""
     name, lengths = config.mixture_or_task_name, config.task_feature_lengths
     yield lambda: check_mixture_or_task(name)
     if is_registered(name):
         yield lambda: check_split(name, config.split)
-        if layout is not None and (lengths_required or lengths is not None):
+        if layout is not None and (lengths is not None or not is_decoded):
             yield lambda: check_lengths(name, lengths, layout)
         if vocab_size is not None:
+            yield lambda: check_special_ids(name, is_decoded=is_decoded)
             yield lambda: check_vocabulary(name, vocab_size)
     yield lambda: num_data_shards(config, process_count)
 

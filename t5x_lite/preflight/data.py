@@ -46,7 +46,7 @@ def checks(
             model,
             vocabulary_is_there=not vocabulary.is_missing,
             readers=readers if trains else 1,
-            lengths_required=trains and name != "decoded",
+            is_decoded=not trains or name == "decoded",
         )
         yield Check(f"data, {name}", fits, needs=("tasks",))
         example = functools.partial(
@@ -93,9 +93,9 @@ def _fits(
     *,
     vocabulary_is_there: bool,
     readers: int,
-    lengths_required: bool,
+    is_decoded: bool,
 ) -> Iterator[Said]:
-    """Name, split, lengths, ids, shards."""
+    """Name, split, lengths, special ids, ids, shards."""
     from t5x_lite.data import checks as data_checks
 
     problems = data_checks.problems(
@@ -103,7 +103,7 @@ def _fits(
         layout_of(model) if model is not None else None,
         vocab_size=model.vocab_size if model is not None and vocabulary_is_there else None,
         process_count=readers,
-        lengths_required=lengths_required,
+        is_decoded=is_decoded,
     )
     for problem in problems:
         yield Kind.FIX, problem

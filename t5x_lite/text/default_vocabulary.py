@@ -46,7 +46,7 @@ def model_vocab_size(num_pieces: int) -> int:
     return -(-(num_pieces + NUM_SENTINELS) // _MULTIPLE) * _MULTIPLE
 
 
-def check_special_ids(*, pad_id: int, eos_id: int, unk_id: int, source: object) -> None:
+def check_special_ids(pad_id: int, eos_id: int, unk_id: int, *, source: object) -> None:
     """Refuses a vocabulary whose padding, end and unknown pieces are not 0, 1 and 2."""
     if (pad_id, eos_id, unk_id) != (0, 1, 2):
         raise UserError(

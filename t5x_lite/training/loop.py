@@ -272,7 +272,7 @@ def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
                 layout_of(config.model),
                 vocab_size=config.model.vocab_size,
                 process_count=partitioner.reader[1],
-                lengths_required=dataset is not config.infer_eval_dataset,
+                is_decoded=dataset is config.infer_eval_dataset,
             )
     microbatches.check(config.dataset.batch_size, config.num_microbatches, partitioner)
 

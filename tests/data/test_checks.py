@@ -3,6 +3,8 @@
 import dataclasses
 
 import pytest
+import sentencepiece
+import seqio
 
 from t5x_lite.data import checks
 from t5x_lite.data.config import DatasetConfig
@@ -43,6 +45,71 @@ def test_a_vocabulary_larger_than_the_model_shows_both():
     """Ids without an embedding would be clipped silently by JAX."""
     with pytest.raises(ValueError, match="1000 ids.*vocab_size is 999.*VOCAB_SIZE=1024"):
         checks.check_dataset(CONFIG, Layout.ENCODER_DECODER, vocab_size=999)
+
+
+class Numbered(seqio.PassThroughVocabulary):
+    """Its special ids are where it says."""
+
+    def __init__(self, pad, eos):
+        super().__init__(size=1000, eos_id=eos)
+        self._pad = pad
+
+    @property
+    def pad_id(self):
+        return self._pad
+
+
+@pytest.fixture
+def check_ids():
+    """The check of a task with these vocabularies, for training or for what is decoded."""
+
+    def check(inputs, targets, *, is_decoded):
+        features = {"inputs": seqio.Feature(inputs), "targets": seqio.Feature(targets)}
+        source = seqio.FunctionDataSource(lambda split, shuffle_files: None, splits=["train"])
+        seqio.TaskRegistry.add(
+            "special_ids", source=source, preprocessors=[], output_features=features
+        )
+        config = dataclasses.replace(CONFIG, mixture_or_task_name="special_ids")
+        checks.check_dataset(config, Layout.ENCODER_DECODER, vocab_size=1024, is_decoded=is_decoded)
+
+    yield check
+    seqio.TaskRegistry.remove("special_ids")
+
+
+@pytest.mark.parametrize("is_decoded", [False, True])
+@pytest.mark.parametrize(
+    ("feature", "pad", "eos"), [("targets", 0, 102), ("targets", 5, 1), ("inputs", 5, 1)]
+)
+def test_other_special_ids_than_t5s_are_refused_of_any_vocabulary(
+    check_ids, feature, pad, eos, is_decoded
+):
+    """Padding would be read as text, or no answer would end."""
+    usual, other = Numbered(0, 1), Numbered(pad, eos)
+    features = (other, usual) if feature == "inputs" else (usual, other)
+    said = rf"{feature} \(Numbered\) has pad_id={pad}, eos_id={eos}; needed are 0 and 1"
+    with pytest.raises(ValueError, match=said):
+        check_ids(*features, is_decoded=is_decoded)
+
+
+def test_inputs_may_end_as_they_like_and_targets_have_no_end_where_nothing_is_decoded(check_ids):
+    """An encoder looks for no end; a model of endless text has none."""
+    check_ids(Numbered(0, 102), Numbered(0, None), is_decoded=False)
+    seqio.TaskRegistry.remove("special_ids")
+    check_ids(Numbered(0, 102), Numbered(0, 1), is_decoded=True)
+    seqio.TaskRegistry.remove("special_ids")
+    with pytest.raises(ValueError, match="eos_id=None; needed are 0 and 1"):
+        check_ids(Numbered(0, 1), Numbered(0, None), is_decoded=True)
+
+
+def test_a_sentencepiece_model_is_asked_itself(check_ids, tmp_path):
+    """SeqIO says that padding is 0 whatever the model says; here that is the unknown piece."""
+    words = iter(["a few words of text to learn pieces from"] * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=words, model_prefix=str(tmp_path / "usual"), vocab_size=20, minloglevel=2
+    )
+    usual = seqio.SentencePieceVocabulary(str(tmp_path / "usual.model"))
+    with pytest.raises(ValueError, match="pad_id=-1, eos_id=2, unk_id=0; needed are 0, 1, 2"):
+        check_ids(usual, usual, is_decoded=False)
 
 
 @pytest.mark.parametrize("layout", [Layout.ENCODER_DECODER, Layout.PREFIX_LM])

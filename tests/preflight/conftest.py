@@ -67,6 +67,7 @@ if "check_words" not in seqio.TaskRegistry.names():
     _add("check_generated", _generated)
     _add("check_broken", make=_broken)
     _add("check_empty", make=_as_nothing)
+    _add("check_codepoints", vocabulary=seqio.FullCodepointVocabulary())
     seqio.MixtureRegistry.add("check_both", [("check_words", 1.0), ("check_generated", 1.0)])
 
 

@@ -94,6 +94,13 @@ def test_a_vocabulary_that_is_not_there_hides_no_other_mistake_in_the_data(check
     assert status == 2
 
 
+def test_a_vocabulary_whose_texts_do_not_end_with_1_is_refused(check_train):
+    """A vocabulary of SeqIO's own; nothing is built of it."""
+    _, findings, _ = check_train("--gin.MIXTURE_OR_TASK_NAME=check_codepoints")
+    subjects = {subject for subject, text in to_fix(findings) if "pad_id=0, eos_id=57349" in text}
+    assert subjects == {"data, train"}, "of the others: the same as above"
+
+
 def test_a_task_that_raises_is_shown_with_its_error_and_place(check_train):
     _, findings, _ = check_train("--gin.MIXTURE_OR_TASK_NAME=check_broken")
     [(subject, text)] = to_fix(findings)
