@@ -246,8 +246,17 @@ def _add_job(
 def _add_device_flags(command: argparse.ArgumentParser) -> None:
     devices = command.add_argument_group("devices and processes")
     devices.add_argument("--cpu_devices", type=int, metavar="N", help="simulate N devices on CPU")
-    devices.add_argument("--coordinator_address", metavar="HOST:PORT")
-    devices.add_argument("--process_count", type=int, metavar="N")
+    devices.add_argument(
+        "--coordinator_address",
+        metavar="HOST:PORT",
+        help="of process 0, if there are several; TPU VMs and SLURM need none of these three",
+    )
+    devices.add_argument(
+        "--process_count",
+        type=int,
+        metavar="N",
+        help="1: alone, though a launcher started several",
+    )
     devices.add_argument("--process_index", type=int, metavar="I")
     devices.add_argument(
         "--initialization_timeout",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import jax
 
 from t5x_lite.errors import UserError
-from t5x_lite.partitioning import likeness, roll_call
+from t5x_lite.partitioning import launchers, likeness, roll_call
 from t5x_lite.partitioning.likeness import Facts
 from t5x_lite.partitioning.messages import Connection
 from t5x_lite.partitioning.watch import Watch
@@ -33,45 +33,82 @@ def initialize(
 ) -> None:
     """Joins the other processes of the job, so that none trains alone.
 
-    On TPU VMs nothing needs to be given. Elsewhere give all three, the same command on every host
-    but for `process_index`; without them this is the only process.
+    On TPU VMs nothing needs to be given, nor under SLURM (srun); other launchers say how many
+    processes there are and which this is, so the address is enough. Elsewhere give all three, the
+    same command on every host but for `process_index`; without them this is the only process. A
+    `process_count` of 1 makes it the only one also under a launcher.
 
     Args:
         facts: what all processes of the job must have in common besides versions, by name.
 
     Raises:
-        UserError: the flags contradict each other or JAX's view; all problems are listed. Or the
-            processes were not started alike; the message says where they differ.
+        UserError: the flags contradict each other or JAX's view; all problems are listed. Or a
+            launcher started several processes, and not all that they need is known. Or they were
+            not started alike; the message says where they differ.
         TimeoutError: some process did not come; the message says which.
     """
     given = (coordinator_address, process_count, process_index)
     # It would take SIGTERM away from Python, without which no run saves when asked to stop.
     jax.config.update("jax_enable_preemption_service", False)
-    if given == (None, None, None):
-        if on_tpu_vm():
-            _join_tpu_slice(timeout_s)
-        return
-    problems = _problems(coordinator_address, process_count, process_index, timeout_s)
-    if problems or coordinator_address is None or process_count is None or process_index is None:
+    if given == (None, None, None) and on_tpu_vm():
+        return _join_tpu_slice(timeout_s)
+    if given in ((None, 1, None), (None, 1, 0)):
+        return None
+    place = launchers.find(os.environ)
+    if given == (None, None, None) and place is None:
+        return None
+    address, count, index = _completed(given, place)
+    problems = _problems(address, count, index, timeout_s)
+    if problems or address is None or count is None or index is None:
         raise UserError("these flags do not start a job of many processes:\n" + "\n".join(problems))
-    if process_count > 1:
+    if place is not None and index == 0:
+        print(f"{place.launcher}: {count} processes meet at {address}", flush=True)
+    if count > 1:
         said = {**likeness.versions(), **facts()}
-        process = roll_call.Process(
-            coordinator_address, process_index, process_count, float(timeout_s), said
-        )
-        _keep_watch(process_index, roll_call.answer(process))
+        process = roll_call.Process(address, index, count, float(timeout_s), said)
+        _keep_watch(index, roll_call.answer(process))
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # Under SLURM and Open MPI JAX would give each process one of the devices of its host.
+    shares_host = place is not None and not place.has_host
     jax.distributed.initialize(
-        coordinator_address,
-        process_count,
-        process_index,
+        address,
+        count,
+        index,
         initialization_timeout=math.ceil(timeout_s),
+        cluster_detection_method=None if shares_host else "deactivate",
     )
-    if jax.process_count() != process_count:
+    if jax.process_count() != count:
         raise UserError(
-            f"--process_count={process_count}, but JAX's {jax.default_backend()} devices belong to "
+            f"--process_count={count}, but JAX's {jax.default_backend()} devices belong to "
             f"{jax.process_count()} process(es): start one process per host of the slice, no more."
         )
+    return None
+
+
+_Given = tuple[str | None, int | None, int | None]
+
+
+def _completed(given: _Given, place: launchers.Place | None) -> _Given:
+    """Address, count and index; what is not given is what a launcher says."""
+    if place is None:
+        return given
+    address, count, index = given
+    address = place.address if address is None else address
+    count = place.count if count is None else count
+    if address is None or count is None:
+        raise UserError(_incomplete(place))
+    return address, count, place.index if index is None else index
+
+
+def _incomplete(place: launchers.Place) -> str:
+    several = "several" if place.count is None else f"{place.count}"
+    count = " --process_count=N" if place.count is None else ""
+    return (
+        f"{place.launcher} started this as process {place.index} of {several}, and each would work "
+        f"alone in one directory. Give --coordinator_address=HOST:PORT{count} to all of them, with "
+        "the host of process 0 and a port that is free there; or --process_count=1 if each is to "
+        "work alone, in a directory of its own."
+    )
 
 
 def leave_soon(status: int, *, is_expected: bool = True) -> None:

@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from t5x_lite import cli
+from t5x_lite.errors import UserError
 from t5x_lite.partitioning import processes
 
 
@@ -13,6 +14,12 @@ def _joined(monkeypatch):
     calls = []
     monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **kw: calls.append((args, kw)))
     return calls
+
+
+@pytest.fixture(autouse=True)
+def _no_launcher(monkeypatch):
+    """These tests may themselves run under SLURM or in a pod."""
+    monkeypatch.setattr(processes.os, "environ", {})
 
 
 @pytest.fixture(name="tpu_vm")
@@ -55,6 +62,69 @@ def test_more_processes_than_jax_sees_are_refused(joined):
         _initialize_without_roll_call("localhost:1234", 2, 0)
     ((arguments, _),) = joined
     assert arguments == ("localhost:1234", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("tasks_per_node", "detection"), [("1(x2)", "deactivate"), ("4(x2)", None)]
+)
+def test_a_step_of_slurm_joins_without_flags(tasks_per_node, detection, joined, monkeypatch):
+    """A process that has its host for itself has all of its devices, else JAX shares them out."""
+    monkeypatch.setattr(processes.os, "environ", slurm(SLURM_STEP_TASKS_PER_NODE=tasks_per_node))
+    with pytest.raises(ValueError, match="belong to 1 process"):
+        _initialize_without_roll_call()
+    ((arguments, settings),) = joined
+    assert arguments == ("node001:61451", 2, 1)
+    assert settings["cluster_detection_method"] == detection
+
+
+def slurm(**others):
+    """What srun gives to the second of two processes."""
+    return {
+        "SLURM_JOB_ID": "11",
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NODELIST": "node[001-002]",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_PROCID": "1",
+        **others,
+    }
+
+
+def test_flags_go_before_what_a_launcher_says(joined, monkeypatch):
+    monkeypatch.setattr(processes.os, "environ", slurm())
+    with pytest.raises(ValueError, match="--process_count=3"):
+        _initialize_without_roll_call("other:1234", 3)
+    ((arguments, _),) = joined
+    assert arguments == ("other:1234", 3, 1)
+
+
+@pytest.mark.parametrize("flags", [(None, 1), (None, 1, 0)])
+def test_a_process_of_several_may_be_told_to_work_alone(flags, joined, monkeypatch):
+    """As when each answers a shard of its own."""
+    monkeypatch.setattr(processes.os, "environ", slurm())
+    processes.initialize(*flags)
+    assert not joined
+
+
+MPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3"}
+
+
+def test_without_an_address_processes_of_a_launcher_are_refused(joined, monkeypatch):
+    """Each would train alone in one MODEL_DIR."""
+    monkeypatch.setattr(processes.os, "environ", MPI)
+    with pytest.raises(UserError, match="process 3 of 4.*--coordinator_address=HOST:PORT to all"):
+        processes.initialize()
+    monkeypatch.setattr(processes.os, "environ", {"JOB_COMPLETION_INDEX": "1"})
+    with pytest.raises(UserError, match="1 of several.*HOST:PORT --process_count=N to all"):
+        processes.initialize()
+    assert not joined
+
+
+def test_under_mpi_the_address_is_enough(joined, monkeypatch):
+    monkeypatch.setattr(processes.os, "environ", MPI)
+    with pytest.raises(ValueError, match="belong to 1 process"):
+        _initialize_without_roll_call("host0:1234")
+    ((arguments, _),) = joined
+    assert arguments == ("host0:1234", 4, 3)
 
 
 def _initialize_without_roll_call(*arguments):
