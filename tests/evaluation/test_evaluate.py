@@ -5,11 +5,13 @@ import json
 import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
 from t5x_lite.checkpoints import manager
 from t5x_lite.checkpoints import scores as scores_log
+from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.evaluation import answers, decodes, files
@@ -196,7 +198,7 @@ def test_what_may_change_an_answer_is_decoded_anew(config, model_dir, decoded, c
     assert len(decoded) == 2
 
 
-def test_a_checkpoint_written_again_is_another_one(config, model_dir, tmp_path):
+def test_a_checkpoint_written_again_is_another_one(config, model_dir, state, tmp_path):
     """Under the same path and step."""
     copy = tmp_path / "copy"
     shutil.copytree(model_dir / "checkpoint_8", copy / "checkpoint_8")
@@ -206,7 +208,11 @@ def test_a_checkpoint_written_again_is_another_one(config, model_dir, tmp_path):
     assert first == decodes.file_name(config, "task", 8, examples, None), "a copy is the same"
     assert first == decodes.file_name(job, "task", 8, examples, None)
     shutil.rmtree(copy / "checkpoint_8")
-    shutil.copytree(model_dir / "checkpoint_4", copy / "checkpoint_8")
+    checkpoints = manager.Checkpoints(copy, SaveCheckpointConfig())
+    other = jax.tree.map(lambda leaf: leaf + 1, state.parameters)
+    other = dataclasses.replace(state, step=np.int32(8), parameters=other)
+    checkpoints.save(8, other, manager.Description("", 0))
+    checkpoints.close()
     assert first != decodes.file_name(job, "task", 8, examples, None)
 
 
