@@ -231,7 +231,8 @@ def _checks(
         if vocab_size is not None:
             yield lambda: check_special_ids(name, is_decoded=is_decoded)
             yield lambda: check_vocabulary(name, vocab_size)
-    yield lambda: num_data_shards(config, process_count)
+    if not is_decoded:
+        yield lambda: num_data_shards(config, process_count)
 
 
 def _describe(vocabulary: seqio.Vocabulary) -> str:

@@ -1,6 +1,5 @@
 """A model's answers to the examples of a task: the one place where evaluation meets inference."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -77,12 +76,7 @@ class LiveModel:
     """The parameters of a training run that answer on its own mesh, compiled once."""
 
     def __init__(self, factory: StateFactory, decoding: DecodingConfig, dataset: DatasetConfig):
-        # A last batch of any size is filled up, so a batch need not divide over the mesh as in
-        # training, where it would be refused.
-        pieces = factory.partitioner.data_axis_size
-        rounded = -(-dataset.batch_size // pieces) * pieces
-        self._dataset = dataclasses.replace(dataset, batch_size=rounded)
-        self._decoding = decoding
+        self._dataset, self._decoding = dataset, decoding
         self._engine = Engine(
             Ensemble((factory.model,)),
             # Only where they live counts here; what they hold is given with every answer.

@@ -84,6 +84,7 @@ class Engine:
         """Answers `prompts`, which end in their end token.
 
         Args:
+            batch_size: rows that are run together, rounded up to what the devices divide.
             width: every batch is as wide, longer prompts are cut; None sorts by length.
             first_index, index_step: the numbers of the prompts among all examples, which decide
                 what sampling draws.
@@ -199,9 +200,12 @@ class Engine:
     def _groups(
         self, lengths: Sequence[int], batch_size: int, width: int | None, report: Report | None
     ) -> Iterator[Group]:
-        self.partitioner.check_batch_size(batch_size)
-        pieces, done = self.partitioner.data_axis_size, 0
-        for group in groups(lengths, batch_size=batch_size, rows_divide_by=pieces, width=width):
+        rows, pieces = (
+            self.partitioner.filled_batch_size(batch_size),
+            self.partitioner.data_axis_size,
+        )
+        done = 0
+        for group in groups(lengths, batch_size=rows, rows_divide_by=pieces, width=width):
             yield group
             done += len(group.places)
             if report is not None:

@@ -60,7 +60,6 @@ class Predictor:
 def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predictor:
     """Checks a job's data and mesh, then restores its checkpoints."""
     partitioner = make_partitioner(config.partitioning)
-    partitioner.check_batch_size(dataset.batch_size)
     paths = (config.checkpoint_path, *config.ensemble_paths)
     found = restored.describe(paths, config.model, config.ensemble)
     layout, vocab_size = layout_of(found.model), found.model.vocab_size

@@ -75,8 +75,7 @@ def load(
     found = restored.describe((path, *ensemble_paths), model, Average(ensemble))
     tokenizer = found.tokenizer(vocabulary)
     engine = found.engine(partitioner, first_sentinel=tokenizer.first_sentinel, dtype=dtype)
-    pieces = partitioner.data_axis_size
-    return TextModel(engine, tokenizer, batch_size=-(-max(batch_size, 1) // pieces) * pieces)
+    return TextModel(engine, tokenizer, batch_size=batch_size)
 
 
 class TextModel:

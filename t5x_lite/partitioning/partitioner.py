@@ -81,6 +81,13 @@ class Partitioner:
         mesh_axis = self.batch_sharding.spec[0]
         return self.mesh.shape[mesh_axis] if mesh_axis else 1
 
+    def filled_batch_size(self, batch_size: int) -> int:
+        """The next size that splits evenly: for batches that are filled up, whose filling counts
+        nothing, such as those that are answered.
+        """
+        pieces = self.data_axis_size
+        return -(-max(batch_size, 1) // pieces) * pieces
+
     def check_batch_size(self, batch_size: int, macro: str = "BATCH_SIZE") -> None:
         """Refuses a batch that does not split evenly, naming the next sizes that do."""
         pieces = self.data_axis_size

@@ -12,7 +12,6 @@ import jax
 from t5x_lite import config, jobs
 from t5x_lite.checkpoints import folders, parameters, pretrained, restoring
 from t5x_lite.checkpoints.errors import ModelMismatchError
-from t5x_lite.errors import UserError
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference import restored
@@ -100,21 +99,12 @@ def _check_leaves(found: pretrained.Pretrained, model: ModelConfig) -> None:
 
 
 def _mesh(job: Job, model: ModelConfig | None) -> Iterator[Said]:
-    """Whether the batch and, if the model is known, its parameters divide over the devices."""
+    """Whether parameters, if the model is known, divide over the devices; batches are filled up."""
     partitioner = make_partitioner(job.partitioning)
-    batch_size, fits = _batch_size(job), True
-    for look in (
-        lambda: partitioner.check_batch_size(batch_size),
-        lambda: model is None or parameters.abstract_parameters(model, partitioner),
-    ):
-        try:
-            look()
-        except UserError as error:
-            fits = False
-            yield Kind.FIX, str(error)
-    if fits:
-        mesh = dict(partitioner.mesh.shape)
-        yield Kind.OK, f"data={mesh['data']} x model={mesh['model']}, {batch_size} rows a batch"
+    if model is not None:
+        parameters.abstract_parameters(model, partitioner)
+    mesh, rows = dict(partitioner.mesh.shape), partitioner.filled_batch_size(_batch_size(job))
+    yield Kind.OK, f"data={mesh['data']} x model={mesh['model']}, {rows} rows a batch"
 
 
 def _batch_size(job: Job) -> int:

@@ -87,7 +87,9 @@ def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Said]:
     rows, parts = job.dataset.batch_size, job.num_microbatches
     factory, problems = make_factory(job, partitioner), []
     fitting: list[Callable[[], object]] = [lambda: factory.abstract]
-    for dataset in jobs.datasets(job).values():
+    for dataset in (job.dataset, job.eval_dataset):
+        if dataset is None:
+            continue
         fitting.append(functools.partial(partitioner.check_batch_size, dataset.batch_size))
     fitting.append(lambda: microbatches.check(rows, parts, partitioner))
     for fits in fitting:

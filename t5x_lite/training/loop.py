@@ -266,13 +266,15 @@ class _Steps:
 def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
     for dataset in (config.dataset, config.eval_dataset, config.infer_eval_dataset):
         if dataset is not None:
-            partitioner.check_batch_size(dataset.batch_size)
+            is_decoded = dataset is config.infer_eval_dataset
+            if not is_decoded:
+                partitioner.check_batch_size(dataset.batch_size)
             checks.check_dataset(
                 dataset,
                 layout_of(config.model),
                 vocab_size=config.model.vocab_size,
                 process_count=partitioner.reader[1],
-                is_decoded=dataset is config.infer_eval_dataset,
+                is_decoded=is_decoded,
             )
     microbatches.check(config.dataset.batch_size, config.num_microbatches, partitioner)
 

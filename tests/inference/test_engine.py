@@ -37,12 +37,15 @@ def answers(engine_of, prompts):
 
 @pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
 def test_answers_do_not_depend_on_batch_and_mesh(decoding, engine_of, prompts, answers):
-    """Eleven prompts: one batch on one device, small batches with a filled one on 4 x 2."""
+    """Eleven prompts: one batch on one device, small batches with a filled one on 4 x 2, where 3
+    rows are filled up to 4.
+    """
     alone = engine_of(num_partitions=1, devices=1).generate(
         prompts, decoding, batch_size=11, width=12
     )
     assert len({tuple(output.ids()) for output in alone}) > 5
     assert_same(answers(decoding), alone)
+    assert_same(engine_of().generate(prompts, decoding, batch_size=3, width=12), alone)
 
 
 def test_sorting_by_length_gives_each_answer_to_its_prompt(engine_of, prompts, answers):

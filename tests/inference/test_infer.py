@@ -183,7 +183,7 @@ def test_answers_of_another_checkpoint_under_the_same_path_are_not_kept(
         ('{"inputs": "a"}\n', ["--gin.MODE=score"], "mode=score needs targets"),
         ('{"inputs": "a"}\n', ["--gin.NUM_SHARDS=2", "--shard_id=2"], "shard_id=2 of num_shards=2"),
         ('{"inputs": "a"}\n', ["--gin.NUM_DECODES=2"], "strategy='greedy' gives at most 1"),
-        ('{"inputs": "a"}\n', ["--gin.BATCH_SIZE=3"], "does not divide by data=2"),
+        ('{"inputs": "a"}\n', ["--gin.BATCH_SIZE=0"], "batch_size=0: needed is at least 1"),
         ('{"inputs": "a"}\n', ["--gin.INPUT_FILE=/no/file"], "no file at /no/file"),
         ('{"inputs": "a"}\n', ["--gin.INPUT_FILE=/dev/zero"], "is a device or a pipe"),
         ('{"inputs": "a"}\n', ["--gin.INPUT_FILE=."], "is a folder; needed is a file"),

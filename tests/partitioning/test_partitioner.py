@@ -72,6 +72,11 @@ def test_a_batch_that_does_not_split_names_the_next_sizes(given, options):
     partitioner(2).check_batch_size(8)
 
 
+@pytest.mark.parametrize(("given", "filled"), [(1, 4), (4, 4), (6, 8)])
+def test_a_batch_that_is_filled_up_has_the_next_size_that_splits(given, filled):
+    assert partitioner(2).filled_batch_size(given) == filled
+
+
 def test_a_global_batch_keeps_its_rows_in_order_and_splits_them():
     """Row i of the host array is row i of the global one, whatever the mesh."""
     rows = np.arange(24, dtype=np.int32).reshape(8, 3)

@@ -60,7 +60,6 @@ def test_all_mistakes_of_an_evaluation_are_shown(check, byt5, tmp_path):
     to_fix = [(subject, text) for kind, subject, text in findings if kind == "FIX"]
     expected = [
         ("checkpoint", "vocab_size: 128 in the job, 384 in the checkpoint"),
-        ("mesh and batch", "--gin.BATCH_SIZE=8"),
         ("output", "--gin.EVAL_OUTPUT_DIR=..."),
         ("data, examples", "has no split 'test'"),
         ("data, examples", "--gin.VOCAB_SIZE=384"),

@@ -25,6 +25,7 @@ from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.preflight import first_loss
 from t5x_lite.testing import tiny_model
+from t5x_lite.training import loop
 from t5x_lite.training.state import make_factory
 
 
@@ -142,6 +143,22 @@ def test_what_does_not_divide_or_match_is_found_without_the_devices(check_train,
     status, findings, _ = check_train(*words)
     assert status == 2
     assert expected in to_fix(findings)[0][1]
+
+
+def test_batches_that_are_decoded_are_filled_up_and_those_of_a_loss_divide(check_train, resolve):
+    """By the one rule of the check and of the run itself."""
+    decoded = [
+        "--gin.INFER_EVAL_DATASET=@infer_eval/DatasetConfig()",
+        "--gin.infer_eval/DatasetConfig.batch_size=6",
+        "--gin.NUM_DATA_SHARDS=4",
+    ]
+    assert to_fix(check_train(*decoded)[1]) == []
+    partitioner = make_partitioner(PartitioningConfig(num_partitions=2))
+    loop._check_data(resolve(*decoded), partitioner)
+    held_out = "--gin.train_eval/DatasetConfig.batch_size=6"
+    assert "6 rows does not divide" in to_fix(check_train(held_out)[1])[0][1]
+    with pytest.raises(ValueError, match="6 rows does not divide"):
+        loop._check_data(resolve(held_out), partitioner)
 
 
 def test_a_full_disk_is_told_beforehand(check_train, monkeypatch):
