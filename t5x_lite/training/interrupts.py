@@ -61,7 +61,8 @@ class Interrupts:
             return self._stop_at is not None and self._place.passed >= self._stop_at
 
     def stop_if_asked(self) -> None:
-        """Passes a safe point between two batches of an evaluation.
+        """Passes a safe point between two batches of an evaluation; a lone process may do so at any
+        other time, too.
 
         Raises:
             StopAsked: the run has to stop here.

@@ -25,6 +25,7 @@ from t5x_lite.training.early_stopping import EarlyStopping
 from t5x_lite.training.layout import layout_of
 from t5x_lite.training.profile import Profile
 from t5x_lite.training.progress import say
+from t5x_lite.training.read_beside import read_beside
 from t5x_lite.training.start import Start
 from t5x_lite.training.state import StateFactory, TrainState
 from t5x_lite.training.step import make_eval_step
@@ -268,7 +269,13 @@ def _evaluation_hook(observed: Observed, on_scores: OnScores) -> hooks.Evaluate 
     def batches_of(task: str) -> Iterator[pipeline.Batch]:
         """The first `eval_steps` batches of one task, the same at every evaluation."""
         only = dataclasses.replace(dataset, mixture_or_task_name=task, shuffle=False)
-        return itertools.islice(_finite_batches(only, factory), config.eval_steps)
+
+        def first() -> Iterator[pipeline.Batch]:
+            yield from itertools.islice(_finite_batches(only, factory), config.eval_steps)
+
+        if jax.process_count() > 1:  # they stop at safe points only, which all pass
+            return first()
+        return read_beside(first(), observed.stop_if_asked)
 
     return hooks.Evaluate(
         {name: functools.partial(batches_of, name) for name in writers},
