@@ -51,15 +51,20 @@ def _loaded(files: ExampleFiles, folders: Folders, split: str) -> Sequence[Examp
 
 
 def _columns(examples: Sequence[Example], features: Features) -> dict[str, Any]:
+    for number, example in enumerate(examples):
+        if not isinstance(example, Mapping):
+            raise _unfit(number, "example", example, f"the columns {', '.join(features)}")
     return {
-        name: _column([example[name] for example in examples], spec)
+        name: _column([example[name] for example in examples], spec, name)
         for name, spec in features.items()
     }
 
 
-def _column(values: list[Any], spec: Any) -> Any:
+def _column(values: list[Any], spec: Any, name: str) -> Any:
     if isinstance(spec, Mapping):
         return _columns(values, spec)
+    for number, value in enumerate(values):
+        _check(number, name, value, spec)
     if spec.shape.is_fully_defined():
         return tf.constant(values, spec.dtype, shape=(len(values), *spec.shape))
     flat = [each for value in values for each in value]
@@ -67,6 +72,37 @@ def _column(values: list[Any], spec: Any) -> Any:
     return tf.RaggedTensor.from_row_lengths(
         tf.constant(flat, spec.dtype, shape=(len(flat),)), lengths
     )
+
+
+def _check(number: int, name: str, value: Any, spec: tf.TensorSpec) -> None:
+    """TensorFlow's own error names neither the example nor the column."""
+    if spec.shape.rank:
+        if not isinstance(value, list | tuple) or spec.shape[0] not in (None, len(value)):
+            raise _unfit(number, name, value, "a list")
+    for each in value if spec.shape.rank else [value]:
+        if not _fits(each, spec.dtype):
+            raise _unfit(number, name, each, "text" if spec.dtype == tf.string else "a number")
+
+
+def _fits(value: object, dtype: tf.DType) -> bool:
+    if dtype == tf.string:
+        return _is_text(value)
+    if isinstance(value, bool):
+        return False
+    if dtype.is_integer:
+        return isinstance(value, int | np.integer) and bool(dtype.min <= value <= dtype.max)
+    return isinstance(value, int | float | np.number) and bool(abs(value) <= dtype.max)
+
+
+def _is_text(value: object) -> bool:
+    try:  # half of a surrogate pair, as JSON can say it, is none
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def _unfit(number: int, name: str, value: object, needed: str) -> UserError:
+    return UserError(f"example {number} has {name}={str(value)[:80]!r}; needed is {needed}")
 
 
 def label_index(value: object, labels: Sequence[str], where: str) -> int:

@@ -147,7 +147,7 @@ def _variants(place: epath.Path, stem: str, code: str) -> dict[str, epath.Path]:
     return found
 
 
-# Once a file: TensorFlow takes the end of a file of gzip that was cut off for the end of the text.
+# Once a file; TensorFlow takes everything.
 _check_text = functools.cache(check_text)
 
 

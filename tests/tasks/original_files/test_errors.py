@@ -11,6 +11,8 @@ from t5x_lite.tasks import cnn_dailymail, glue, squad, super_glue, translation  
 from t5x_lite.tasks.original_files.cnn_dailymail import CNN_DAILYMAIL_FILES
 from t5x_lite.tasks.original_files.examples import label_index
 
+BOOLQ = b'{"question": %s, "passage": "t", "label": true, "idx": 0}'
+
 
 @pytest.fixture
 def error(read_from, tmp_path):
@@ -214,6 +216,18 @@ def test_what_is_no_label_is_refused(value):
         ("squad_v010_allanswers", "train-v1.1.json", b'{"data": ["a"]}', "has 'a' where"),
         ("squad_v010_allanswers", "train-v1.1.json", b"\xff", "byte 0xff is no UTF-8"),
         ("super_glue_boolq_v102", "BoolQ/train.jsonl", b"[" * 10**5, "nested too deeply"),
+        (
+            "super_glue_boolq_v102",
+            "BoolQ/train.jsonl",
+            BOOLQ % b"3",
+            "question='3'; needed is text",
+        ),
+        (
+            "super_glue_boolq_v102",
+            "BoolQ/train.jsonl",
+            BOOLQ % b'"\\ud800"',
+            "example 0 has question=",
+        ),
         ("glue_rte_v002", "RTE/train.tsv", "a\tb".encode("utf-16"), "is text in UTF-16"),
         ("wmt16_enro_v003", "train.tsv", "a\tb".encode("utf-16"), "is text in UTF-16"),
         ("wmt16_enro_v003", "train.tsv.gz", b"a\tb\n", "is no whole file of gzip"),
