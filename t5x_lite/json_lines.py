@@ -19,7 +19,7 @@ import numpy as np
 from etils import epath
 
 from t5x_lite import storage
-from t5x_lite.text_files import parse_json
+from t5x_lite.text_files import parse_json, read_text
 
 # Bytes that a store is given again for each further line.
 _SEGMENT_BYTES = 1 << 18
@@ -60,7 +60,7 @@ def read_lines(path: epath.PathLike) -> list[dict]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: another line is not JSON.
+        UserError: it is not UTF-8, or a line before the last is not JSON.
     """
     return [
         parse_json(line, f"{path}, line {number},")
@@ -124,7 +124,7 @@ def _all_lines(path: epath.Path) -> list[str]:
 def _lines(path: epath.Path) -> list[str]:
     """The whole lines of one file; a line may hold any character but a newline."""
     with storage.answering(path):
-        return path.read_text().split("\n")[:-1]
+        return read_text(path).split("\n")[:-1]
 
 
 def _write(path: epath.Path, lines: Sequence[str]) -> None:

@@ -1,12 +1,10 @@
 """Paths that name a place files can be at, checked before anything waits for a network (no JAX)."""
 
 import os
-import re
 
 from t5x_lite.errors import UserError
 
 REMOTE = ("gs",)
-_URL = re.compile(r"([A-Za-z][\w+.-]*)://")
 
 
 def check_place(name: str, path: object) -> None:
@@ -25,10 +23,10 @@ def check_place(name: str, path: object) -> None:
 
 def problem_of(path: str) -> str | None:
     """What is wrong with a path, as a sentence, whether anything is there or not."""
-    url = _URL.match(path)
-    if url and url.group(1) not in REMOTE:
+    scheme, is_url, _ = path.partition("://")
+    if is_url and scheme not in REMOTE:
         return (
-            f"needed is a path of this machine or gs://bucket/folder; {url.group(1)}:// is not "
+            f"needed is a path of this machine or gs://bucket/folder; {scheme}:// is not "
             "supported: copy or mount it first."
         )
     if not path.strip() or "\0" in path:

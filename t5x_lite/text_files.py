@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from etils import epath
@@ -16,7 +16,7 @@ from etils import epath
 from t5x_lite.errors import UserError
 
 MAX_JSON_BYTES = 2**28
-_MAGIC, _CHUNK = 4, 2**20
+_MAGIC = 4
 _NOT_TEXT = {
     b"\x1f\x8b": "compressed by gzip (unpack it first)",
     b"PK\x03\x04": "a zip archive, as torch.save writes too",
@@ -76,44 +76,43 @@ def read_text(path: epath.PathLike, *, most: int | None = None) -> str:
 
 
 def text_lines(path: epath.PathLike) -> Iterator[str]:
-    """The lines of a UTF-8 file of any size, with their ends, without a byte order mark.
+    """The lines of a UTF-8 file of any size, or of one in a .gz, with their ends, without a byte
+    order mark.
 
     Raises:
         OSError: it cannot be read.
-        UserError: as `read_text`.
+        UserError: as `read_text`, or gzip's file was cut off.
     """
     check_regular(path)
     with epath.Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1:
-                _refuse_other_kinds(path, line[:_MAGIC])
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise _not_utf8(path, number, error) from None
-
-
-def check_text(path: epath.PathLike) -> None:
-    """Looks at a file that another library reads; one of gzip is read to its end.
-
-    Raises:
-        OSError: it cannot be read.
-        UserError: it is no file, of another kind, or a file of gzip that was cut off.
-    """
-    check_regular(path)
-    with epath.Path(path).open("rb") as file:
-        if not os.fspath(path).endswith(".gz"):
-            _refuse_other_kinds(path, file.read(_MAGIC))
-            return
+        is_compressed = os.fspath(path).endswith(".gz")
         try:
-            with gzip.GzipFile(fileobj=file) as content:
-                _refuse_other_kinds(path, content.read(_MAGIC))
-                while content.read(_CHUNK):
-                    pass
+            yield from _decoded(path, gzip.GzipFile(fileobj=file) if is_compressed else file)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise UserError(
                 f"{path} is no whole file of gzip ({error}); copy or download it again."
             ) from error
+
+
+def check_text(path: epath.PathLike) -> None:
+    """Reads a text that another library will read, which may take other bytes for text and the end
+    of what is left of a file of gzip for that of the text.
+
+    Raises:
+        OSError, UserError: as `text_lines`.
+    """
+    for _ in text_lines(path):
+        pass
+
+
+def _decoded(path: epath.PathLike, lines: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if number == 1:
+            _refuse_other_kinds(path, line[:_MAGIC])
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, number, error) from None
 
 
 def _refuse_other_kinds(path: epath.PathLike, beginning: bytes) -> None:

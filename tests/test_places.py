@@ -11,6 +11,7 @@ from t5x_lite.places import check_place
     [
         ("http://host/run", "http:// is not supported"),
         ("s3://bucket/run", "s3:// is not supported"),
+        ("a=http://host", "a=http:// is not supported"),
         ("file:///run", "file:// is not supported"),
         ("", "needed is a path"),
         ("a\0b", "needed is a path"),

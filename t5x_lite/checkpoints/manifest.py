@@ -79,8 +79,9 @@ def _contradiction(checkpoint: epath.Path, content: Mapping[str, Any]) -> str | 
     for name, entry in files.items():
         if epath.Path(name).is_absolute() or ".." in epath.Path(name).parts:
             return f"names {name}, which is not in it"
-        if not isinstance(entry, list) or not entry or not _is_number(entry[0], _MAX_BYTES):
-            return f"has {entry} for {name}; needed is a size first"
+        is_pair = isinstance(entry, list) and len(entry) == 2
+        if not is_pair or not all(_is_number(number, _MAX_BYTES) for number in entry):
+            return f"has {entry} for {name}; needed are a size and a checksum"
     for name, most in (("saved_at", _MAX_SECONDS), ("num_bytes", _MAX_BYTES)):
         if not _is_number(content.get(name, 0), most):
             return f"has {name}={content[name]}"

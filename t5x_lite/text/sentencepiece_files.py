@@ -39,6 +39,9 @@ def parse_sentencepiece(content: bytes, source: object) -> Any:
         # Of a file that ends between two pieces all that is missing is what stands behind them.
         whole = proto.HasField("trainer_spec") and proto.HasField("normalizer_spec")
         sentencepiece.SentencePieceProcessor().LoadFromSerializedProto(content)
+        for piece in proto.pieces:
+            if isinstance(piece.piece, bytes):
+                piece.piece.decode()  # protobuf gives bytes where they are no UTF-8
     except Exception as error:  # protobuf's own class differs from one backend to the other
         raise _not_a_model(source, kind_of(content)) from error
     if not whole:

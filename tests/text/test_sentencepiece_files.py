@@ -21,6 +21,10 @@ BAD = {
     "zip": (lambda model: b"PK\x03\x04" + bytes(40), "but a zip archive"),
     "half": (lambda model: model[: len(model) // 2], "not a SentencePiece model"),
     "a byte less": (lambda model: model[:-1], "not a SentencePiece model"),
+    "piece": (
+        lambda model: model.replace(b"<unk>", b"<un\xff>"),
+        "but damaged, cut off or of another kind",
+    ),
     "bytes": (lambda model: bytes(range(1, 256)), "but damaged, cut off or of another kind"),
 }
 
