@@ -5,9 +5,13 @@ what computes and reads, the contents of its vocabulary.
 """
 
 import importlib.metadata
+import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from t5x_lite.errors import UserError
 
 Facts = Mapping[str, str]
 
@@ -25,6 +29,7 @@ _DISTRIBUTIONS = (
 )
 # Files that are only read may lie elsewhere on each host.
 _LOCAL = re.compile(r"(.*\.)?(vocabulary|task_files)", re.IGNORECASE)
+_KEY = "t5x_lite_facts_{}"
 _SHOWN, _SHOWN_LENGTH = 5, 80
 
 
@@ -69,6 +74,25 @@ def differences(facts_of: Mapping[int, Facts]) -> str:
         f"the processes of this job were not started alike:\n{found}\nGive all of them the same "
         "command, all but --process_index, and the same versions."
     )
+
+
+def compare(facts: Facts, client: Any, index: int, count: int, timeout_s: float) -> None:
+    """For processes that JAX has brought together: all tell process 0, which answers.
+
+    Args:
+        client: of JAX's distributed runtime, whose key-value store carries it.
+
+    Raises:
+        UserError: they were not started alike; the message says where.
+    """
+    timeout_ms = int(1000 * timeout_s)
+    client.key_value_set(_KEY.format(index), json.dumps(facts))
+    if index == 0:
+        told = {i: client.blocking_key_value_get(_KEY.format(i), timeout_ms) for i in range(count)}
+        problem = differences({i: json.loads(text) for i, text in told.items()})
+        client.key_value_set(_KEY.format("compared"), json.dumps(problem))
+    if problem := json.loads(client.blocking_key_value_get(_KEY.format("compared"), timeout_ms)):
+        raise UserError(problem)
 
 
 def _lines(first: Facts, other: Facts) -> list[str]:

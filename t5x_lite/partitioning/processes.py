@@ -1,6 +1,7 @@
 """Many processes, one job: called once, before JAX starts a backend."""
 
 import atexit
+import collections
 import glob
 import importlib.util
 import math
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 import jax
+from jax._src import distributed  # the only way to its key-value store
 
 from t5x_lite.errors import UserError
 from t5x_lite.partitioning import launchers, likeness, roll_call
@@ -51,7 +53,8 @@ def initialize(
     # It would take SIGTERM away from Python, without which no run saves when asked to stop.
     jax.config.update("jax_enable_preemption_service", False)
     if given == (None, None, None) and on_tpu_vm():
-        return _join_tpu_slice(timeout_s)
+        _join_tpu_slice(timeout_s)
+        return _compare(facts, timeout_s)
     if given in ((None, 1, None), (None, 1, 0)):
         return None
     place = launchers.find(os.environ)
@@ -82,7 +85,7 @@ def initialize(
             f"--process_count={count}, but JAX's {jax.default_backend()} devices belong to "
             f"{jax.process_count()} process(es): start one process per host of the slice, no more."
         )
-    return None
+    return _check_devices()
 
 
 _Given = tuple[str | None, int | None, int | None]
@@ -185,6 +188,26 @@ def _join_tpu_slice(timeout_s: int | float) -> None:
             ) from error
     finally:
         reminder.cancel()
+
+
+def _compare(facts: Callable[[], Facts], timeout_s: int | float) -> None:
+    """Of processes that have met without a roll call, if they are several."""
+    client = distributed.global_state.client
+    if client is not None and jax.process_count() > 1:
+        said = {**likeness.versions(), **facts()}
+        likeness.compare(said, client, jax.process_index(), jax.process_count(), timeout_s)
+
+
+def _check_devices() -> None:
+    """All that all processes do together they do with as many devices each."""
+    counts = collections.Counter(device.process_index for device in jax.devices())
+    most = max(counts, key=lambda index: (counts[index], -index))
+    if few := [str(index) for index in sorted(counts) if counts[index] != counts[most]]:
+        raise UserError(
+            f"process {', '.join(few)} has fewer devices ({counts[int(few[0])]}) than process "
+            f"{most} ({counts[most]}): needed are as many on each. Look at the host's devices, at "
+            "CUDA_VISIBLE_DEVICES and at what the launcher gives to each process."
+        )
 
 
 def _problems(

@@ -1,7 +1,10 @@
 """What processes of one job must have in common, and how a difference reads."""
 
+import concurrent.futures
 import sys
+import threading
 
+from t5x_lite.errors import UserError
 from t5x_lite.partitioning import likeness
 
 CONFIG = """BATCH_SIZE = 128
@@ -58,3 +61,39 @@ def test_versions_are_those_of_what_runs():
     found = likeness.versions()
     assert found["version of python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert "none" not in found.values()
+
+
+class Store:
+    """JAX's key-value store, for threads in place of processes."""
+
+    def __init__(self):
+        self._values, self._changed = {}, threading.Condition()
+
+    def key_value_set(self, key, value):
+        with self._changed:
+            self._values[key] = value
+            self._changed.notify_all()
+
+    def blocking_key_value_get(self, key, timeout_ms):
+        with self._changed:
+            assert self._changed.wait_for(lambda: key in self._values, timeout_ms / 1000)
+            return self._values[key]
+
+
+def compared(*facts):
+    """What `compare` raises on each process."""
+    store, count = Store(), len(facts)
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        futures = [
+            pool.submit(likeness.compare, facts[i], store, i, count, 5.0) for i in range(count)
+        ]
+        return [future.exception() for future in futures]
+
+
+def test_processes_that_jax_brought_together_are_compared_too():
+    """Those of a TPU slice."""
+    one, other = {"LEARNING_RATE": "1.0"}, {"LEARNING_RATE": "0.5"}
+    assert compared(one, dict(one), dict(one)) == [None] * 3
+    errors = compared(one, other, dict(one))
+    assert [type(error) for error in errors] == [UserError] * 3
+    assert all("process 1: LEARNING_RATE = 0.5 (process 0: 1.0)" in str(e) for e in errors)

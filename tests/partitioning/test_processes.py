@@ -1,4 +1,5 @@
 import threading
+import types
 
 import jax
 import pytest
@@ -144,6 +145,28 @@ def test_simulated_devices_on_a_tpu_vm_join_nothing(joined, tpu_vm):
     jax.config.update("jax_platforms", "cpu")
     processes.initialize()
     assert not joined
+
+
+def test_the_hosts_of_a_slice_compare_what_they_were_started_with(joined, tpu_vm, monkeypatch):
+    given = []
+    monkeypatch.setattr(processes.distributed, "global_state", types.SimpleNamespace(client="it"))
+    monkeypatch.setattr(processes.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(processes.likeness, "compare", lambda *arguments: given.append(arguments))
+    processes.initialize(timeout_s=6, facts=lambda: {"TRAIN_STEPS": "3"})
+    ((facts, *others),) = given
+    assert facts["TRAIN_STEPS"] == "3" and "version of jax" in facts
+    assert others == ["it", 0, 2, 6]
+
+
+def test_processes_need_as_many_devices_each(monkeypatch):
+    """Hosts of which one has lost a GPU."""
+    devices = [types.SimpleNamespace(process_index=index) for index in (0, 0, 1, 2, 2)]
+    monkeypatch.setattr(processes.jax, "devices", lambda: devices)
+    message = r"process 1 has fewer devices \(1\) than process 0 \(2\)"
+    with pytest.raises(UserError, match=message):
+        processes._check_devices()
+    monkeypatch.setattr(processes.jax, "devices", lambda: devices[:2])
+    processes._check_devices()
 
 
 def _no_cluster(*arguments, **settings):
