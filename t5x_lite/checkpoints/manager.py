@@ -95,7 +95,7 @@ class Checkpoints:
         self.wait()
         self._began = time.monotonic()
         folder = folders.folder_of(self.directory, step)
-        if storage.exists(folder / folders.MANIFEST):
+        if together.first_finds(lambda: storage.exists(folder / folders.MANIFEST)):
             return
         self._save = Save(
             folder,

@@ -82,8 +82,10 @@ class Save:
                 if storage.exists(self._temporary):  # of a killed save, in an object store
                     self._temporary.rmtree()
                 storage.make_folder(self._temporary / folders.STATE)
-        if not together.all_true(not self.problem):
-            raise OSError(self.problem or "process 0 could not begin to write it")
+        if problem := together.first_tells(f"save_{self._number}_begun", self.problem):
+            raise OSError(problem)
+        # Where a host remembers that there was none, this asks the file system anew.
+        storage.make_folder(self._temporary / folders.STATE)
         # A thread of its own, because the caller may stand in an event loop, as in a notebook.
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             copying = self._handler.async_save(self._temporary / folders.STATE, args=arguments)
@@ -100,10 +102,10 @@ class Save:
         if self._index == 0:
             self._attempt(self._publish)
             if self.problem:
-                self._remove_what_was_written()
-        together.wait_for_all(f"save_{self._number}_done")
-        if not self.problem and not storage.exists(self._checkpoint / folders.MANIFEST):
-            self.problem = "another process could not write its part"
+                with _noted(self):  # nothing may keep the others from hearing of it
+                    self._remove_what_was_written()
+        told = together.first_tells(f"save_{self._number}_done", self.problem)
+        self.problem = self.problem or told
         if not self.problem and self._index == 0:
             self._attempt(self._after)
         _give_memory_back()

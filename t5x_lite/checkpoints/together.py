@@ -1,15 +1,36 @@
-"""What several processes that write or read one checkpoint tell each other."""
+"""What several processes that write or read one checkpoint tell each other.
+
+What lies on disk process 0 looks up, and tells: a shared file system remembers look-ups on each
+host for seconds, so that two processes that look for themselves may go different ways, and then
+wait for each other.
+"""
 
 import itertools
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax._src import distributed  # the only way to its key-value store, which Orbax goes as well
 from jax.experimental import multihost_utils
 
-_TIMEOUT_SECONDS = 3600
+from t5x_lite.errors import UserError
+
+Found = TypeVar("Found")
+
+_TIMEOUT_MS = 3_600_000
 # Every process takes the same numbers, because all begin the same things in the same order.
 _numbers = itertools.count()
+
+
+def are_several() -> bool:
+    """Whether this is one process of several that have met.
+
+    To ask JAX for their number before would start its backend, after which they cannot meet.
+    """
+    return jax.distributed.is_initialized() and jax.process_count() > 1
 
 
 def number() -> int:
@@ -20,7 +41,43 @@ def number() -> int:
 def wait_for_all(name: str) -> None:
     """Returns once every process is here; safe in a background thread, as it uses no device."""
     barrier = ocp.multihost.get_barrier_sync_fn()
-    barrier(key=f"t5x_lite_{name}", timeout_ms=_TIMEOUT_SECONDS * 1000)
+    barrier(key=f"t5x_lite_{name}", timeout_ms=_TIMEOUT_MS)
+
+
+def first_tells(name: str, text: str) -> str:
+    """The text of process 0, for which the others wait; safe in a background thread.
+
+    Args:
+        name: used once.
+    """
+    if not are_several():
+        return text
+    client: Any = distributed.global_state.client
+    key = f"t5x_lite_{name}"
+    if jax.process_index() == 0:
+        client.key_value_set(key, f"={text}")  # it has no empty values
+        return text
+    return client.blocking_key_value_get(key, _TIMEOUT_MS).removeprefix("=")
+
+
+def first_finds(find: Callable[[], Found]) -> Found:
+    """What `find` gives on process 0, a JSON value; the others do not look.
+
+    Raises:
+        UserError, OSError: of process 0, on all.
+    """
+    if not are_several():
+        return find()
+    told: dict[str, Any] = {}
+    if jax.process_index() == 0:
+        try:
+            told["found"] = find()
+        except (UserError, OSError) as error:
+            told |= {"error": str(error), "is_of_user": isinstance(error, UserError)}
+    told = json.loads(first_tells(f"found_{number()}", json.dumps(told)))
+    if "error" in told:
+        raise (UserError if told["is_of_user"] else OSError)(told["error"])
+    return told["found"]
 
 
 class Messages:
@@ -45,7 +102,7 @@ class Messages:
 
 def all_true(value: bool) -> bool:
     """Whether all processes say so; not for a background thread, as the devices carry it."""
-    if jax.process_count() == 1:
+    if not are_several():
         return value
     return bool(np.all(multihost_utils.process_allgather(np.asarray(value))))
 
@@ -57,6 +114,6 @@ def any_true(value: bool) -> bool:
 
 def first_says(value: bool) -> bool:
     """What process 0 says."""
-    if jax.process_count() == 1:
+    if not are_several():
         return value
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))

@@ -1,4 +1,9 @@
-"""Which checkpoint a path means, and whether it is whole."""
+"""Which checkpoint a path means, and whether it is whole.
+
+All processes of a job must call these functions: process 0 looks, and all get what it found.
+"""
+
+import functools
 
 import jax
 from etils import epath
@@ -13,26 +18,31 @@ _SHOWN = 5
 def find(path: epath.PathLike, *, sums: bool = False) -> epath.Path:
     """The checkpoint that `path` names: itself, or the newest whole one of a model directory.
 
-    Without `sums` only the presence and sizes of files are looked at; with them all is read, and
-    as several processes share that work, all of them must call.
+    Without `sums` only the presence and sizes of files are looked at; with them all is read, a work
+    that several processes share.
 
     Raises:
         FileNotFoundError: there is none; the message lists the nearest that exist.
         UserError: it is damaged; the message names the newest that is whole.
     """
     path = absolute(path)
-    if is_checkpoint_name(path) and path.is_dir():
+    if is_checkpoint_name(path) and together.first_finds(path.is_dir):
         _refuse_damaged(path, sums=sums)
         return path
     checkpoint = newest(path, sums=sums)
     if checkpoint is not None:
         return checkpoint
-    siblings = [str(folder_of(path.parent, step)) for step in folders.steps(path.parent)]
+    siblings = [str(folder_of(path.parent, step)) for step in steps(path.parent)]
     known = f"; there are {', '.join(siblings)}" if siblings else ""
     raise FileNotFoundError(
         f"no checkpoint at {path}: needed is a folder checkpoint_<step>, or a model directory that "
         f"holds some{known}."
     )
+
+
+def steps(model_dir: epath.PathLike) -> list[int]:
+    """The steps of which there is a checkpoint, whole or damaged, in their order."""
+    return together.first_finds(functools.partial(folders.steps, absolute(model_dir)))
 
 
 def newest(
@@ -42,14 +52,14 @@ def newest(
     with a line that says so.
 
     `move_aside` renames those to checkpoint_<step>.damaged, so that a run can write that step
-    again; it needs all processes, as `sums` does.
+    again.
 
     Raises:
         UserError: it has checkpoints, and all are damaged; then nothing is renamed.
     """
     directory = absolute(model_dir)
     damaged: dict[epath.Path, list[str]] = {}
-    for step in reversed(folders.steps(directory)):
+    for step in reversed(steps(directory)):
         checkpoint = folder_of(directory, step)
         found = _problems(checkpoint, sums=sums)
         if not found:
@@ -73,7 +83,7 @@ def _refuse_damaged(checkpoint: epath.Path, *, sums: bool) -> None:
     found = _problems(checkpoint, sums=sums)
     if not found:
         return
-    others = [step for step in folders.steps(checkpoint.parent) if step != step_of(checkpoint)]
+    others = [step for step in steps(checkpoint.parent) if step != step_of(checkpoint)]
     for step in reversed(others):
         other = folder_of(checkpoint.parent, step)
         if not _problems(other, sums=sums):
@@ -89,7 +99,8 @@ def _refuse_damaged(checkpoint: epath.Path, *, sums: bool) -> None:
 def _problems(checkpoint: epath.Path, *, sums: bool) -> list[str]:
     """What is wrong, or what another process found wrong."""
     if not sums:
-        return manifest.problems(checkpoint, sums=False)
+        look = functools.partial(manifest.problems, checkpoint, sums=False)
+        return together.first_finds(look)
     index, count = jax.process_index(), jax.process_count()
     found = manifest.problems(checkpoint, process_index=index, process_count=count)
     if together.all_true(not found):
@@ -100,9 +111,7 @@ def _problems(checkpoint: epath.Path, *, sums: bool) -> list[str]:
 def _say_damaged(
     checkpoint: epath.Path, problems: list[str], *, used: epath.Path, move_aside: bool
 ) -> None:
-    # The command line looks for a checkpoint's vocabulary before processes meet; to ask for an
-    # index would start JAX's backend, after which they cannot.
-    if jax.distributed.is_initialized() and jax.process_index() != 0:
+    if together.are_several() and jax.process_index() != 0:
         return
     where = ""
     if move_aside:

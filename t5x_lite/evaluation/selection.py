@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from etils import epath
 
 from t5x_lite.checkpoints import scores as scores_log
+from t5x_lite.checkpoints import together
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.errors import UserError
 from t5x_lite.json_lines import write_lines
@@ -77,17 +78,22 @@ def write_best(model_dir: epath.PathLike) -> None:
 
 def means_best(path: str) -> bool:
     """Whether a path is MODEL_DIR/best, and no folder of that name."""
-    return absolute(path).name == BEST and not absolute(path).exists()
+    return absolute(path).name == BEST and not together.first_finds(absolute(path).exists)
 
 
 def checkpoint_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
-    """The checkpoint for each task: `path` itself, or behind MODEL_DIR/best each task's own.
+    """The checkpoint for each task: `path` itself, or behind MODEL_DIR/best each task's own, as
+    process 0 sees them; all processes must call.
 
     Raises:
         UserError: no checkpoint with scores of a task is kept.
     """
     if not means_best(path):
         return dict.fromkeys(tasks, path)
+    return together.first_finds(lambda: _best_paths(path, tasks))
+
+
+def _best_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
     directory = absolute(path).parent
     history = scores_log.read(directory)
     best, kept = best_steps(history), best_steps(_kept(directory, history))

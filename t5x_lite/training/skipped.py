@@ -11,6 +11,7 @@ import jax
 from etils import epath
 
 from t5x_lite import storage
+from t5x_lite.checkpoints import together
 from t5x_lite.errors import UserError
 from t5x_lite.training.config import HealthConfig, InstabilityPolicy
 from t5x_lite.training.guard import Event
@@ -28,7 +29,7 @@ class Skipped:
 
 
 def read(model_dir: epath.Path) -> list[Skipped]:
-    """The events of a run, oldest first.
+    """The events of a run, oldest first, as process 0 sees them; all processes must call.
 
     A last line that a killed process left half written is no event.
 
@@ -36,7 +37,9 @@ def read(model_dir: epath.Path) -> list[Skipped]:
         UserError: a line in the middle is none of ours.
     """
     path = model_dir / FILE
-    lines = path.read_text().splitlines() if storage.exists(path) else []
+    lines = together.first_finds(
+        lambda: path.read_text().splitlines() if storage.exists(path) else []
+    )
     events = []
     for number, line in enumerate(lines, start=1):
         try:

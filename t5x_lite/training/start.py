@@ -14,6 +14,7 @@ from t5x_lite.checkpoints import (
     huggingface,
     pretrained,
     restoring,
+    together,
     whole,
 )
 from t5x_lite.checkpoints.restoring import Report, Source
@@ -168,7 +169,8 @@ def _own(
     last_step = _last_step(config, first_step, initial_step=initial_step, whence=own)
     pretrained.model_for(own, model)
     wanted = config.restore.dataset or (launched_at is not None and first_step > launched_at)
-    dataset = own / DATASET if wanted and (own / DATASET).is_dir() else None
+    has_dataset = together.first_finds((own / DATASET).is_dir)
+    dataset = own / DATASET if wanted and has_dataset else None
     source = f"continues from {own}"
     return Origin(own, first_step, last_step, initial_step, source, is_own=True, dataset=dataset)
 

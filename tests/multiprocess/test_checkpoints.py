@@ -46,7 +46,8 @@ def names(directory):
 @pytest.mark.slow
 def test_a_save_that_fails_on_one_process_fails_on_all_and_any_number_reads_the_rest(tmp_path):
     """Step 2 is lost because the last process could not write; 1 and 3 are read on every mesh, by
-    two processes, by one, and by two again after the newest was damaged.
+    two processes, by one, and by two again after the newest was damaged. The last process sees
+    none of the others' files at first, as on a file system that remembers look-ups.
     """
     for facts in run(tmp_path, 2):
         assert [facts[f"saved_{step}"] for step in (1, 2, 3)] == [True, False, True]
