@@ -1,7 +1,9 @@
 """Sizes and checksums of a checkpoint's files: a truncated, flipped or missing one is noticed.
 
-Every process sums up the files that it wrote, process 0 joins the sums and adds the few files that
-come last; so nothing is read twice. The sum of the manifest itself stands inside it.
+Every process notes the files that it wrote, process 0 joins the notes and adds the few files that
+come last. Of the large ones that hold tensors only sizes are noted, as these have sums of their
+own (leaf_sums.py), compared as they are restored; checkpoints of before have no such sums, and one
+of every file. The sum of the manifest itself stands inside it.
 """
 
 import json
@@ -11,27 +13,31 @@ from typing import Any
 
 from etils import epath
 
+from t5x_lite import storage
 from t5x_lite.checkpoints import folders
+from t5x_lite.checkpoints.leaf_sums import Sums
 from t5x_lite.errors import UserError
 
 _CHUNK = 1 << 24
 _MAX_BYTES, _MAX_SECONDS = 10**18, 10**11  # dates of some thousand years can be shown
+_LARGE = 1 << 20
+_LEAVES = "leaves"
 _PART = "manifest.process_{}.json"
 
 
 def write_part(folder: epath.Path, process_index: int, written: Iterable[epath.Path]) -> None:
     """Notes the files that one process has written."""
-    part = {str(path.relative_to(folder)): _sum(path) for path in written}
+    part = {str(path.relative_to(folder)): _note(path, folder) for path in written}
     (folder / _PART.format(process_index)).write_text(json.dumps(part))
 
 
-def write(folder: epath.Path, process_count: int, **facts: Any) -> int:
+def write(folder: epath.Path, process_count: int, leaves: Sums, **facts: Any) -> int:
     """Joins the parts, adds what no part names, and returns the bytes of all files.
 
     Raises:
         FileNotFoundError: some process noted nothing, so its part of the checkpoint is not there.
     """
-    files: dict[str, list[int]] = {}
+    files: dict[str, tuple[int, int | None]] = {}
     for index in range(process_count):
         part = folder / _PART.format(index)
         if not part.exists():
@@ -41,9 +47,9 @@ def write(folder: epath.Path, process_count: int, **facts: Any) -> int:
     for path in files_below(folder):
         name = str(path.relative_to(folder))
         if name not in files:
-            files[name] = _sum(path)
+            files[name] = _note(path, folder)
     num_bytes = sum(size for size, _ in files.values())
-    content = {**facts, "num_bytes": num_bytes, "files": files}
+    content = {**facts, "num_bytes": num_bytes, "files": files, _LEAVES: leaves}
     content["sum"] = _sum_of_content(content)
     (folder / folders.MANIFEST).write_text(json.dumps(content, indent=1))
     return num_bytes
@@ -100,7 +106,7 @@ def problems(
     Without `sums` only sizes are looked at, which reads no file.
     """
     try:
-        files: Mapping[str, list[int]] = read(checkpoint)["files"]
+        files: Mapping[str, tuple[int, int | None]] = read(checkpoint)["files"]
     except UserError as error:
         return [str(error)]
     items = {name.split("/", 1)[0] for name in files if "/" in name}
@@ -113,26 +119,42 @@ def problems(
             found.append(f"{name} is missing")
         elif path.stat().length != size:
             found.append(f"{name} has {path.stat().length} bytes, written were {size}")
-        elif sums and _sum(path)[1] != checksum:
+        elif sums and checksum is not None and _sum(path) != checksum:
             found.append(f"{name} has other bytes than were written")
     return found
+
+
+def leaf_sums(checkpoint: epath.Path) -> Sums | None:
+    """The sums of its leaves; None for a checkpoint of before, whose files have sums instead.
+
+    Raises:
+        UserError: as `read`.
+    """
+    stored = read(checkpoint).get(_LEAVES)
+    return None if stored is None else {name: tuple(each) for name, each in stored.items()}
 
 
 def files_below(folder: epath.Path) -> list[epath.Path]:
     """All files of a folder and its folders, sorted."""
     found: list[epath.Path] = []
-    for path in sorted(folder.iterdir()):
+    for path in storage.listed(folder):
         found += files_below(path) if path.is_dir() else [path]
     return found
 
 
-def _sum(path: epath.Path) -> list[int]:
-    size = checksum = 0
+def _note(path: epath.Path, folder: epath.Path) -> tuple[int, int | None]:
+    """Size and checksum; none of a large file of tensors."""
+    size = path.stat().length
+    has_tensors = path.relative_to(folder).parts[0] == folders.STATE
+    return size, None if has_tensors and size > _LARGE else _sum(path)
+
+
+def _sum(path: epath.Path) -> int:
+    checksum = 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             checksum = zlib.crc32(chunk, checksum)
-            size += len(chunk)
-    return [size, checksum]
+    return checksum
 
 
 def _sum_of_content(content: Mapping[str, Any]) -> int:

@@ -90,7 +90,11 @@ def identity(path: epath.PathLike) -> str:
         stats = ((file.name, file.stat()) for file in files)
         parts = [(name, int(stat.length), stat.mtime) for name, stat in stats]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
-    written = manifest.read(whole.find(directory))["files"]
+    checkpoint = whole.find(directory)
+    leaves = manifest.leaf_sums(checkpoint)
+    if leaves is not None:
+        return hashlib.sha256(repr(sorted(leaves.items())).encode()).hexdigest()
+    written = manifest.read(checkpoint)["files"]
     # What is written beside the state later, such as PINNED, changes no parameter.
     state = sorted((name, sums) for name, sums in written.items() if name.startswith("state/"))
     return hashlib.sha256(repr(state).encode()).hexdigest()
@@ -113,10 +117,13 @@ def load_parameters(
         with open_huggingface(path, model) as (stored, parameters):
             abstract = abstract_parameters(stored, partitioner, dtype)
             return place_parameters(parameters, abstract), 0
-    checkpoint = whole.find(path, sums=True)
-    model = model_for(checkpoint, model)
-    parts = restore(checkpoint, {"parameters": abstract_parameters(model, partitioner, dtype)})
-    return parts["parameters"], folders.step_of(checkpoint)
+
+    def take(checkpoint: epath.Path) -> tuple[Any, int]:
+        abstract = abstract_parameters(model_for(checkpoint, model), partitioner, dtype)
+        parts = restore(checkpoint, {"parameters": abstract})
+        return parts["parameters"], folders.step_of(checkpoint)
+
+    return whole.read(path, take)
 
 
 @contextlib.contextmanager

@@ -4,11 +4,13 @@ A leaf is named by its path, parameters/encoder/layers/mlp/wi/kernel. `plan` dec
 shapes alone where each comes from; then each device is given its own slice and nothing else.
 """
 
+import contextlib
 import dataclasses
 import enum
 import functools
+import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,12 +19,16 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 
-from t5x_lite.checkpoints import folders
+from t5x_lite.checkpoints import folders, leaf_sums, manifest, together
+from t5x_lite.checkpoints.errors import DamagedError
 from t5x_lite.errors import UserError
 
 AssignmentMap = Sequence[tuple[str, str | None]]
 
 _SHOWN = 5
+_BYTES_CAST_AT_ONCE = 1 << 30
+# How TensorStore says that bytes are not those that were written.
+_DAMAGE = re.compile("^DATA_LOSS|CRC-32C checksum verification failed")
 # How many updates slots have seen. Checkpoints of before had only the optimizer's own number, which
 # is then that of all slots they have.
 _COUNT, _COUNT_OF_ALL = "/count", "optimizer_state/step"
@@ -103,6 +109,7 @@ def restore(
 
     Raises:
         UserError: a leaf is missing, left over or of another shape, each with its name.
+        DamagedError: a leaf is not what was written.
     """
     wanted, stored = _as_dict(abstract), metadata(checkpoint)
     report = _fitting(checkpoint, wanted, stored, assignment_map, strict, optional)
@@ -147,14 +154,16 @@ def _as_dict(parts: Any) -> dict[str, Any]:
 
 
 def metadata(checkpoint: epath.Path) -> Any:
-    """The tree of shapes and dtypes of a checkpoint's state; reads no tensor."""
+    """The tree of shapes and dtypes of a checkpoint's state; reads no tensor.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
     try:
         return ocp.PyTreeCheckpointHandler().metadata(checkpoint / folders.STATE).tree
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"the state of {checkpoint} cannot be read ({type(error).__name__}: {error}): it is "
-            "damaged; restore it from a copy, or use another checkpoint."
-        ) from error
+        problem = f"its state cannot be read ({type(error).__name__}: {error})"
+        raise DamagedError(checkpoint, [problem]) from error
 
 
 def plan(
@@ -298,7 +307,46 @@ def _read(
 def _read_leaves(
     checkpoint: epath.Path, asked: Mapping[str, jax.ShapeDtypeStruct], stored: Any
 ) -> dict[str, Any]:
-    """Leaves of the checkpoint by their names there; the others are not read."""
+    """Leaves of the checkpoint by their names there, compared with the sums that it has of them;
+    the others are not read.
+    """
+    sums = manifest.leaf_sums(checkpoint)
+    if sums is None:
+        return _restore(checkpoint, asked, stored)
+    dtypes = {name: leaf.dtype for name, leaf in leaves(stored).items()}
+    found: dict[str, Any] = {}
+    for group in _groups(asked, dtypes):
+        exact = {
+            name: jax.ShapeDtypeStruct(
+                asked[name].shape, dtypes[name], sharding=asked[name].sharding
+            )
+            for name in group
+        }
+        restored = _restore(checkpoint, exact, stored)
+        leaf_sums.check({name: restored[name] for name in group}, sums, checkpoint)
+        found |= {name: restored[name].astype(asked[name].dtype) for name in group}
+    return found
+
+
+def _groups(
+    asked: Mapping[str, jax.ShapeDtypeStruct], dtypes: Mapping[str, Any]
+) -> list[list[str]]:
+    """What is read at once: all that has its type on disk; of what is cast afterwards so much that
+    the devices have room for both.
+    """
+    groups, cast, size = [[name for name in asked if asked[name].dtype == dtypes[name]]], [], 0
+    for name in (name for name in asked if asked[name].dtype != dtypes[name]):
+        size += math.prod(asked[name].shape) * jnp.dtype(dtypes[name]).itemsize
+        cast.append(name)
+        if size >= _BYTES_CAST_AT_ONCE:
+            groups, cast, size = [*groups, cast], [], 0
+    return [group for group in (*groups, cast) if group]
+
+
+def _restore(
+    checkpoint: epath.Path, asked: Mapping[str, jax.ShapeDtypeStruct], stored: Any
+) -> dict[str, Any]:
+    """Leaves in these types; DamagedError where TensorStore finds its own files damaged."""
 
     def arguments(path: Any, _: Any) -> ocp.RestoreArgs:
         leaf = asked.get(name_of(path))
@@ -315,8 +363,28 @@ def _read_leaves(
     request = ocp.args.PyTreeRestore(
         item=tree_map(item, stored), restore_args=tree_map(arguments, stored)
     )
-    handler = ocp.PyTreeCheckpointHandler()
-    return leaves(handler.restore(checkpoint / folders.STATE, args=request))
+    handler, found, problems = ocp.PyTreeCheckpointHandler(), None, []
+    try:
+        with _damage_noticed(checkpoint):
+            found = handler.restore(checkpoint / folders.STATE, args=request)
+    except DamagedError as error:
+        problems = error.problems
+    # Another process may have read what is damaged.
+    if not together.all_true(not problems):
+        raise DamagedError(checkpoint, problems or ["another process cannot read its tensors"])
+    return leaves(found)
+
+
+@contextlib.contextmanager
+def _damage_noticed(checkpoint: epath.Path) -> Iterator[None]:
+    """TensorStore has checksums of its own files' structure."""
+    try:
+        yield
+    except ValueError as error:
+        if not _DAMAGE.search(str(error)):
+            raise
+        text = str(error).partition(" [tensorstore_spec=")[0]
+        raise DamagedError(checkpoint, [f"its tensors cannot be read ({text})"]) from error
 
 
 def _layer_of(stack: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 from etils import epath
@@ -95,8 +95,22 @@ def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None
     Raises:
         UserError: the run would train no step, or its model is not that of the checkpoint.
     """
-    found = find_origin(config, factory.model, sums=True, move_aside=True, launched_at=launched_at)
-    state = _state(config, factory, found)
+    model, path = factory.model, config.restore.path
+
+    def take(found: Origin) -> tuple[Origin, TrainState]:
+        return found, _state(config, factory, found)
+
+    newest = whole.read_newest(
+        config.model_dir,
+        lambda own: take(_own(config, model, own, launched_at)),
+        move_aside=True,
+    )
+    if newest is not None:
+        found, state = newest
+    elif _is_ours(path):
+        found, state = whole.read(path, lambda initial: take(_initial(config, model, initial)))
+    else:
+        found, state = take(_without_ours(config))
     step = int(state.step)
     if step != found.first_step:  # the map keeps it fresh, so this run counts from zero
         last_step = _last_step(config, step, initial_step=step, whence=found.path)
@@ -113,36 +127,31 @@ def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None
     )
 
 
-def find_origin(
-    config: TrainConfig,
-    model: ModelConfig,
-    *,
-    sums: bool = False,
-    move_aside: bool = False,
-    launched_at: int | None = None,
-) -> Origin:
-    """What `start` takes; reads no tensor, and without its two options changes nothing.
-
-    Args:
-        sums: the checksums of a checkpoint's files are looked at, which reads them all; else sizes.
-        move_aside: damaged checkpoints in MODEL_DIR are renamed.
-        launched_at: as of `start`.
+def find_origin(config: TrainConfig, model: ModelConfig) -> Origin:
+    """What `start` takes, as far as sizes of files tell; reads no tensor and changes nothing.
 
     Raises:
         UserError: the run would train no step, or its model is not that of the checkpoint.
     """
-    own = whole.newest(config.model_dir, sums=sums, move_aside=move_aside)
+    own, path = whole.newest(config.model_dir), config.restore.path
     if own is not None:
-        return _own(config, model, own, launched_at)
-    path = config.restore.path
+        return _own(config, model, own, None)
+    if _is_ours(path):
+        return _initial(config, model, whole.find(path))
+    return _without_ours(config)
+
+
+def _is_ours(path: str | None) -> TypeGuard[str]:
+    """Whether an initial checkpoint is given and is no Hugging Face directory."""
+    return path is not None and not huggingface.is_huggingface_directory(path)
+
+
+def _without_ours(config: TrainConfig) -> Origin:
+    path, last_step = config.restore.path, _last_step(config, 0, initial_step=0)
     if path is None:
-        source = f"starts from scratch, seed {config.random_seed}"
-        return Origin(None, 0, _last_step(config, 0, initial_step=0), 0, source)
-    if huggingface.is_huggingface_directory(path):
-        directory, last_step = folders.absolute(path), _last_step(config, 0, initial_step=0)
-        source = f"starts from the Hugging Face model {path}"
-        return Origin(directory, 0, last_step, 0, source, is_huggingface=True)
-    return _initial(config, model, whole.find(path, sums=sums))
+        return Origin(None, 0, last_step, 0, f"starts from scratch, seed {config.random_seed}")
+    source = f"starts from the Hugging Face model {path}"
+    return Origin(folders.absolute(path), 0, last_step, 0, source, is_huggingface=True)
 
 
 def check_origin(config: TrainConfig, factory: StateFactory, found: Origin) -> Report | None:

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from t5x_lite.checkpoints import huggingface, restoring
+from t5x_lite.checkpoints import huggingface, manifest, restoring
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
-from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.checkpoints.errors import DamagedError, ModelMismatchError
 from t5x_lite.checkpoints.manager import Checkpoints, Description
 from t5x_lite.checkpoints.pretrained import load_parameters
 from t5x_lite.training.start import start
@@ -190,18 +190,48 @@ def test_a_run_that_continues_brings_the_position_of_its_data(job, factory):
     assert start(other, factory).dataset is None
 
 
-def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(job, factory, capsys):
+@pytest.fixture(params=[0, 1 << 30], ids=["by its leaves", "by its files"])
+def noticed(request, monkeypatch):
+    """How damage to tensors is noticed: while they are restored, or before."""
+    monkeypatch.setattr(manifest, "_LARGE", request.param)
+
+
+def damage(checkpoint: pathlib.Path) -> None:
+    """One byte of the tensors; those of a model so small lie within TensorStore's joined nodes."""
+    largest = max(checkpoint.glob("state/d/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(
+    job, factory, capsys, noticed
+):
     """The restart after a crash goes on by itself, and says what it lost."""
     good = save(job.model_dir, factory, 4, seed=7)
-    save(job.model_dir, factory, 6, seed=8)
     newest = pathlib.Path(job.model_dir) / "checkpoint_6"
-    largest = max(newest.rglob("*"), key=lambda path: path.is_file() and path.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:-1] + b"?")
+    save(job.model_dir, factory, 6, seed=8)
+    damage(newest)
     run = start(job, factory)
     assert run.first_step == 4
     assert_same(run.state, good)
     assert "checkpoint_6 is damaged" in capsys.readouterr().out
     assert not newest.exists()
+
+
+def test_a_damaged_initial_checkpoint_is_not_trained_on(job, factory, tmp_path, capsys, noticed):
+    """One that is named is an error; of a model directory the one before is taken. Neither is ours
+    to rename.
+    """
+    save(tmp_path / "other", factory, 2, seed=7)
+    named = tmp_path / "other" / "checkpoint_4"
+    save(tmp_path / "other", factory, 4, seed=8)
+    damage(named)
+    with pytest.raises(DamagedError, match="checkpoint_4 is damaged"):
+        start(from_path(job, named), factory)
+    assert start(from_path(job, tmp_path / "other"), factory).first_step == 2
+    assert "checkpoint_4 is damaged" in capsys.readouterr().out
+    assert named.exists()
 
 
 def test_another_model_than_the_checkpoints_is_told_by_its_fields(job, factory, tmp_path):
