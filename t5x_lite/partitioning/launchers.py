@@ -28,6 +28,11 @@ class Place:
     address: str | None = None
     has_host: bool = False
 
+    @property
+    def may_be_the_only_one(self) -> bool:
+        """Whether nothing speaks against it, as for the first pod of an indexed Kubernetes job."""
+        return self.count is None and self.index == 0
+
 
 @dataclasses.dataclass(frozen=True)
 class _Variables:
@@ -49,15 +54,11 @@ _KUBERNETES_INDEX = "JOB_COMPLETION_INDEX"
 
 
 def find(environment: Mapping[str, str]) -> Place | None:
-    """The place of this process; None if it is the only one.
-
-    Of an indexed Kubernetes job (each JobSet's) the first pod passes for the only one, which it may
-    be; the others show that it is not.
-    """
+    """The place of this process; None if it is the only one."""
     places = list(_places(environment))
     if not places:
         index = _number(environment, _KUBERNETES_INDEX)
-        return Place("Kubernetes", None, index) if index else None
+        return None if index is None else Place("Kubernetes", None, index)
     first = places[0]
     if first.count == 1:
         return None

@@ -58,7 +58,7 @@ def initialize(
     if given in ((None, 1, None), (None, 1, 0)):
         return None
     place = launchers.find(os.environ)
-    if given == (None, None, None) and place is None:
+    if given == (None, None, None) and (place is None or place.may_be_the_only_one):
         return None
     address, count, index = _completed(given, place)
     problems = _problems(address, count, index, timeout_s)

@@ -47,6 +47,7 @@ OPEN_MPI = {"OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_RANK": "5"}
             Place("the launcher that set WORLD_SIZE", 4, 1),
         ),
         ({"JOB_COMPLETION_INDEX": "2"}, Place("Kubernetes", None, 2)),
+        ({"JOB_COMPLETION_INDEX": "0"}, Place("Kubernetes", None, 0)),
     ],
 )
 def test_one_of_several(environment, place):
@@ -66,7 +67,6 @@ def test_one_of_several(environment, place):
         INHERITED | {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"},
         {"WORLD_SIZE": "1"},
         {"WORLD_SIZE": "many", "RANK": "0"},
-        {"JOB_COMPLETION_INDEX": "0"},
         {"KUBERNETES_SERVICE_HOST": "10.0.0.1"},
     ],
 )

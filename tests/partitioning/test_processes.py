@@ -120,6 +120,19 @@ def test_without_an_address_processes_of_a_launcher_are_refused(joined, monkeypa
     assert not joined
 
 
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_pod_knows_its_index(index, joined, monkeypatch):
+    """The first one may be the only one of its job, and is, if nothing is given."""
+    monkeypatch.setattr(processes.os, "environ", {"JOB_COMPLETION_INDEX": str(index)})
+    with pytest.raises(ValueError, match="belong to 1 process"):
+        _initialize_without_roll_call("pod-0:1234", 2)
+    ((arguments, _),) = joined
+    assert arguments == ("pod-0:1234", 2, index)
+    if index == 0:
+        processes.initialize()
+        assert len(joined) == 1
+
+
 def test_under_mpi_the_address_is_enough(joined, monkeypatch):
     monkeypatch.setattr(processes.os, "environ", MPI)
     with pytest.raises(ValueError, match="belong to 1 process"):
