@@ -44,7 +44,7 @@ def say(checkpoint, content):
 
 
 def sum_of(file):
-    return manifest._sum(file)
+    return [file.stat().length, manifest._sum(file)]
 
 
 def rewrite(checkpoint, change):
