@@ -1,15 +1,16 @@
 """A training run that is killed, damaged and starved of disk, against one that is left alone.
 
-    python benchmarks/soak.py --minutes=30 --output=docs
+    python benchmarks/soak.py --minutes=30 --stops=100 --output=docs
 
 Child processes run `t5x_lite train` on 8 simulated devices (mini model; span corruption,
 translation and classification, mixed, packed, shuffled, with dropout). At random times one is
 killed with -9, often in the middle of a save, or asked to stop, or its newest checkpoint is
 truncated, flipped or robbed of a file, or its disk is full for a while; then the same command is
-started again. Afterwards the same steps are trained without any of this, and the two are compared
-bit for bit: the loss of every step and every leaf of the last checkpoint. The disk is a small tmpfs
-where that can be mounted (root on Linux); elsewhere the full disk is left out, and the result says
-so.
+started again. Then it is asked to stop so many times, by each of the signals that it hears, half of
+them before its first step, and how long that takes is measured. Afterwards the same steps are
+trained without any of this, and the two are compared bit for bit: the loss of every
+step and every leaf of the last checkpoint. The disk is a small tmpfs where that can be mounted
+(root on Linux); elsewhere the full disk is left out, and the result says so.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import threading
 import time
 
 VOLUME_MB = 260
+STOPPING = [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT]
 MODEL = [
     "--gin_file=models/t5_1_0/mini.gin",
     "--gin_file=recipes/pretrain.gin",
@@ -40,7 +42,9 @@ MODEL = [
     "--gin.DROPOUT_RATE=0.1",
     "--gin.LEARNING_RATE_FACTORS=constant",
     "--gin.LEARNING_RATE=0.01",
-    "--gin.EVAL_STEPS=0",
+    "--gin.train_eval/DatasetConfig.mixture_or_task_name='emoji_en_de'",
+    "--gin.EVAL_STEPS=4",
+    "--gin.EVAL_PERIOD=10",
     "--gin.LOG_PERIOD=1",
     "--gin.CHECKPOINT_PERIOD=10",
     "--cpu_devices=8",
@@ -54,6 +58,7 @@ class Run:
     model_dir: pathlib.Path
     vocabulary: pathlib.Path
     events: list = dataclasses.field(default_factory=list)
+    stops: list = dataclasses.field(default_factory=list)
     memory: list = dataclasses.field(default_factory=list)
 
     def start(self, steps: int) -> subprocess.Popen:
@@ -71,6 +76,15 @@ class Run:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+
+    def start_and_train(self) -> tuple[subprocess.Popen, float]:
+        """A process that has made a step of its own, and how long that took."""
+        began, first = time.monotonic(), self.step()
+        process = self.start(steps=10**6)
+        self.watch(process)
+        while process.poll() is None and self.step() <= first:
+            time.sleep(0.1)
+        return process, time.monotonic() - began
 
     def step(self) -> int:
         """The newest step in the log of scalars."""
@@ -139,7 +153,7 @@ def fill_disk(folder: pathlib.Path, seconds: float) -> None:
 
 
 def torment(run: Run, minutes: float, dice: random.Random, *, has_volume: bool) -> None:
-    """Starts the job again and again until the time is over, then asks it to stop."""
+    """Starts the job again and again until the time is over."""
     began = time.monotonic()
 
     def note(kind: str, detail: str = "") -> None:
@@ -149,11 +163,7 @@ def torment(run: Run, minutes: float, dice: random.Random, *, has_volume: bool) 
 
     kinds = ["kill"] * 5 + ["terminate"] * 2 + ["damage"] * 3 + ["full disk"] * (2 * has_volume)
     while time.monotonic() - began < 60 * minutes:
-        process = run.start(steps=10**6)
-        run.watch(process)
-        first = run.step()
-        while process.poll() is None and run.step() <= first:
-            time.sleep(0.2)
+        process, _ = run.start_and_train()
         kind = dice.choice(kinds)
         time.sleep(dice.uniform(1, 40))
         if kind == "full disk":
@@ -178,14 +188,47 @@ def torment(run: Run, minutes: float, dice: random.Random, *, has_volume: bool) 
         if kind == "damage" and len(kept) > 1:
             how = dice.choice(["truncated", "flipped", "removed"])
             note("damage", damage(kept[-1], how, dice))
-    process = run.start(steps=10**6)
-    run.watch(process)
-    first = run.step()
-    while run.step() <= first and process.poll() is None:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=300) == 75, f"SIGTERM gave {process.returncode}"
     note("end")
+
+
+def stop_often(run: Run, count: int, dice: random.Random) -> None:
+    """Asks the job to stop at random moments, half of them while it starts, and measures how long
+    it takes; the last one comes behind a step.
+    """
+    start_up = 10.0
+    for number in range(count):
+        before = run.step()
+        if number % 2 == 0 and number < count - 1:
+            process = run.start(steps=10**6)
+            # Python itself and the first imports hear nothing.
+            time.sleep(dice.uniform(2.0, start_up))
+        else:
+            process, start_up = run.start_and_train()
+            time.sleep(dice.uniform(0.0, 10.0))
+        kind = STOPPING[number // 2 % len(STOPPING)]
+        asked = time.monotonic()
+        process.send_signal(kind)
+        status = process.wait(timeout=300)
+        stop = {
+            "signal": kind.name,
+            "seconds": round(time.monotonic() - asked, 2),
+            "steps": run.step() - before,
+        }
+        run.stops.append(stop)
+        print(json.dumps(stop), flush=True)
+        assert status == 75, f"{kind.name} gave {status}"
+        assert not run.step() or run.checkpoints()[-1].name == f"checkpoint_{run.step()}"
+
+
+def durations(stops: list[dict]) -> dict:
+    """How long stops took, with and without something to save."""
+    found = {}
+    for name, wanted in (("saved", True), ("nothing to save", False)):
+        seconds = sorted(stop["seconds"] for stop in stops if (stop["steps"] > 0) == wanted)
+        if seconds:
+            median = seconds[len(seconds) // 2]
+            found[name] = {"stops": len(seconds), "median_s": median, "longest_s": seconds[-1]}
+    return found
 
 
 def leave_alone(run: Run, steps: int) -> None:
@@ -312,6 +355,7 @@ def main() -> None:
     """Soaks, repeats without, compares, writes soak.json and soak.png."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--stops", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="DIR")
     arguments = parser.parse_args()
@@ -323,7 +367,9 @@ def main() -> None:
     subprocess.run([sys.executable, "-m", "t5x_lite", *words, f"--output={vocabulary}"], check=True)
     with volume(work / "disk") as has_volume:
         soaked = Run(work / "disk" / "soaked", vocabulary)
-        torment(soaked, arguments.minutes, random.Random(arguments.seed), has_volume=has_volume)
+        dice = random.Random(arguments.seed)
+        torment(soaked, arguments.minutes, dice, has_volume=has_volume)
+        stop_often(soaked, max(1, arguments.stops), dice)
         alone = Run(work / "alone", vocabulary)
         leave_alone(alone, soaked.step())
         counts = collections.Counter(event["kind"] for event in soaked.events)
@@ -331,6 +377,7 @@ def main() -> None:
         result = {
             "minutes": arguments.minutes,
             "events": dict(counts),
+            "stops": durations(soaked.stops),
             "kills_during_a_save": saves,
             "disk_of_its_own": has_volume,
             "compared": compare(soaked, alone),
