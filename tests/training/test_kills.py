@@ -150,7 +150,8 @@ def test_stops_at_any_moment_cost_no_step(start, tmp_path):
     """Only they save: each ends soon with status 75, whatever the run was doing, and in the end all
     is as if there had been none: losses, held-out scores of each evaluation, the last state.
     """
-    words = ["--gin.CHECKPOINT_PERIOD=1000000", "--gin.EVAL_PERIOD=5", "--gin.EVAL_STEPS=4"]
+    words = ["--gin.CHECKPOINT_PERIOD=1000000", "--gin.EVAL_PERIOD=10", "--gin.EVAL_STEPS=4"]
+    words.append("--gin.train_eval/DatasetConfig.mixture_or_task_name='toy_copy'")
     stopped, dice, stops_after_a_step = tmp_path / "stopped", random.Random(0), 0
     for number in range(NUM_STOPS):
         before = max(losses(stopped), default=0)
@@ -159,7 +160,7 @@ def test_stops_at_any_moment_cost_no_step(start, tmp_path):
             wait_for_a_step(child, stopped, before)
             time.sleep(dice.uniform(0.0, 1.0))
         else:
-            time.sleep(dice.uniform(1.0, 8.0))  # also while it imports, restores, compiles
+            time.sleep(dice.uniform(1.0, 6.0))  # also while it imports, restores, compiles
         os.kill(child.pid, STOPPING[number % len(STOPPING)])
         child.join(60)
         assert child.exitcode == 75
