@@ -96,6 +96,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser, commands = _parser()
+    for word in words:
+        if word.endswith("=--"):  # argparse gives an empty list in place of such a value
+            raise jobs.UsageError(f"{word}: -- is no value")
     # --gin.NAME=VALUE is --gin_bindings with a shorter name; the value tells which it was.
     rewritten = [f"--gin_bindings={word}" if word.startswith(_GIN) else word for word in words]
     arguments, unknown = parser.parse_known_args(rewritten)

@@ -415,6 +415,8 @@ def test_all_problems_of_a_configuration_are_one_message(capsys):
         ([*TRAIN, "--gin.MODEL_DIR", "/x"], "needed is --gin.MODEL_DIR=VALUE"),
         ([*TRAIN, "--gin_bindings=MODEL_DIRR = /x"], "--gin_bindings on the command line"),
         ([*TRAIN, "--cpu_devices=many"], "--cpu_devices: invalid int value: 'many'"),
+        ([*TRAIN, "--gin_file=--"], "--gin_file=--: -- is no value"),
+        (["inspect", "task", "--seed=--"], "--seed=--: -- is no value"),
         (["trane"], "invalid choice: 'trane'"),
         ([], "COMMAND"),
         (["train"], "needs a model and a recipe"),

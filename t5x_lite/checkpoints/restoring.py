@@ -161,7 +161,7 @@ def metadata(checkpoint: epath.Path) -> Any:
     """
     try:
         return ocp.PyTreeCheckpointHandler().metadata(checkpoint / folders.STATE).tree
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problem = f"its state cannot be read ({type(error).__name__}: {error})"
         raise DamagedError(checkpoint, [problem]) from error
 

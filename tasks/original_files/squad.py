@@ -30,10 +30,11 @@ def load(folders: Folders, split: str) -> list[Example]:
     for article in need_list(content, "data", where):
         for paragraph in need_list(article, "paragraphs", where):
             for question in need_list(paragraph, "qas", where):
-                answers = question.get("answers") or []
+                name = need(question, "id", where)
+                answers = need_list({"answers": [], **question}, "answers", where)
                 examples.append(
                     {
-                        "id": need(question, "id", where),
+                        "id": name,
                         "title": article.get("title", ""),
                         "context": need(paragraph, "context", where),
                         "question": need(question, "question", where),

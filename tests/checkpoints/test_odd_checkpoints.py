@@ -111,10 +111,11 @@ def test_a_manifest_that_no_save_writes_is_damage(name, checkpoint, capsys):
     assert cli.main(["inspect", str(checkpoint)]) == 2
 
 
-def test_a_state_that_orbax_cannot_read_is_a_sentence(checkpoint, capsys):
-    """Its files have the sizes of the manifest, so only reading them tells."""
+@pytest.mark.parametrize("content", [b"x", b"[" * 10**5, b"[]", b'{"tree_metadata": 3}'])
+def test_a_state_that_orbax_cannot_read_is_a_sentence(checkpoint, capsys, content):
     file = checkpoint / "state" / "_METADATA"
-    file.write_bytes(b"x" * len(file.read_bytes()))
+    file.write_bytes(content)
+    rewrite(checkpoint, lambda facts: facts["files"].update({"state/_METADATA": sum_of(file)}))
     assert cli.main(["inspect", str(checkpoint)]) == 2
     assert "cannot be read" in capsys.readouterr().err
 

@@ -214,6 +214,12 @@ def test_what_is_no_label_is_refused(value):
     [
         ("squad_v010_allanswers", "train-v1.1.json", b'{"data": 3}', "data='3'; needed is a list"),
         ("squad_v010_allanswers", "train-v1.1.json", b'{"data": ["a"]}', "has 'a' where"),
+        (
+            "squad_v010_allanswers",
+            "train-v1.1.json",
+            b'{"data": [{"paragraphs": [{"context": "It rains.", "qas": [[1]]}]}]}',
+            "has '[1]' where 'id' should be",
+        ),
         ("squad_v010_allanswers", "train-v1.1.json", b"\xff", "byte 0xff is no UTF-8"),
         ("super_glue_boolq_v102", "BoolQ/train.jsonl", b"[" * 10**5, "nested too deeply"),
         (
