@@ -17,7 +17,7 @@ import seqio
 from jaxtyping import Int32
 
 from t5x_lite.data import checks, silence, streams
-from t5x_lite.data.config import UseCached
+from t5x_lite.data.config import DatasetConfig, UseCached
 from t5x_lite.data.layout import Layout
 from t5x_lite.errors import UserError
 from t5x_lite.metrics.means import MeanMetric
@@ -28,6 +28,10 @@ MetricFn = Callable[[Sequence[Any], Sequence[Any]], dict[str, Any]]
 Example = Mapping[str, Any]
 
 silence.hide_accelerators_from_tensorflow()
+
+
+class EmptySplit(UserError):
+    """A split without a single example."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +89,22 @@ class EvaluationTask:
             for example in dataset.as_numpy_iterator()
         ]
         if not examples:
-            raise UserError(f"The split {split!r} of task {self.name} has no examples.")
+            raise without_examples([self.name], split)
         return examples
+
+    def first_example(self, dataset: DatasetConfig) -> Example | None:
+        """The first one of a job's split; None where the split is empty."""
+        try:
+            (example,) = self.examples(
+                split=dataset.split,
+                task_feature_lengths=dataset.task_feature_lengths,
+                num_examples=1,
+                use_cached=dataset.use_cached,
+                seed=dataset.seed,
+            )
+        except EmptySplit:
+            return None
+        return example
 
     def decode(self, ids: Sequence[int] | Int32[np.ndarray, " _length"]) -> str:
         """The text of ids up to the first end token; padding is no text."""
@@ -169,6 +187,38 @@ def evaluation_tasks(name: str, *, split: str) -> list[EvaluationTask]:
         for task in tasks
         if split.partition("[")[0] in task.splits
     ]
+
+
+def tasks_with_examples(
+    tasks: Sequence[EvaluationTask], dataset: DatasetConfig
+) -> tuple[list[EvaluationTask], str]:
+    """Those that have an example in a job's split, and a line about the others, which are left out.
+
+    A mixture's tasks that lack the split are left out as well; one file that is empty should not
+    take the scores of all other tasks away.
+
+    Raises:
+        EmptySplit: none has an example.
+    """
+    found = [task for task in tasks if task.first_example(dataset) is not None]
+    names_found = {task.name for task in found}
+    empty = [task.name for task in tasks if task.name not in names_found]
+    if not found:
+        raise without_examples(empty, dataset.split)
+    if not empty:
+        return found, ""
+    names = ", ".join(empty)
+    return found, f"left out: {names}, whose split {dataset.split!r} has no examples"
+
+
+def without_examples(tasks: Sequence[str], split: str) -> EmptySplit:
+    """The error about tasks of which there is nothing to read."""
+    return EmptySplit(
+        f"The split {split!r} of task {', '.join(tasks)} has no examples: are the files empty, or "
+        "do the preprocessors drop all? Name another: --gin.EVAL_SPLIT=... in training (or "
+        "--gin.TrainConfig.eval_dataset=None, which scores no held-out examples), --gin.SPLIT=... "
+        "in eval and infer."
+    )
 
 
 def decoder(name: str) -> Callable[[Sequence[int]], str]:

@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from t5x_lite import storage
 from t5x_lite.checkpoints.manager import absolute
-from t5x_lite.data.examples import evaluation_tasks
+from t5x_lite.data.examples import evaluation_tasks, tasks_with_examples
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation import files, selection
 from t5x_lite.evaluation.answers import LiveModel, read_examples
@@ -130,7 +130,7 @@ def make_hook(
     `infer_eval_dataset` has a metric.
 
     Raises:
-        UserError: a metric fails on the targets themselves.
+        UserError: a metric fails on the targets themselves, or no task has an example.
     """
     dataset = config.infer_eval_dataset
     if dataset is None:
@@ -140,8 +140,11 @@ def make_hook(
         say(f"{dataset.mixture_or_task_name} has no metric_fns: nothing is decoded while training")
         return None
     folder = absolute(config.model_dir) / _FOLDER
+    scorable, empty = tasks_with_examples([each for each in found if each.has_metrics], dataset)
+    if empty:
+        say(f"decoding: {empty}")
     tasks, writings = [], {}
-    for task in (task for task in found if task.has_metrics):
+    for task in scorable:
         scored = ScoredTask(task, read_examples(task, dataset, config.infer_eval_examples))
         _try_metrics(scored)
         tasks.append(scored)

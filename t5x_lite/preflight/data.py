@@ -50,7 +50,11 @@ def checks(
         )
         yield Check(f"data, {name}", fits, needs=("tasks",))
         example = functools.partial(
-            _examples, dataset, model, shown=_SHOWN_TASKS if name in ("train", "examples") else 0
+            _examples,
+            dataset,
+            model,
+            shown=_SHOWN_TASKS if name in ("train", "examples") else 0,
+            may_lack_some=name in ("held out", "decoded"),
         )
         yield Check(f"example, {name}", example, needs=("tasks", "vocabulary", f"data, {name}"))
 
@@ -113,23 +117,28 @@ def _fits(
         yield Kind.OK, f"{dataset.mixture_or_task_name}, split {dataset.split!r}, {shown}"
 
 
-def _examples(dataset: DatasetConfig, model: ModelConfig | None, *, shown: int) -> Iterator[Said]:
-    """The first example of each task, decoded; ids that no embedding has are refused."""
+def _examples(
+    dataset: DatasetConfig, model: ModelConfig | None, *, shown: int, may_lack_some: bool
+) -> Iterator[Said]:
+    """The first example of each task, decoded; ids that no embedding has are refused.
+
+    Args:
+        may_lack_some: training leaves out a task that has none, as long as others have.
+    """
     from t5x_lite.data import examples
 
     began, read = time.monotonic(), 0
     tasks = examples.evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
+    empty: list[str] = []
     for task in tasks:
         if read and time.monotonic() - began > _SECONDS_FOR_EXAMPLES:
-            yield Kind.NOTE, f"{len(tasks) - read} of {len(tasks)} tasks were not read, for time"
-            return
-        [example] = task.examples(
-            split=dataset.split,
-            task_feature_lengths=dataset.task_feature_lengths,
-            num_examples=1,
-            use_cached=dataset.use_cached,
-            seed=dataset.seed,
-        )
+            unread = len(tasks) - read - len(empty)
+            yield Kind.NOTE, f"{unread} of {len(tasks)} tasks were not read, for time"
+            break
+        example = task.first_example(dataset)
+        if example is None:
+            empty.append(task.name)
+            continue
         read += 1
         lines = [task.name]
         for feature in ("inputs", "targets"):
@@ -140,6 +149,10 @@ def _examples(dataset: DatasetConfig, model: ModelConfig | None, *, shown: int) 
                 lines.append(f"{feature:<7} {ids.size:>4} ids: {_short(task.decode(ids))}")
         if read <= shown:
             yield Kind.OK, "\n".join(lines)
+    if empty and not (read and may_lack_some):
+        raise examples.without_examples(empty, dataset.split)
+    if empty:
+        yield Kind.NOTE, f"left out: {', '.join(empty)}, whose split has no examples"
     if not shown or read > shown:
         yield Kind.OK, f"{read} {'task' if read == 1 else 'tasks'} read, an example of each"
 

@@ -255,13 +255,20 @@ def _step_flops(config: TrainConfig) -> float:
 
 
 def _evaluation_hook(observed: Observed, on_scores: OnScores) -> hooks.Evaluate | None:
-    """Held-out loss, if the job has examples for it."""
+    """Held-out loss, if the job asks for it.
+
+    Raises:
+        EmptySplit: no task has an example for it.
+    """
     config, factory = observed.config, observed.factory
     dataset = config.eval_dataset
     if dataset is None or not config.eval_steps:
         return None
     folder = observed.model_dir / "training_eval"
-    tasks = examples.evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
+    every = examples.evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
+    tasks, empty = examples.tasks_with_examples(every, dataset)
+    if empty:
+        say(f"held-out loss: {empty}")
     writers = {
         task.name: hooks.make_writer(folder / task.name, observed.run.first_step) for task in tasks
     }

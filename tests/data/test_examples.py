@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import seqio
 
-from t5x_lite.data.examples import evaluation_tasks, inputs_of
+from t5x_lite.data.config import DatasetConfig
+from t5x_lite.data.examples import (
+    EvaluationTask,
+    evaluation_tasks,
+    inputs_of,
+    tasks_with_examples,
+)
 
 BYTES = seqio.ByteVocabulary()
 TEXTS = [("first", "eins"), ("second one", "zwei"), ("third", "drei")]
@@ -87,6 +93,22 @@ def test_prompts_are_the_inputs_in_order(task):
     prompts = inputs_of(examples)
     assert [task.decode(ids) for ids in prompts] == ["first", "second one", "third"]
     assert all(ids[-1] == 1 and ids.dtype == np.int32 for ids in prompts)
+
+
+def test_the_tasks_without_an_example_are_left_out(task):
+    """It is said which; where nothing is left it is an error."""
+    words = task.task
+    empty = words.replace(
+        name="no_words", preprocessors=[lambda dataset: dataset.take(0), *words.preprocessors]
+    )
+    tasks = [EvaluationTask(empty), task]
+    config = DatasetConfig(mixture_or_task_name="words", split="test")
+    found, line = tasks_with_examples(tasks, config)
+    assert [task.name for task in found] == ["words"]
+    assert line == "left out: no_words, whose split 'test' has no examples"
+    assert tasks_with_examples(found, config) == (found, "")
+    with pytest.raises(ValueError, match="'test' of task no_words has no examples.*EVAL_SPLIT"):
+        tasks_with_examples(tasks[:1], config)
 
 
 def test_a_mixture_is_evaluated_task_by_task():

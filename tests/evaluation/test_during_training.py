@@ -9,6 +9,7 @@ import pytest
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.data.examples import EvaluationTask
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.evaluation.answers import LiveModel
 from t5x_lite.evaluation.config import EvalConfig
@@ -186,6 +187,12 @@ def test_a_metric_with_a_mistake_is_found_before_training(hook_of):
     """Its own message is kept."""
     with pytest.raises(ValueError, match="evaluation_broken.*no_such_method"):
         hook_of(task="evaluation_broken")
+
+
+def test_a_split_without_an_example_is_refused_before_training(hook_of, monkeypatch):
+    monkeypatch.setattr(EvaluationTask, "first_example", lambda *unused: None)
+    with pytest.raises(ValueError, match="'validation' of task evaluation_echo has no examples"):
+        hook_of()
 
 
 def test_nothing_is_decoded_where_nothing_is_asked_or_nothing_can_be_scored(hook_of, capsys):

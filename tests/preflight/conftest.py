@@ -32,6 +32,10 @@ def _generated(split, shuffle_files, seed=None):
     )
 
 
+def _only_to_train(split, shuffle_files, seed=None):
+    return _words(split, shuffle_files, seed).take(-1 if split == "train" else 0)
+
+
 def _as_examples(dataset):
     return dataset.map(lambda example: {"inputs": example["text"], "targets": example["text"]})
 
@@ -68,6 +72,10 @@ if "check_words" not in seqio.TaskRegistry.names():
     _add("check_broken", make=_broken)
     _add("check_empty", make=_as_nothing)
     _add("check_codepoints", vocabulary=seqio.FullCodepointVocabulary())
+    _add("check_train_only", _only_to_train)
+    seqio.MixtureRegistry.add(
+        "check_some_held_out", [("check_train_only", 1.0), ("check_words", 1.0)]
+    )
     seqio.MixtureRegistry.add("check_both", [("check_words", 1.0), ("check_generated", 1.0)])
 
 

@@ -118,6 +118,21 @@ def test_targets_without_a_token_are_found(check_train):
     assert "check_empty: the first example has no targets" in text
 
 
+def test_held_out_tasks_without_an_example_are_a_note_and_all_of_them_a_mistake(check_train):
+    """As training does it: one empty file takes no other score away."""
+    status, findings, _ = check_train("--gin.MIXTURE_OR_TASK_NAME=check_some_held_out")
+    [(_, subject, text)] = [each for each in findings if each[0] == "note"]
+    said = "left out: check_train_only, whose split has no examples"
+    assert (status, subject, text) == (0, "example, held out", said)
+    _, findings, _ = check_train("--gin.MIXTURE_OR_TASK_NAME=check_train_only")
+    [(subject, text)] = to_fix(findings)
+    assert (subject, "has no examples" in text, "EVAL_SPLIT" in text) == (
+        "example, held out",
+        True,
+        True,
+    )
+
+
 def test_what_cannot_be_positioned_is_a_note(check_train):
     """A generator of one task of a mixture: training goes, restarts are slow."""
     status, findings, _ = check_train("--gin.MIXTURE_OR_TASK_NAME=check_both")

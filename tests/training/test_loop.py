@@ -100,6 +100,7 @@ def trained(tmp_path_factory):
             "--gin.TRAIN_STEPS=8",
             "--gin.CHECKPOINT_PERIOD=4",
             "--gin.MIXTURE_OR_TASK_NAME=toy_both",
+            "--gin.train_eval/DatasetConfig.mixture_or_task_name=toy_some_held_out",
         )
     return directory
 
@@ -115,6 +116,7 @@ def test_a_model_directory_holds_what_users_look_for(trained):
         "training_eval",
     }
     assert list((trained / "train").glob("events.*"))
+    # The third task that is to be held out has no example.
     assert {path.name for path in (trained / "training_eval").iterdir()} == {
         "toy_copy",
         "toy_double",

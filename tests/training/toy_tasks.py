@@ -18,6 +18,11 @@ def words(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.D
     return tf.data.Dataset.from_tensor_slices({"text": chosen})
 
 
+def words_to_train(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
+    """None is held out."""
+    return words(split, shuffle_files, seed).take(-1 if split == "train" else 0)
+
+
 def accuracy(targets: list[str], predictions: list[str]) -> dict[str, float]:
     """Exact matches in per cent."""
     hits = sum(
@@ -26,12 +31,12 @@ def accuracy(targets: list[str], predictions: list[str]) -> dict[str, float]:
     return {"accuracy": 100 * hits / len(targets)}
 
 
-def add(name: str, make_target) -> None:
+def add(name: str, make_target, source=words) -> None:
     """Registers `name: word` -> make_target(word)."""
     seqio.TaskRegistry.add(
         name,
         source=seqio.FunctionDataSource(
-            words, splits=("train", "validation"), num_input_examples={"train": 115}
+            source, splits=("train", "validation"), num_input_examples={"train": 115}
         ),
         preprocessors=[
             lambda dataset: dataset.map(
@@ -79,4 +84,8 @@ add(
     "toy_class",
     lambda word: tf.where(tf.strings.regex_full_match(word, "[abc].*"), "yes", "no"),
 )
+add("toy_train_only", lambda word: word, words_to_train)
 seqio.MixtureRegistry.add("toy_both", [("toy_copy", 1.0), ("toy_double", 1.0)])
+seqio.MixtureRegistry.add(
+    "toy_some_held_out", [("toy_train_only", 1.0), ("toy_copy", 1.0), ("toy_double", 1.0)]
+)
