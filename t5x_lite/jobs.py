@@ -72,13 +72,14 @@ def _kind(arguments: argparse.Namespace) -> str:
 @dataclasses.dataclass(frozen=True)
 class _Assumed:
     """What a command line that names a checkpoint need not say: the recipe, macros, modules; and
-    the split that its run evaluated, if it says.
+    which split its run evaluated, decoding how many tokens, if it says.
     """
 
     gin_files: tuple[str, ...] = ()
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     imports: tuple[config.Import, ...] = ()
     evaluated_split: str | None = None
+    evaluated_length: int | None = None
 
     @property
     def overrides(self) -> list[tuple[str, str]]:
@@ -118,7 +119,19 @@ def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
         evaluated = said.evaluated_split if root is EvalConfig else None
         split = _split_of(task, path, arguments, modules, evaluated)
         facts |= {"SPLIT": split} if split else {}
+    if not {"MAX_DECODE_LENGTH", "DecodingConfig.max_decode_length"} & given.keys():
+        length = _decode_length(root, said, {**facts, **given}.get("TASK_FEATURE_LENGTHS"))
+        facts |= {"MAX_DECODE_LENGTH": length} if length else {}
     return _Assumed((recipe,), facts, said.imports)
+
+
+def _decode_length(root: type[Job], said: _Assumed, lengths: object) -> int | None:
+    """As long as the run's own evaluations, so that answers are the same; for other examples as
+    long as the targets that it learned from.
+    """
+    if root is EvalConfig:
+        return said.evaluated_length
+    return lengths.get("targets") if isinstance(lengths, Mapping) else None
 
 
 def _said_by(path: str, output_dir: str) -> _Assumed:
@@ -132,7 +145,8 @@ def _said_by(path: str, output_dir: str) -> _Assumed:
     facts = {name: data[name.lower()] for name in _OF_THE_DATA if data.get(name.lower())}
     imports = config.imports_in(found.description.operative_config, str(found.path))
     facts |= {output_dir: str(found.path.parent)}
-    return _Assumed((), facts, imports, data.get("evaluated_split"))
+    evaluated = data.get("evaluated_split"), data.get("evaluated_length")
+    return _Assumed((), facts, imports, *evaluated)
 
 
 def announce_imports(

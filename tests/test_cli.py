@@ -201,6 +201,7 @@ def run(events, tmp_path, monkeypatch):
             "task_files": str(tmp_path),
             "task_feature_lengths": {"inputs": 8, "targets": 4},
             "evaluated_split": "dev",
+            "evaluated_length": 7,
         },
     )
     checkpoint = epath.Path(directory / "checkpoint_5")
@@ -227,6 +228,7 @@ def test_a_checkpoint_is_all_that_eval_and_infer_need(events, run, command, path
     assert job.dataset.task_feature_lengths == {"inputs": 8, "targets": 4}
     # What the run evaluated is scored again, in the same curve; `infer` is for other examples.
     assert job.dataset.split == {"eval": "dev", "infer": "validation"}[command]
+    assert job.decoding.max_decode_length == {"eval": 7, "infer": 4}[command]
     assert job.output_dir == str(run)
     assert job.checkpoint_path == str(run.parent / path)
     names = [name for name, *_ in events]
@@ -254,6 +256,19 @@ def test_flags_and_files_override_what_the_checkpoint_says(events, run, tmp_path
     assert job.dataset.mixture_or_task_name == "other_task"
     assert job.decoding.strategy.value == "beam"
     assert "held_out_split" not in [name for name, *_ in events]
+
+
+@pytest.mark.parametrize(
+    ("words", "length"),
+    [
+        (["--gin.MAX_DECODE_LENGTH=9"], 9),
+        (["--gin.DecodingConfig.max_decode_length=9"], 9),
+        (["--gin.TASK_FEATURE_LENGTHS={'inputs': 8, 'targets': 6}"], 6),
+    ],
+)
+def test_infer_writes_as_much_as_the_targets_unless_told_otherwise(events, run, words, length):
+    assert cli.main(["infer", f"--gin.CHECKPOINT_PATH={run}", *words]) == 0
+    assert events[-1][1][0].decoding.max_decode_length == length
 
 
 def test_a_checkpoint_and_a_file_need_no_task(events, run):

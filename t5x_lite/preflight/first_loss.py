@@ -52,8 +52,10 @@ def check(job: TrainConfig) -> Iterator[Said]:
     filled = 100 * float(np.mean(targets))
     yield (
         Kind.OK,
-        f"{sentence}\n(2 layers of width {_WIDTH}; {filled:.0f} % of the target positions of "
-        f"{_ROWS} rows are filled, {100 * float(np.mean(counted)):.0f} % count)",
+        f"{sentence}\n"
+        f"(the model was reduced to {_LAYERS} layers of width {_WIDTH} for this trial)\n"
+        f"{filled:.0f} % of the target positions of {_ROWS} rows are filled, "
+        f"{100 * float(np.mean(counted)):.0f} % count",
     )
 
 

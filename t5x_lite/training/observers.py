@@ -71,6 +71,9 @@ class Observed:
                 "task_files": data.task_files,
                 "task_feature_lengths": dict(data.task_feature_lengths or {}),
                 "evaluated_split": held_out.split if held_out else None,
+                "evaluated_length": self.config.decoding.max_decode_length
+                if self.config.infer_eval_dataset
+                else None,
             },
         )
 

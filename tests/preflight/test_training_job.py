@@ -52,6 +52,7 @@ def test_a_sound_job_has_nothing_to_fix_and_nothing_is_written(check, train_word
     assert "check_words\ninputs     4 ids: afk\ntargets    4 ids: afk" in texts["example, train"]
     assert "data=4 x model=2, 8 rows a batch" in texts["mesh and batch"]
     assert "starts from scratch, seed 0; steps 0 to 100" in texts["start"]
+    assert "(the model was reduced to 2 layers of width 64" in texts["first loss"]
     assert contents() == before
 
 

@@ -205,9 +205,10 @@ def test_a_complete_run_that_is_started_again_succeeds(trained, capsys):
 
 
 def test_a_checkpoint_says_which_split_was_evaluated(trained):
-    """What `t5x_lite eval` scores unless it is told otherwise."""
+    """What `t5x_lite eval` scores unless it is told otherwise; nothing was decoded here."""
     said = description.read(manager.find(str(trained))).dataset
     assert (said["mixture_or_task_name"], said["evaluated_split"]) == ("toy_both", "validation")
+    assert said["evaluated_length"] is None
 
 
 def test_a_run_that_lacks_its_last_evaluation_makes_up_for_it(trained, tmp_path, capsys):
