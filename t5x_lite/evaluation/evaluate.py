@@ -7,7 +7,7 @@ import jax
 from rich import table as rich_table
 
 from t5x_lite.checkpoints.manager import absolute
-from t5x_lite.data.examples import EvaluationTask, evaluation_tasks
+from t5x_lite.data.examples import EvaluationTask, evaluation_tasks, tasks_with_examples
 from t5x_lite.display.terminal import console, shown_range
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation import selection
@@ -27,7 +27,10 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
     Raises:
         UserError: no task of the mixture has a metric or an example in this split.
     """
-    tasks = tasks_with_metrics(config.dataset.mixture_or_task_name, config.dataset.split)
+    scorable = tasks_with_metrics(config.dataset.mixture_or_task_name, config.dataset.split)
+    tasks, empty = tasks_with_examples(scorable, config.dataset)
+    if empty:
+        say(empty)
     output = absolute(config.output_dir)
     writing = Writing(output / "inference_eval", config.dataset.split, config.decoding)
     paths = selection.checkpoint_paths(config.checkpoint_path, [task.name for task in tasks])

@@ -13,6 +13,7 @@ from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import InputFileConfig
 from t5x_lite.text.tokenizer import Tokenizer, with_end
 from t5x_lite.text_files import parse_json, read_text
+from t5x_lite.training.progress import say
 
 _MAX_TOKENS = 2**15
 
@@ -51,9 +52,15 @@ class Source:
 
 
 def task_sources(dataset: DatasetConfig, num_examples: int | None) -> Iterator[Source]:
-    """The tasks of a mixture that have the split, one after the other."""
+    """The tasks of a mixture that have examples in the split, one after the other."""
     # A file of inputs needs no TensorFlow, so it is not imported for one.
-    from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks, inputs_of
+    from t5x_lite.data.examples import (
+        EvaluationTask,
+        Example,
+        evaluation_tasks,
+        inputs_of,
+        tasks_with_examples,
+    )
 
     def texts(task: EvaluationTask, example: Example) -> dict[str, str]:
         """The example's strings; those of inputs and targets are decoded where it kept none."""
@@ -61,7 +68,11 @@ def task_sources(dataset: DatasetConfig, num_examples: int | None) -> Iterator[S
         known = (name for name in ("inputs", "targets") if name in example)
         return kept | {f"{name}_pretokenized": task.text(example, name) for name in known}
 
-    for task in evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split):
+    every = evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
+    tasks, empty = tasks_with_examples(every, dataset)
+    if empty:
+        say(empty)
+    for task in tasks:
         examples = task.examples(
             split=dataset.split,
             task_feature_lengths=dataset.task_feature_lengths,

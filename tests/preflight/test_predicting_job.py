@@ -50,6 +50,16 @@ def test_a_sound_job_has_nothing_to_fix(check, byt5, tmp_path, kind):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kind", ["eval", "infer"])
+def test_a_task_of_a_mixture_without_an_example_is_a_note(check, byt5, tmp_path, kind):
+    """The job leaves it out, too."""
+    words = job(kind, byt5, tmp_path, "--gin.MIXTURE_OR_TASK_NAME=check_some_held_out")
+    status, findings, _ = check(*words)
+    assert status == 0, findings
+    said = "left out: check_train_only, whose split has no examples"
+    assert ("note", "example, examples", said) in findings
+
+
 def test_all_mistakes_of_an_evaluation_are_shown(check, byt5, tmp_path):
     status, findings, _ = check(
         *job("eval", byt5, tmp_path, "--gin.BATCH_SIZE=10", "--gin.SPLIT=test"),
