@@ -1,34 +1,27 @@
 """The command line: flags -> a checked configuration -> one function call.
 
-A new command is one `_add_...` function, listed in `_parser`, and the function it runs. Heavy
-imports stand inside those, so that `--help` and a mistake in a gin file show at once.
+A new command is one `_add_...` function, listed in `_parser`, and the function it runs; flags.py
+has what several share. Heavy imports stand inside those, so that `--help` and a mistake in a gin
+file show at once.
 """
 
 import argparse
-import ast
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
 
-from t5x_lite import jobs, storage
+from t5x_lite import flags, jobs, storage
 from t5x_lite.bounds import MAX_COUNT, MAX_VOCABULARY, SEED
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
-from t5x_lite.places import problem_of
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.errors import Interrupted, Unhealthy
 from t5x_lite.training.signals import Signals
 
-_Number = TypeVar("_Number", int, float)
 Commands = Mapping[str, argparse.ArgumentParser]
-
-_GIN = "--gin."
-_SECONDS_A_DAY = 24 * 3600
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,19 +81,13 @@ def _wait_for_no_one(status: int, *, is_expected: bool = True) -> int:
 # Parsing.
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as for all other mistakes, in place of a page of usage."""
-        raise jobs.UsageError(f"{message} (see {self.prog} --help)")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser, commands = _parser()
     for word in words:
         if word.endswith("=--"):  # argparse gives an empty list in place of such a value
             raise jobs.UsageError(f"{word}: -- is no value")
     # --gin.NAME=VALUE is --gin_bindings with a shorter name; the value tells which it was.
-    rewritten = [f"--gin_bindings={word}" if word.startswith(_GIN) else word for word in words]
+    rewritten = [f"--gin_bindings={word}" if word.startswith(flags.GIN) else word for word in words]
     arguments, unknown = parser.parse_known_args(rewritten)
     if unknown:
         known = commands[arguments.command]._option_string_actions
@@ -109,7 +96,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
             flag = word.partition("=")[0]
             hint = did_you_mean(flag, known)
             if flag.startswith("--") and flag[2:].replace("_", "").isupper():
-                hint = f"; did you mean {_GIN}{word[2:]}?"
+                hint = f"; did you mean {flags.GIN}{word[2:]}?"
             messages.append(f"{word}{hint}")
         raise jobs.UsageError(f"t5x_lite {arguments.command} does not know {', '.join(messages)}")
     arguments.words = words
@@ -117,12 +104,12 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> tuple[argparse.ArgumentParser, Commands]:
-    parser = _Parser(
+    parser = flags.Parser(
         prog="t5x_lite", description="Text-to-text transfer learning in JAX.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_job(commands, "train", _train, "train a model on a task or mixture")
-    _add_job(commands, "eval", _eval, "metrics of a checkpoint on each task of a mixture")
+    flags.add_job(commands, "train", _train, "train a model on a task or mixture")
+    flags.add_job(commands, "eval", _eval, "metrics of a checkpoint on each task of a mixture")
     _add_infer(commands)
     _add_check(commands)
     _add_inspect(commands)
@@ -135,235 +122,21 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     return parser, commands.choices
 
 
-def _add_command(
-    commands: "argparse._SubParsersAction[_Parser]",
-    name: str,
-    run: Callable[[argparse.Namespace], int | None],
-    summary: str,
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    return command
-
-
-def _add_data_flags(command: argparse.ArgumentParser) -> None:
-    data = command.add_argument_group("data")
-    data.add_argument(
-        "--module_import",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="module that registers tasks, found from the working directory; repeatable",
-    )
-    data.add_argument(
-        "--tfds_data_dir", type=_place, metavar="DIR", help="where TFDS keeps its data sets"
-    )
-    data.add_argument(
-        "--seqio_additional_cache_dirs",
-        type=_comma_list,
-        default=[],
-        metavar="DIR,DIR",
-        help="where cached tasks are",
-    )
-
-
-def _add_task_files(command: argparse.ArgumentParser) -> None:
-    """What jobs are told by TASK_FILES."""
-    command.add_argument(
-        "--task_files",
-        type=_place,
-        metavar="DIR,DIR",
-        help="read downstream tasks of t5x_lite from the original files in these folders",
-    )
-
-
-def _add_no_imports(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--no_checkpoint_imports",
-        action="store_true",
-        help="refuse to import modules because a checkpoint says that its run did",
-    )
-
-
-def _add_job(
-    commands: "argparse._SubParsersAction[_Parser]",
-    name: str,
-    run: Callable[[argparse.Namespace], int | None],
-    summary: str,
-) -> argparse.ArgumentParser:
-    command = _add_command(commands, name, run, summary)
-    example = "--gin_file=models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"
-    if name in ("eval", "infer"):
-        example = "--gin.CHECKPOINT_PATH=/runs/one"
-    dry_run = "" if name == "check" else " --dry_run"
-    command.epilog = (
-        f"example:\n  t5x_lite {name} {example} --gin.MIXTURE_OR_TASK_NAME=my_task{dry_run}"
-    )
-    if name in ("eval", "infer"):
-        command.epilog += (
-            f"\n\nWithout a recipe it is recipes/{name}.gin, and what is not given is what the "
-            "checkpoint\nsays of its run: task, lengths, modules, directory."
-        )
-    gin = command.add_argument_group("configuration")
-    gin.add_argument(
-        "--gin_file",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="repeatable; a later one overrides; those of t5x_lite are found by themselves",
-    )
-    gin.add_argument(
-        "--gin_bindings",
-        action="append",
-        default=[],
-        type=_override,
-        metavar="NAME=VALUE",
-        help="the same as --gin.NAME=VALUE: overrides all files, needs no quotes",
-    )
-    gin.add_argument(
-        "--gin_search_paths",
-        type=_folders,
-        default=["."],
-        metavar="DIR,DIR",
-        help="where gin files are looked for (default: the working directory)",
-    )
-    if name != "check":
-        gin.add_argument(
-            "--dry_run",
-            action="store_true",
-            help="check and print the configuration, start nothing",
-        )
-    _add_data_flags(command)
-    if name != "train":
-        _add_no_imports(command)
-    _add_device_flags(command)
-    return command
-
-
-def _add_device_flags(command: argparse.ArgumentParser) -> None:
-    devices = command.add_argument_group("devices and processes")
-    devices.add_argument("--cpu_devices", type=int, metavar="N", help="simulate N devices on CPU")
-    devices.add_argument(
-        "--coordinator_address",
-        metavar="HOST:PORT",
-        help="of process 0, if there are several; TPU VMs and SLURM need none of these three",
-    )
-    devices.add_argument(
-        "--process_count",
-        type=int,
-        metavar="N",
-        help="1: alone, though a launcher started several",
-    )
-    devices.add_argument("--process_index", type=int, metavar="I")
-    devices.add_argument(
-        "--initialization_timeout",
-        type=_between(1, _SECONDS_A_DAY, float),
-        default=300,
-        metavar="SECONDS",
-        help="how long to wait for the other processes (default: 300)",
-    )
-    devices.add_argument(
-        "--multiprocess_gpu",
-        action="store_true",
-        help="as in T5X; here the three flags above are enough",
-    )
-    devices.add_argument("--logtostderr", action="store_true", help=argparse.SUPPRESS)
-
-
-def _add_infer(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_infer(commands: flags.Commands) -> None:
     summary = "what a checkpoint generates for a task or a file, or their scores or embeddings"
-    _add_shard_flag(_add_job(commands, "infer", _infer, summary))
+    flags.add_shard(flags.add_job(commands, "infer", _infer, summary))
 
 
-def _add_shard_flag(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--shard_id", type=int, metavar="I", help="this job's shard of NUM_SHARDS (SHARD_ID)"
-    )
-
-
-def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_check(commands: flags.Commands) -> None:
     summary = "all that can be wrong with a job, each with its fix, before a device is held"
-    command = _add_job(commands, "check", _check, summary)
+    command = flags.add_job(commands, "check", _check, summary)
     command.add_argument(
         "--job",
         choices=("train", "eval", "infer"),
         default="train",
         help="whose flags the others are (default: train)",
     )
-    _add_shard_flag(command)
-
-
-def _override(text: str) -> tuple[str, str]:
-    """(flag as the user knows it, NAME=VALUE)."""
-    if text.startswith(_GIN):
-        if "=" not in text:
-            raise argparse.ArgumentTypeError(f"needed is {text}=VALUE, without a space")
-        return text.partition("=")[0], text.removeprefix(_GIN)
-    return "--gin_bindings", text
-
-
-def _comma_list(text: str) -> list[str]:
-    return [part for part in text.split(",") if part]
-
-
-def _place(text: str) -> str:
-    """A path, of files that may be there."""
-    if problem := problem_of(text):
-        raise argparse.ArgumentTypeError(f"{text!r}: {problem}")
-    return text
-
-
-def _new_file(text: str) -> str:
-    """The path of a file that will be written when the work is done."""
-    if "://" in _place(text):
-        return text
-    folder = os.path.dirname(os.path.abspath(text))
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text!r}: {folder} is no folder to write into")
-    if os.path.isdir(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder; needed is the name of a file")
-    return text
-
-
-def _folders(text: str) -> list[str]:
-    """Folders that are there, separated by commas."""
-    folders = [_place(part) for part in _comma_list(text)]
-    if missing := [
-        folder for folder in folders if "://" not in folder and not os.path.isdir(folder)
-    ]:
-        raise argparse.ArgumentTypeError(f"{', '.join(missing)}: there is no such folder")
-    return folders
-
-
-def _between(least: int, most: int, kind: type[_Number] = int) -> Callable[[str], _Number]:
-    """Numbers within bounds, both included."""
-
-    def number(text: str) -> _Number:
-        with contextlib.suppress(ValueError):
-            if least <= (value := kind(text)) <= most:
-                return value
-        needed = f"needed is a number from {least:,} to {most:,}; given {text!r}"
-        raise argparse.ArgumentTypeError(needed)
-
-    return number
-
-
-def _lengths(text: str) -> dict[str, int]:
-    """`inputs=64,targets=32`, or the mapping that gin wants."""
-    try:
-        if text.startswith("{"):
-            return {str(name): int(length) for name, length in ast.literal_eval(text).items()}
-        pairs = [part.split("=") for part in _comma_list(text)]
-        return {name: int(length) for name, length in pairs}
-    except (ValueError, SyntaxError):
-        message = f"needed is inputs=64,targets=32; given {text!r}"
-        raise argparse.ArgumentTypeError(message) from None
+    flags.add_shard(command)
 
 
 # Jobs: train, eval, infer.
@@ -418,9 +191,9 @@ def _check(arguments: argparse.Namespace) -> int:
 # Commands around data.
 
 
-def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_inspect(commands: flags.Commands) -> None:
     summary = "show examples and statistics of a task or mixture, or what a checkpoint holds"
-    command = _add_command(commands, "inspect", _inspect, summary)
+    command = flags.add_command(commands, "inspect", _inspect, summary)
     command.add_argument(
         "task",
         metavar="TASK_OR_MIXTURE",
@@ -430,31 +203,33 @@ def _add_inspect(commands: "argparse._SubParsersAction[_Parser]") -> None:
     command.add_argument("--split", default="train")
     command.add_argument(
         "--examples",
-        type=_between(0, MAX_COUNT),
+        type=flags.between(0, MAX_COUNT),
         metavar="N",
         help="shown of each task (default: 3 of a task, 1 of each task of a mixture)",
     )
     command.add_argument(
         "--sample",
-        type=_between(0, MAX_COUNT),
+        type=flags.between(0, MAX_COUNT),
         default=2000,
         metavar="N",
         help="examples of each task that are read for the numbers (default: 2000; 0: no numbers)",
     )
     command.add_argument(
         "--lengths",
-        type=_lengths,
+        type=flags.lengths,
         metavar="inputs=64,targets=32",
         help="task feature lengths (default: 512 each)",
     )
     command.add_argument("--ids", action="store_true", help="show ids below their text")
     command.add_argument(
-        "--html", type=_new_file, metavar="FILE", help="write it as one page with charts, too"
+        "--html", type=flags.new_file, metavar="FILE", help="write it as one page with charts, too"
     )
-    command.add_argument("--seed", type=_between(*SEED), default=0, metavar="N")
-    command.add_argument("--vocabulary", type=_place, metavar="FILE", help="SentencePiece model")
-    _add_task_files(command)
-    _add_data_flags(command)
+    command.add_argument("--seed", type=flags.between(*SEED), default=0, metavar="N")
+    command.add_argument(
+        "--vocabulary", type=flags.place, metavar="FILE", help="SentencePiece model"
+    )
+    flags.add_task_files(command)
+    flags.add_data(command)
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -483,15 +258,15 @@ def _inspect(arguments: argparse.Namespace) -> None:
     )
 
 
-def _add_vocab(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_vocab(commands: flags.Commands) -> None:
     summary = "train a SentencePiece vocabulary on tasks or text files"
-    command = _add_command(commands, "vocab", _vocab, summary)
+    command = flags.add_command(commands, "vocab", _vocab, summary)
     command.add_argument(
-        "--output", required=True, type=_place, metavar="FILE", help="the .model to write"
+        "--output", required=True, type=flags.place, metavar="FILE", help="the .model to write"
     )
     command.add_argument(
         "--size",
-        type=_between(1, MAX_VOCABULARY),
+        type=flags.between(1, MAX_VOCABULARY),
         default=32_000,
         metavar="N",
         help="pieces, without the 100 sentinels",
@@ -505,16 +280,16 @@ def _add_vocab(commands: "argparse._SubParsersAction[_Parser]") -> None:
     command.add_argument("--split", default="train", help="of the tasks (default: train)")
     command.add_argument(
         "--max_lines",
-        type=_between(1, MAX_COUNT),
+        type=flags.between(1, MAX_COUNT),
         default=200_000,
         metavar="N",
         help="sample of each task or GLOB",
     )
     command.add_argument(
-        "--seed", type=_between(*SEED), default=0, metavar="N", help="of the sample"
+        "--seed", type=flags.between(*SEED), default=0, metavar="N", help="of the sample"
     )
-    _add_task_files(command)
-    _add_data_flags(command)
+    flags.add_task_files(command)
+    flags.add_data(command)
 
 
 def _vocab(arguments: argparse.Namespace) -> None:
@@ -540,28 +315,28 @@ def _vocab(arguments: argparse.Namespace) -> None:
     print(report)
 
 
-def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_compare(commands: flags.Commands) -> None:
     summary = "two evaluated models on the same examples: differences, intervals, p-values"
-    command = _add_command(commands, "compare", _compare, summary)
+    command = flags.add_command(commands, "compare", _compare, summary)
     for name, shown in (("first", "A"), ("second", "B")):
         command.add_argument(
             name,
-            type=_place,
+            type=flags.place,
             metavar=shown,
             help="MODEL_DIR, EVAL_OUTPUT_DIR or MODEL_DIR/checkpoint_<step>",
         )
     command.add_argument("--num_resamples", type=int, default=1000, metavar="N")
     command.add_argument(
-        "--seed", type=_between(*SEED), default=0, metavar="N", help="of the resamples"
+        "--seed", type=flags.between(*SEED), default=0, metavar="N", help="of the resamples"
     )
     command.add_argument(
         "--output",
-        type=_new_file,
+        type=flags.new_file,
         metavar="FILE",
         help="the same as JSON, a line for each task and metric",
     )
-    _add_data_flags(command)
-    _add_no_imports(command)
+    flags.add_data(command)
+    flags.add_no_imports(command)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -578,13 +353,13 @@ def _compare(arguments: argparse.Namespace) -> None:
     print_comparison(paths, config, arguments.output)
 
 
-def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_report(commands: flags.Commands) -> None:
     summary = "scores, curves, predictions and configuration of model directories, as one page"
-    command = _add_command(commands, "report", _report, summary)
+    command = flags.add_command(commands, "report", _report, summary)
     command.add_argument(
         "model_dirs",
         nargs="+",
-        type=_place,
+        type=flags.place,
         metavar="MODEL_DIR",
         help="what train and eval wrote into; report.html (and report.md) goes to the first",
     )
@@ -596,12 +371,12 @@ def _report(arguments: argparse.Namespace) -> None:
     report(arguments.model_dirs)
 
 
-def _add_replay(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_replay(commands: flags.Commands) -> None:
     summary = "run the step again at which training became unhealthy"
-    command = _add_command(commands, "replay", _replay, summary)
+    command = flags.add_command(commands, "replay", _replay, summary)
     command.add_argument(
         "autopsy",
-        type=_place,
+        type=flags.place,
         metavar="AUTOPSY_DIR",
         help="MODEL_DIR/autopsy_<step>, left there by train",
     )
@@ -609,11 +384,11 @@ def _add_replay(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--gin_bindings",
         action="append",
         default=[],
-        type=_override,
+        type=flags.override,
         metavar="NAME=VALUE",
         help="or --gin.NAME=VALUE: what to change, such as NUM_PARTITIONS or ACTIVATION_DTYPE",
     )
-    _add_device_flags(command)
+    flags.add_devices(command)
 
 
 def _replay(arguments: argparse.Namespace) -> None:

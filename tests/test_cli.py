@@ -206,7 +206,7 @@ def run(events, tmp_path, monkeypatch):
     )
     checkpoint = epath.Path(directory / "checkpoint_5")
     description.write(checkpoint, said)
-    manifest.write(checkpoint, process_count=0)
+    manifest.write(checkpoint, process_count=0, leaves={})
     splits = types.SimpleNamespace(
         held_out_split=lambda name, first: (
             events.append(("held_out_split", (name,), {})) or first or "validation"
@@ -315,7 +315,7 @@ def test_the_module_of_a_checkpoints_task_counts_as_well(events, run, capsys, mo
     )
     description.write(checkpoint, said)
     (checkpoint / "manifest.json").unlink()
-    manifest.write(checkpoint, process_count=0)
+    manifest.write(checkpoint, process_count=0, leaves={})
     words = ["infer", f"--gin.CHECKPOINT_PATH={run}", "--no_checkpoint_imports"]
     assert f"imported {module}, which" in error_of(capsys, words)
 

@@ -1,0 +1,257 @@
+"""The flags that commands share: groups of them, and the values that they take."""
+
+import argparse
+import ast
+import contextlib
+import os
+from collections.abc import Callable
+from typing import NoReturn, TypeAlias, TypeVar
+
+from t5x_lite import jobs
+from t5x_lite.places import problem_of
+
+Number = TypeVar("Number", int, float)
+
+GIN = "--gin."
+_SECONDS_A_DAY = 24 * 3600
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line whose mistakes are said as all other mistakes are."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line, as for all other mistakes, in place of a page of usage."""
+        raise jobs.UsageError(f"{message} (see {self.prog} --help)")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    summary: str,
+) -> argparse.ArgumentParser:
+    """A command and the function that it runs."""
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def add_job(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    summary: str,
+) -> argparse.ArgumentParser:
+    """A command whose job is configured by gin files and flags."""
+    command = add_command(commands, name, run, summary)
+    example = "--gin_file=models/t5_1_1/small.gin --gin_file=recipes/pretrain.gin"
+    if name in ("eval", "infer"):
+        example = "--gin.CHECKPOINT_PATH=/runs/one"
+    dry_run = "" if name == "check" else " --dry_run"
+    command.epilog = (
+        f"example:\n  t5x_lite {name} {example} --gin.MIXTURE_OR_TASK_NAME=my_task{dry_run}"
+    )
+    if name in ("eval", "infer"):
+        command.epilog += (
+            f"\n\nWithout a recipe it is recipes/{name}.gin, and what is not given is what the "
+            "checkpoint\nsays of its run: task, lengths, modules, directory."
+        )
+    add_configuration(command, dry_run=name != "check")
+    add_data(command)
+    if name != "train":
+        add_no_imports(command)
+    add_devices(command)
+    return command
+
+
+# Values.
+
+
+def override(text: str) -> tuple[str, str]:
+    """(flag as the user knows it, NAME=VALUE)."""
+    if text.startswith(GIN):
+        if "=" not in text:
+            raise argparse.ArgumentTypeError(f"needed is {text}=VALUE, without a space")
+        return text.partition("=")[0], text.removeprefix(GIN)
+    return "--gin_bindings", text
+
+
+def comma_list(text: str) -> list[str]:
+    """Parts between commas."""
+    return [part for part in text.split(",") if part]
+
+
+def place(text: str) -> str:
+    """A path, of files that may be there."""
+    if problem := problem_of(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: {problem}")
+    return text
+
+
+def new_file(text: str) -> str:
+    """The path of a file that will be written when the work is done."""
+    if "://" in place(text):
+        return text
+    folder = os.path.dirname(os.path.abspath(text))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!r}: {folder} is no folder to write into")
+    if os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; needed is the name of a file")
+    return text
+
+
+def folders(text: str) -> list[str]:
+    """Folders that are there, separated by commas."""
+    found = [place(part) for part in comma_list(text)]
+    if missing := [folder for folder in found if "://" not in folder and not os.path.isdir(folder)]:
+        raise argparse.ArgumentTypeError(f"{', '.join(missing)}: there is no such folder")
+    return found
+
+
+def between(least: int, most: int, kind: type[Number] = int) -> Callable[[str], Number]:
+    """Numbers within bounds, both included."""
+
+    def number(text: str) -> Number:
+        with contextlib.suppress(ValueError):
+            if least <= (value := kind(text)) <= most:
+                return value
+        needed = f"needed is a number from {least:,} to {most:,}; given {text!r}"
+        raise argparse.ArgumentTypeError(needed)
+
+    return number
+
+
+def lengths(text: str) -> dict[str, int]:
+    """`inputs=64,targets=32`, or the mapping that gin wants."""
+    try:
+        if text.startswith("{"):
+            return {str(name): int(length) for name, length in ast.literal_eval(text).items()}
+        pairs = [part.split("=") for part in comma_list(text)]
+        return {name: int(length) for name, length in pairs}
+    except (ValueError, SyntaxError):
+        message = f"needed is inputs=64,targets=32; given {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+# Groups of flags.
+
+
+def add_configuration(command: argparse.ArgumentParser, *, dry_run: bool) -> None:
+    """Gin files and what overrides them."""
+    gin = command.add_argument_group("configuration")
+    gin.add_argument(
+        "--gin_file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="repeatable; a later one overrides; those of t5x_lite are found by themselves",
+    )
+    gin.add_argument(
+        "--gin_bindings",
+        action="append",
+        default=[],
+        type=override,
+        metavar="NAME=VALUE",
+        help="the same as --gin.NAME=VALUE: overrides all files, needs no quotes",
+    )
+    gin.add_argument(
+        "--gin_search_paths",
+        type=folders,
+        default=["."],
+        metavar="DIR,DIR",
+        help="where gin files are looked for (default: the working directory)",
+    )
+    if dry_run:
+        gin.add_argument(
+            "--dry_run",
+            action="store_true",
+            help="check and print the configuration, start nothing",
+        )
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Where tasks and their data come from."""
+    data = command.add_argument_group("data")
+    data.add_argument(
+        "--module_import",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module that registers tasks, found from the working directory; repeatable",
+    )
+    data.add_argument(
+        "--tfds_data_dir", type=place, metavar="DIR", help="where TFDS keeps its data sets"
+    )
+    data.add_argument(
+        "--seqio_additional_cache_dirs",
+        type=comma_list,
+        default=[],
+        metavar="DIR,DIR",
+        help="where cached tasks are",
+    )
+
+
+def add_task_files(command: argparse.ArgumentParser) -> None:
+    """What jobs are told by TASK_FILES."""
+    command.add_argument(
+        "--task_files",
+        type=place,
+        metavar="DIR,DIR",
+        help="read downstream tasks of t5x_lite from the original files in these folders",
+    )
+
+
+def add_no_imports(command: argparse.ArgumentParser) -> None:
+    """Whether what a checkpoint names is imported."""
+    command.add_argument(
+        "--no_checkpoint_imports",
+        action="store_true",
+        help="refuse to import modules because a checkpoint says that its run did",
+    )
+
+
+def add_devices(command: argparse.ArgumentParser) -> None:
+    """Which devices and processes there are."""
+    devices = command.add_argument_group("devices and processes")
+    devices.add_argument("--cpu_devices", type=int, metavar="N", help="simulate N devices on CPU")
+    devices.add_argument(
+        "--coordinator_address",
+        metavar="HOST:PORT",
+        help="of process 0, if there are several; TPU VMs and SLURM need none of these three",
+    )
+    devices.add_argument(
+        "--process_count",
+        type=int,
+        metavar="N",
+        help="1: alone, though a launcher started several",
+    )
+    devices.add_argument("--process_index", type=int, metavar="I")
+    devices.add_argument(
+        "--initialization_timeout",
+        type=between(1, _SECONDS_A_DAY, float),
+        default=300,
+        metavar="SECONDS",
+        help="how long to wait for the other processes (default: 300)",
+    )
+    devices.add_argument(
+        "--multiprocess_gpu",
+        action="store_true",
+        help="as in T5X; here the three flags above are enough",
+    )
+    devices.add_argument("--logtostderr", action="store_true", help=argparse.SUPPRESS)
+
+
+def add_shard(command: argparse.ArgumentParser) -> None:
+    """Which part of the work is this job's."""
+    command.add_argument(
+        "--shard_id", type=int, metavar="I", help="this job's shard of NUM_SHARDS (SHARD_ID)"
+    )
