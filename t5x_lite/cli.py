@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from t5x_lite import flags, jobs, storage
+from t5x_lite import errors, flags, jobs, registration, storage
 from t5x_lite.bounds import MAX_COUNT, MAX_VOCABULARY, SEED
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.config.errors import did_you_mean
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if show_traceback:
             _wait_for_no_one(1)
             raise
-        print(f"t5x_lite: error: {jobs.message(error)}", file=sys.stderr)
+        print(f"t5x_lite: error: {errors.message(error)}", file=sys.stderr)
         if isinstance(error, ModelMismatchError):
             print(jobs.fitting_gin_file(error.stored_model), file=sys.stderr)
         return _wait_for_no_one(2)
@@ -56,10 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("t5x_lite: interrupted", file=sys.stderr)
         return _wait_for_no_one(130)
     except Exception as error:
-        if show_traceback or not jobs.is_out_of_memory(error):
+        if show_traceback or not errors.is_out_of_memory(error):
             _wait_for_no_one(1, is_expected=False)
             raise
-        print(f"t5x_lite: error: {jobs.OUT_OF_MEMORY} ({_first_line(error)})", file=sys.stderr)
+        print(f"t5x_lite: error: {errors.OUT_OF_MEMORY} ({_first_line(error)})", file=sys.stderr)
         return _wait_for_no_one(2)
     except BaseException:
         _wait_for_no_one(1, is_expected=False)
@@ -85,7 +85,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser, commands = _parser()
     for word in words:
         if word.endswith("=--"):  # argparse gives an empty list in place of such a value
-            raise jobs.UsageError(f"{word}: -- is no value")
+            raise errors.UsageError(f"{word}: -- is no value")
     # --gin.NAME=VALUE is --gin_bindings with a shorter name; the value tells which it was.
     rewritten = [f"--gin_bindings={word}" if word.startswith(flags.GIN) else word for word in words]
     arguments, unknown = parser.parse_known_args(rewritten)
@@ -98,7 +98,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
             if flag.startswith("--") and flag[2:].replace("_", "").isupper():
                 hint = f"; did you mean {flags.GIN}{word[2:]}?"
             messages.append(f"{word}{hint}")
-        raise jobs.UsageError(f"t5x_lite {arguments.command} does not know {', '.join(messages)}")
+        raise errors.UsageError(f"t5x_lite {arguments.command} does not know {', '.join(messages)}")
     arguments.words = words
     return arguments
 
@@ -241,9 +241,11 @@ def _inspect(arguments: argparse.Namespace) -> None:
         if is_path or checkpoint_inspect.is_inspectable(arguments.task):
             print(checkpoint_inspect.inspect_checkpoint(arguments.task))
             return
-    imports = jobs.flag_imports(arguments)
-    jobs.refuse_missing(imports)
-    jobs.prepare_data(arguments, imports, arguments.vocabulary, task_files=arguments.task_files)
+    imports = registration.flag_imports(arguments)
+    registration.refuse_missing(imports)
+    registration.prepare_data(
+        arguments, imports, arguments.vocabulary, task_files=arguments.task_files
+    )
     from t5x_lite.inspection.inspect import inspect_task
 
     inspect_task(
@@ -297,14 +299,14 @@ def _vocab(arguments: argparse.Namespace) -> None:
 
     sources = {pattern: file_texts([pattern]) for pattern in arguments.file}
     if arguments.task:
-        imports = jobs.flag_imports(arguments)
-        jobs.refuse_missing(imports)
-        jobs.prepare_data(arguments, imports, None, task_files=arguments.task_files)
+        imports = registration.flag_imports(arguments)
+        registration.refuse_missing(imports)
+        registration.prepare_data(arguments, imports, None, task_files=arguments.task_files)
         from t5x_lite.data.raw_text import task_texts
 
         sources |= {name: task_texts(name, split=arguments.split) for name in arguments.task}
     if not sources:
-        raise jobs.UsageError("t5x_lite vocab needs text: --task=NAME or --file=GLOB")
+        raise errors.UsageError("t5x_lite vocab needs text: --task=NAME or --file=GLOB")
     report = train_sentencepiece(
         sources,
         arguments.output,
@@ -341,11 +343,13 @@ def _add_compare(commands: flags.Commands) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     paths = (arguments.first, arguments.second)
-    recorded = [each for path in paths for each in jobs.recorded_imports(path)]
-    jobs.announce_imports([each.module for each in recorded], " and ".join(paths), arguments)
-    imports = [*recorded, *jobs.flag_imports(arguments)]
-    jobs.refuse_missing(imports)
-    jobs.prepare_data(arguments, imports, None)
+    recorded = [each for path in paths for each in registration.recorded_imports(path)]
+    registration.announce_imports(
+        [each.module for each in recorded], " and ".join(paths), arguments
+    )
+    imports = [*recorded, *registration.flag_imports(arguments)]
+    registration.refuse_missing(imports)
+    registration.prepare_data(arguments, imports, None)
     from t5x_lite.evaluation.compare import print_comparison
     from t5x_lite.evaluation.config import StatisticsConfig
 

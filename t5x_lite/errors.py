@@ -1,4 +1,9 @@
-"""What is meant for users: errors whose message says it all."""
+"""Errors that are meant for users, whose message says it all, and what is shown of the others."""
+
+OUT_OF_MEMORY = (
+    "it does not fit into memory: lower BATCH_SIZE or lengths, or raise NUM_MICROBATCHES "
+    "(training) or NUM_PARTITIONS (more devices share the model)"
+)
 
 
 class UserError(ValueError):
@@ -8,3 +13,26 @@ class UserError(ValueError):
     Any other error, files and the network aside, is a bug, ours or of a user's own task, and keeps
     its traceback.
     """
+
+
+class UsageError(UserError):
+    """A command line that cannot be understood."""
+
+
+def is_for_the_user(error: Exception) -> bool:
+    """Whether a message says it all: meant for users, or about a file or the network."""
+    return isinstance(error, (UserError, OSError))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether host or devices had not the memory that was asked for; JAX may not be imported."""
+    return isinstance(error, MemoryError) or (
+        type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
+def message(error: Exception) -> str:
+    """What to show of an error; that of a KeyError without the quotes Python adds."""
+    if type(error) is KeyError and len(error.args) == 1:
+        return str(error.args[0])
+    return str(error) or type(error).__name__

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import NoReturn, TypeAlias, TypeVar
 
-from t5x_lite import jobs
+from t5x_lite import errors
 from t5x_lite.places import problem_of
 
 Number = TypeVar("Number", int, float)
@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line, as for all other mistakes, in place of a page of usage."""
-        raise jobs.UsageError(f"{message} (see {self.prog} --help)")
+        raise errors.UsageError(f"{message} (see {self.prog} --help)")
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"

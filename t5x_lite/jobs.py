@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 from etils import epath
 
-from t5x_lite import config
+from t5x_lite import config, registration
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.errors import UserError
+from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.model.config import ModelConfig
@@ -25,16 +25,6 @@ from t5x_lite.places import check_place
 from t5x_lite.training.config import TrainConfig
 
 Job = TypeVar("Job", TrainConfig, EvalConfig, InferConfig)
-
-
-OUT_OF_MEMORY = (
-    "it does not fit into memory: lower BATCH_SIZE or lengths, or raise NUM_MICROBATCHES "
-    "(training) or NUM_PARTITIONS (more devices share the model)"
-)
-
-
-class UsageError(UserError):
-    """A command line that cannot be understood."""
 
 
 def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[Job]:
@@ -54,9 +44,9 @@ def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[J
         [*assumed.gin_files, *arguments.gin_file],
         overrides=[*assumed.overrides, *arguments.gin_bindings],
         search_paths=arguments.gin_search_paths,
-        imports=[*assumed.imports, *flag_imports(arguments)],
+        imports=[*assumed.imports, *registration.flag_imports(arguments)],
     )
-    refuse_missing(_task_modules(resolved.config))
+    registration.refuse_missing(_task_modules(resolved.config))
     if assumed.facts and not arguments.process_index:
         facts = ", ".join(f"{name}={value!r}" for name, value in assumed.facts.items())
         comment = "# " if getattr(arguments, "dry_run", False) else ""
@@ -110,9 +100,11 @@ def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
         return _Assumed((recipe,), {name: facts[name] for name in facts if name == output_dir})
     task, module = ({**facts, **given}.get(name) for name in _OF_THE_DATA[:2])
     stored = facts.get("MIXTURE_OR_TASK_MODULE")
-    announce_imports([*(each.module for each in said.imports), stored], path, arguments)
+    registration.announce_imports(
+        [*(each.module for each in said.imports), stored], path, arguments
+    )
     if isinstance(task, str) and "SPLIT" not in given:
-        modules = [*said.imports, *flag_imports(arguments)]
+        modules = [*said.imports, *registration.flag_imports(arguments)]
         if isinstance(module, str):
             modules.append(config.named_by_flag(module, "MIXTURE_OR_TASK_MODULE"))
         # `infer` is for what was not looked at while training.
@@ -149,36 +141,6 @@ def _said_by(path: str, output_dir: str) -> _Assumed:
     return _Assumed((), facts, imports, *evaluated)
 
 
-def announce_imports(
-    modules: Sequence[str | None], whence: str, arguments: argparse.Namespace
-) -> None:
-    """Says which modules of others what was stored has imported, before any is.
-
-    Raises:
-        UsageError: --no_checkpoint_imports, and --module_import does not name them.
-    """
-    wanted = dict.fromkeys(
-        each for each in modules if each is not None and each.partition(".")[0] != "t5x_lite"
-    )
-    unnamed = [each for each in wanted if each not in arguments.module_import]
-    if not unnamed:
-        return
-    if arguments.no_checkpoint_imports:
-        flags = " ".join(f"--module_import={each}" for each in unnamed)
-        raise UsageError(
-            f"{whence} was written by a run that imported {', '.join(unnamed)}, which "
-            f"--no_checkpoint_imports refuses: give {flags} if you trust what is found under such "
-            "a name from here, or leave the flag out."
-        )
-    if not getattr(arguments, "process_index", None):
-        comment = "# " if getattr(arguments, "dry_run", False) else ""
-        print(
-            f"{comment}As the run of {whence} did, imports {', '.join(unnamed)}, found from here "
-            "(--no_checkpoint_imports refuses)",
-            flush=True,
-        )
-
-
 _OF_THE_DATA = (
     "MIXTURE_OR_TASK_NAME",
     "MIXTURE_OR_TASK_MODULE",
@@ -197,8 +159,8 @@ def _split_of(
     """The split that a task is evaluated on: the one `evaluated` while training, if it has that;
     what registers the task has to be imported for it.
     """
-    refuse_missing(imports)
-    prepare_data(arguments, imports, _vocabulary_carried_by(path))
+    registration.refuse_missing(imports)
+    registration.prepare_data(arguments, imports, _vocabulary_carried_by(path))
     from t5x_lite.data.checks import held_out_split
 
     return held_out_split(task, first=evaluated)
@@ -252,7 +214,7 @@ def datasets(job: Job) -> dict[str, DatasetConfig]:
 def prepare_job_data(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> None:
     """`prepare_data` with what a job's configuration says."""
     vocabulary = vocabulary_of(resolved.config)
-    prepare_data(
+    registration.prepare_data(
         arguments,
         imports_of(resolved),
         vocabulary,
@@ -391,84 +353,3 @@ def _facts(arguments: argparse.Namespace, resolved: config.Resolved[Job]) -> dic
         contents = epath.Path(vocabulary).read_bytes()
         found["SHA-256 of the vocabulary"] = hashlib.sha256(contents).hexdigest()
     return found
-
-
-def flag_imports(arguments: argparse.Namespace) -> list[config.Import]:
-    """The modules that --module_import names."""
-    return [config.named_by_flag(name, "--module_import") for name in arguments.module_import]
-
-
-def recorded_imports(directory: str) -> list[config.Import]:
-    """The modules that the jobs imported which wrote into a directory: they register its tasks."""
-    path = epath.Path(directory)
-    files = [
-        folder / name
-        for folder in (path, path.parent)
-        for name in ("eval_config.gin", "config.gin")
-    ]
-    return [each for file in files if file.is_file() for each in config.imports_of(str(file))]
-
-
-def refuse_missing(imports: Sequence[config.Import]) -> None:
-    """An error that names every module that cannot be found, before any is imported."""
-    problems = config.missing_modules(imports)
-    if problems:
-        raise config.ConfigError(problems)
-
-
-def prepare_data(
-    arguments: argparse.Namespace,
-    imports: Sequence[config.Import],
-    vocabulary: str | None,
-    *,
-    flag: str = "--vocabulary",
-    task_files: str | None = None,
-) -> None:
-    """Directories, the default vocabulary, then the modules that register tasks."""
-    from t5x_lite.data.silence import silence_tensorflow
-    from t5x_lite.text.default_vocabulary import set_default_vocabulary
-
-    silence_tensorflow()
-    if vocabulary is not None:
-        if not epath.Path(vocabulary).exists():
-            raise no_such_vocabulary(flag, vocabulary)
-        set_default_vocabulary(vocabulary)
-    if task_files is not None:
-        from t5x_lite.data.task_files import set_task_files
-
-        set_task_files(task_files)
-    if arguments.tfds_data_dir or arguments.seqio_additional_cache_dirs:
-        from t5x_lite.data.directories import set_directories
-
-        set_directories(
-            tfds_data_dir=arguments.tfds_data_dir,
-            cache_dirs=arguments.seqio_additional_cache_dirs,
-        )
-    config.import_modules(imports)
-
-
-def no_such_vocabulary(flag: str, vocabulary: str) -> UsageError:
-    """The error about a vocabulary that is not there."""
-    return UsageError(
-        f"{flag}={vocabulary}: there is no such file; needed is a SentencePiece model "
-        "(t5x_lite vocab trains one)"
-    )
-
-
-def is_for_the_user(error: Exception) -> bool:
-    """Whether a message says it all: meant for users, or about a file or the network."""
-    return isinstance(error, (UserError, OSError))
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether host or devices had not the memory that was asked for; JAX may not be imported."""
-    return isinstance(error, MemoryError) or (
-        type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error)
-    )
-
-
-def message(error: Exception) -> str:
-    """What to show of an error; that of a KeyError without the quotes Python adds."""
-    if type(error) is KeyError and len(error.args) == 1:
-        return str(error.args[0])
-    return str(error) or type(error).__name__

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from etils import epath
 
-from t5x_lite import config, jobs
+from t5x_lite import config, jobs, registration
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
@@ -76,7 +76,7 @@ class _Vocabulary:
             return
         self.is_missing = not epath.Path(named).is_file()
         if self.is_missing:
-            raise jobs.no_such_vocabulary("--gin.VOCABULARY", named)
+            raise registration.no_such_vocabulary("--gin.VOCABULARY", named)
         self.path = named
         yield Kind.OK, named
 
@@ -86,7 +86,7 @@ def _register(
 ) -> Iterator[Said]:
     imports = jobs.imports_of(resolved)
     task_files = jobs.task_files_of(resolved.config)
-    jobs.prepare_data(arguments, imports, vocabulary, task_files=task_files)
+    registration.prepare_data(arguments, imports, vocabulary, task_files=task_files)
     modules = ", ".join(dict.fromkeys(each.module for each in imports))
     yield Kind.OK, f"imported {modules}" if modules else "no module was named to import"
 

@@ -9,7 +9,7 @@ import enum
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 
-from t5x_lite import jobs
+from t5x_lite import errors
 
 # At the beginning and at the end.
 _LINES_OF_FOREIGN_ERRORS = 3
@@ -81,9 +81,9 @@ def _said(check: Check) -> Iterator[Said]:
 
 
 def _explained(error: Exception) -> str:
-    if jobs.is_for_the_user(error):
-        return jobs.message(error)
-    text = jobs.message(error)
+    if errors.is_for_the_user(error):
+        return errors.message(error)
+    text = errors.message(error)
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 2 * _LINES_OF_FOREIGN_ERRORS:
         lines = [*lines[:_LINES_OF_FOREIGN_ERRORS], "...", *lines[-_LINES_OF_FOREIGN_ERRORS:]]
