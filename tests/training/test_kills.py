@@ -41,7 +41,7 @@ TRAIN = [
     "--gin.LEARNING_RATE=0.01",
     "--gin.EVAL_STEPS=0",
     "--gin.LOG_PERIOD=1",
-    # So often that one is under way most of the time.
+    # So often that one is under way soon.
     "--gin.CHECKPOINT_PERIOD=4",
     f"--gin.TRAIN_STEPS={NUM_STEPS}",
     "--cpu_devices=4",
@@ -96,6 +96,15 @@ def wait_for_a_step(child, model_dir: pathlib.Path, after: int) -> None:
         time.sleep(0.02)
 
 
+def wait_for_a_save(child, model_dir: pathlib.Path) -> None:
+    """Until one is under way."""
+    deadline = time.monotonic() + 300
+    while not any(model_dir.glob("checkpoint_*.tmp")):
+        assert child.exitcode is None, f"it ended by itself with {child.exitcode}"
+        assert time.monotonic() < deadline, "no save in five minutes"
+        time.sleep(0.001)
+
+
 def test_twenty_kills_change_no_bit(start, tmp_path):
     """Losses of all steps and all leaves of the last checkpoint equal those of one long run."""
     alone = start(tmp_path / "alone")
@@ -108,7 +117,10 @@ def test_twenty_kills_change_no_bit(start, tmp_path):
         if number % 4:
             newest = manager.newest(killed)
             wait_for_a_step(child, killed, 0 if newest is None else manager.step_of(newest))
-            time.sleep(dice.uniform(0.0, 0.4))
+            if number % 4 == 1:
+                wait_for_a_save(child, killed)
+            else:
+                time.sleep(dice.uniform(0.0, 0.4))
         else:
             # Also before the first step: while it imports, compiles, restores.
             time.sleep(dice.uniform(0.0, 8.0))
