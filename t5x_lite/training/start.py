@@ -17,7 +17,7 @@ from t5x_lite.checkpoints import (
     together,
     whole,
 )
-from t5x_lite.checkpoints.restoring import Report, Source
+from t5x_lite.checkpoints.plan import Report, Source
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning import additions, prompts
 from t5x_lite.model.config import ModelConfig

@@ -8,7 +8,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from t5x_lite.checkpoints import manager, remap
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
-from t5x_lite.checkpoints.restoring import Source
+from t5x_lite.checkpoints.plan import Source
 
 DEPTH = 12  # names sort 0, 1, 10, 11, 2; numbers do not
 
