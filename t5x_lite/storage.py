@@ -105,6 +105,28 @@ def answering(path: epath.PathLike) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def watched(path: epath.PathLike) -> Iterator[None]:
+    """Inside, tensors travel, whose client tries again in silence: the store is asked beside it now
+    and then, so that one that fails or does not answer is named here, too.
+    """
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(_SLOW_SECONDS):
+            try:
+                exists(epath.Path(path))
+            except OSError as error:
+                _warn(f"{path}: {error}; it is tried again for minutes")
+
+    if is_remote(path):
+        threading.Thread(target=ask, name="watch store", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+@contextlib.contextmanager
 def os_errors() -> Iterator[None]:
     """Inside, what the client of a store raises is an OSError, as of any other file."""
     try:
@@ -131,13 +153,16 @@ def _is_of_a_client(error: Exception) -> bool:
 
 
 def _say_slow(path: epath.PathLike) -> None:
+    _warn(
+        f"no answer about {path} for {_SLOW_SECONDS:g} s, and it is asked for again and again: is "
+        "the name right, is the network up, may you read and write there?"
+    )
+
+
+def _warn(text: str) -> None:
+    """Says it, unless something was said a moment ago."""
     global _last_line
     now = time.monotonic()
-    if now - _last_line < _SECONDS_BETWEEN_LINES:
-        return
-    _last_line = now
-    print(
-        f"WARNING: no answer about {path} for {_SLOW_SECONDS:g} s, and it is asked for again and "
-        "again: is the name right, is the network up, may you read and write there?",
-        flush=True,
-    )
+    if now - _last_line >= _SECONDS_BETWEEN_LINES:
+        _last_line = now
+        print(f"WARNING: {text}", flush=True)

@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 
+from t5x_lite import storage
 from t5x_lite.checkpoints import folders, leaf_sums, manifest, together
 from t5x_lite.checkpoints.errors import DamagedError
 from t5x_lite.checkpoints.plan import (
@@ -206,7 +207,7 @@ def _restore(
     )
     handler, found, problems = ocp.PyTreeCheckpointHandler(), None, []
     try:
-        with _damage_noticed(checkpoint):
+        with _damage_noticed(checkpoint), storage.watched(checkpoint):
             found = handler.restore(checkpoint / folders.STATE, args=request)
     except DamagedError as error:
         problems = error.problems

@@ -93,7 +93,8 @@ class Save:
             self._commits = pool.submit(asyncio.run, copying).result() or []
 
     def _run(self) -> None:
-        with _noted(self):  # that other processes do not answer, too
+        # Noted is also that other processes do not answer.
+        with _noted(self), storage.watched(self._checkpoint.parent):
             self._finish()
 
     def _finish(self) -> None:

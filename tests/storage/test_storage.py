@@ -77,6 +77,28 @@ def test_a_store_that_does_not_answer_is_named(monkeypatch, capsys):
     assert line.startswith("WARNING: no answer about gs://bucket/run for 0.05 s")
 
 
+def test_a_store_that_fails_while_tensors_travel_is_named(monkeypatch, capsys):
+    """Their own client would try again in silence; nothing is asked of a disk, nor afterwards."""
+    monkeypatch.setattr(storage, "_SLOW_SECONDS", 0.02)
+    monkeypatch.setattr(storage, "_last_line", -1e9)
+    asked = threading.Event()
+
+    def refuse(path):
+        asked.set()
+        raise OSError("the object store: 500")
+
+    monkeypatch.setattr(storage, "exists", refuse)
+    with storage.watched("/local"):
+        assert not asked.wait(0.2)
+    said = threading.Event()
+    warn = storage._warn
+    monkeypatch.setattr(storage, "_warn", lambda text: (warn(text), said.set()))
+    with storage.watched("gs://bucket/run"):
+        assert said.wait(10)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("WARNING: gs://bucket/run: the object store: 500")
+
+
 def test_what_is_written_is_whole_or_as_before(tmp_path, monkeypatch):
     """Also when the disk is full in the middle."""
     path = epath.Path(tmp_path / "file")
