@@ -25,8 +25,8 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.pipeline import make_batches
+from t5x_lite.features.layouts import Layout
 from t5x_lite.tasks import c4  # noqa: F401 - it registers the task
 from t5x_lite.text.default_vocabulary import set_default_vocabulary
 

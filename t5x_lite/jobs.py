@@ -314,13 +314,12 @@ def fitting_gin_file(stored_model: Mapping[str, Any]) -> str:
 def _check_datasets(job: Job, model: ModelConfig, *, process_count: int) -> None:
     """Unknown tasks, splits, lengths and vocabularies, before anything is compiled."""
     from t5x_lite.data.checks import check_dataset
-    from t5x_lite.training.layout import layout_of
 
     trains = isinstance(job, TrainConfig)
     for name, dataset in datasets(job).items():
         check_dataset(
             dataset,
-            layout_of(model),
+            model.layout,
             vocab_size=model.vocab_size,
             process_count=process_count if trains else 1,
             is_decoded=not trains or name == "decoded",

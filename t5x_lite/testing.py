@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 from t5x_lite.model.config import (
     AttentionConfig,
     BlockConfig,

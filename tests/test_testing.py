@@ -40,7 +40,7 @@ def test_devices(simulated_mesh):
 @pytest.mark.parametrize("architecture", ["ENCODER_DECODER", "PREFIX_LM"])
 def test_it_trains(architecture):
     import my_tasks
-    from t5x_lite.data.layout import Layout
+    from t5x_lite.features.layouts import Layout
     from t5x_lite.testing import assert_task_trains
     losses = assert_task_trains(
         "counting", {"inputs": 16, "targets": 16}, architecture=Layout[architecture]

@@ -82,8 +82,8 @@ def unigram_entropy(lab: Lab) -> float:
     the tokens before can have a lower loss, whatever it was trained on.
     """
     from t5x_lite.data.config import DatasetConfig
-    from t5x_lite.data.layout import Layout
     from t5x_lite.data.pipeline import make_batches
+    from t5x_lite.features.layouts import Layout
 
     tasks_at_hand.register(lab)
     dataset = DatasetConfig(

@@ -79,7 +79,6 @@ def _arm(lab: Lab, task: str, lengths: Mapping[str, int], *, seed: int) -> _Arm:
     from t5x_lite.data.pipeline import make_batches
     from t5x_lite.partitioning.partitioner import make_partitioner
     from t5x_lite.training.config import TrainConfig
-    from t5x_lite.training.layout import layout_of
     from t5x_lite.training.state import make_factory
     from t5x_lite.training.step import make_step_of
 
@@ -100,7 +99,7 @@ def _arm(lab: Lab, task: str, lengths: Mapping[str, int], *, seed: int) -> _Arm:
         overrides=[(name, f"{name}={value!r}") for name, value in settings.items()],
     ).config
     factory = make_factory(job, make_partitioner(job.partitioning))
-    reader = make_batches(job.dataset, layout_of(job.model))
+    reader = make_batches(job.dataset, job.model.layout)
     found = [next(reader) for _ in range(4)]
     first_sentinel = lab.scale.pieces
     return _Arm(

@@ -24,11 +24,11 @@ from etils import epath
 
 from t5x_lite.data import checks, fingerprint, position, silence, streams, unsaveable
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.position import START_ANEW, ShardPosition
 from t5x_lite.data.read_ahead import Batch, ReadAhead
 from t5x_lite.data.shard import CannotRestoreError, Shard
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 
 # A position between two snapshots costs at most this long to read again.
 _SECONDS_BETWEEN_SNAPSHOTS = 60.0

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 import seqio
 
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 from t5x_lite.text import default_vocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 

@@ -14,7 +14,7 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.data import packing
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 
 
 def convert(

@@ -18,8 +18,8 @@ from jaxtyping import Int32
 
 from t5x_lite.data import checks, silence, streams
 from t5x_lite.data.config import DatasetConfig, UseCached
-from t5x_lite.data.layout import Layout
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 from t5x_lite.metrics.means import MeanMetric
 from t5x_lite.metrics.sums import SumMetric
 

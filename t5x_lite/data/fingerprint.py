@@ -9,7 +9,7 @@ import seqio
 
 from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 
 
 def fingerprint(config: DatasetConfig, layout: Layout, num_shards: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jaxtyping import Int32
 
 from t5x_lite.data import checks, silence, streams
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 
 Batch = Mapping[str, Int32[np.ndarray, "_rows _length"]]
 

@@ -17,9 +17,9 @@ from jaxtyping import Int
 from t5x_lite.data import raw_text, streams
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.pieces import Pieces
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 
 _WHOLE = seqio.ShardInfo(0, 1)
 _ROWS_AT_A_TIME = 8

@@ -21,8 +21,8 @@ from seqio import dataset_providers
 
 from t5x_lite.data import converters
 from t5x_lite.data.config import DatasetConfig, UseCached
-from t5x_lite.data.layout import Layout
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 
 # Each shard is one of several streams of a process, which JAX and the other shards share.
 _THREADS_PER_SHARD = 4

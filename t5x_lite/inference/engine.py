@@ -14,15 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
-from t5x_lite.data.layout import Layout
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import EOS_ID
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.batching import Group, Ids, groups, padded
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.inference.generate import EXAMPLE_INDEX, make_generate
 from t5x_lite.partitioning.partitioner import Partitioner
-from t5x_lite.training.layout import layout_of
 
 # Told how many examples are done.
 Report = Callable[[int], None]
@@ -242,7 +241,7 @@ class Engine:
 
 
 def _common_layout(models: Ensemble) -> Layout:
-    layouts = {layout_of(member) for member in models.members}
+    layouts = {member.layout for member in models.members}
     sizes = {member.vocab_size for member in models.members}
     if len(layouts) > 1 or len(sizes) > 1:
         raise UserError(

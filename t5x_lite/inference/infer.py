@@ -21,7 +21,6 @@ from t5x_lite.inference.shards import write_shard
 from t5x_lite.inference.sources import Source, file_source, task_sources
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training import compilation_cache
-from t5x_lite.training.layout import layout_of
 from t5x_lite.training.progress import say
 
 
@@ -78,7 +77,7 @@ def _sources(config: InferConfig, found: Restored) -> tuple[int | None, Iterator
 
     dataset = config.dataset
     assert dataset is not None, "InferConfig asks for one of the two"
-    layout, vocab_size = layout_of(found.model), found.model.vocab_size
+    layout, vocab_size = found.model.layout, found.model.vocab_size
     checks.check_dataset(dataset, layout, vocab_size=vocab_size, is_decoded=True)
     sources = task_sources(dataset, config.num_examples)
     return first_sentinel(dataset.mixture_or_task_name), sources

@@ -18,7 +18,6 @@ from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.reports import longest, progress_of
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training import compilation_cache
-from t5x_lite.training.layout import layout_of
 from t5x_lite.training.progress import say
 
 
@@ -62,7 +61,7 @@ def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predicto
     partitioner = make_partitioner(config.partitioning)
     paths = (config.checkpoint_path, *config.ensemble_paths)
     found = restored.describe(paths, config.model, config.ensemble)
-    layout, vocab_size = layout_of(found.model), found.model.vocab_size
+    layout, vocab_size = found.model.layout, found.model.vocab_size
     checks.check_dataset(dataset, layout, vocab_size=vocab_size, is_decoded=True)
     compilation_cache.enable(absolute(config.output_dir), enabled=config.compilation_cache)
     say(f"decoding: {config.decoding.describe()}")

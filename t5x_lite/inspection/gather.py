@@ -8,9 +8,9 @@ import numpy as np
 from t5x_lite.data import checks, samples
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.mixture_shares import mixture_shares
 from t5x_lite.data.pieces import Pieces
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inspection.findings import (
     Findings,
     Share,

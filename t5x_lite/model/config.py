@@ -26,6 +26,8 @@ from t5x_lite.bounds import (
     check_bounds,
 )
 from t5x_lite.errors import UserError
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.layouts import Layout
 
 # gelu is the tanh form that T5 v1.1 was trained with, linear the identity of its gated unit.
 ACTIVATIONS = ("relu", "gelu", "silu", "linear")
@@ -246,6 +248,7 @@ class ModelConfig:
     dropout_rate: float = 0.1
     dropout_shared_along_length: bool = True
     prompt_length: int = 0
+    special: SpecialTokens = dataclasses.field(default_factory=SpecialTokens)
     compute: ComputeConfig = dataclasses.field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
@@ -288,6 +291,14 @@ class ModelConfig:
                 "sharing='encoder_decoder' needs the same depth, attention, mlp, adapter, LoRA "
                 f"and position tables in both stacks; given encoder={encoder} decoder={decoder}."
             )
+
+    @property
+    def layout(self) -> Layout:
+        """Encoder-decoder models read inputs and targets apart, the others one concatenation."""
+        if self.encoder is not None:
+            return Layout.ENCODER_DECODER
+        prefix = self.decoder.visibility is Visibility.PREFIX
+        return Layout.PREFIX_LM if prefix else Layout.LM
 
     @property
     def head_is_separate(self) -> bool:

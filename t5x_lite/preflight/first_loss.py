@@ -19,7 +19,6 @@ from t5x_lite.model import transformer
 from t5x_lite.model.config import ComputeConfig, ModelConfig, StackConfig
 from t5x_lite.preflight.findings import Kind, Said
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.layout import layout_of
 
 _WIDTH, _LAYERS, _HEADS = 64, 2, 2
 _ROWS, _MAX_LENGTH, _MAX_LOGITS = 8, 512, 1 << 26
@@ -85,7 +84,7 @@ def _first_batch(job: TrainConfig) -> Mapping[str, np.ndarray]:
     from t5x_lite.data import pipeline
 
     dataset = dataclasses.replace(job.dataset, batch_size=_ROWS, num_data_shards=1, shuffle=False)
-    return next(pipeline.make_batches(dataset, layout_of(job.model)))
+    return next(pipeline.make_batches(dataset, job.model.layout))
 
 
 def _small(batch: Mapping[str, np.ndarray], vocab_size: int) -> dict[str, np.ndarray]:

@@ -16,8 +16,8 @@ from t5x_lite.checkpoints.manager import Checkpoints, absolute
 from t5x_lite.data import checks
 from t5x_lite.data.batches import Batches
 from t5x_lite.data.examples import decoder
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.vocabulary_files import vocabulary_files
+from t5x_lite.features.layouts import Layout
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.training import compilation_cache, health, lease, microbatches
 from t5x_lite.training.autopsy import write_autopsy
@@ -25,7 +25,6 @@ from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.errors import RollBack, StopAsked
 from t5x_lite.training.guard import Event, Guard
 from t5x_lite.training.interrupts import Interrupts
-from t5x_lite.training.layout import layout_of
 from t5x_lite.training.observers import HookMaker, Observed, Observers
 from t5x_lite.training.progress import say
 from t5x_lite.training.recovery import Recovery
@@ -271,7 +270,7 @@ def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
                 partitioner.check_batch_size(dataset.batch_size)
             checks.check_dataset(
                 dataset,
-                layout_of(config.model),
+                config.model.layout,
                 vocab_size=config.model.vocab_size,
                 process_count=partitioner.reader[1],
                 is_decoded=is_decoded,
@@ -289,7 +288,7 @@ def _describe(model_dir: epath.Path, table: str, operative_config: str) -> None:
 
 def _make_batches(config: TrainConfig, factory: StateFactory, run: Start) -> Batches:
     index, count = factory.partitioner.reader
-    layout: Layout = layout_of(config.model)
+    layout: Layout = config.model.layout
     anew = not config.restore.dataset and run.dataset is None
     if anew and run.batches_done:
         say(

@@ -22,7 +22,6 @@ from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.training import hooks
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.early_stopping import EarlyStopping
-from t5x_lite.training.layout import layout_of
 from t5x_lite.training.profile import Profile
 from t5x_lite.training.progress import say
 from t5x_lite.training.read_beside import read_beside
@@ -304,7 +303,7 @@ def _finite_batches(dataset: DatasetConfig, factory: StateFactory) -> Iterator[p
     index, count = factory.partitioner.reader
     return pipeline.make_batches(
         dataset,
-        layout_of(factory.model),
+        factory.model.layout,
         process_index=index,
         process_count=count,
         num_epochs=1,

@@ -14,8 +14,8 @@ from etils import epath
 
 from t5x_lite.data.batches import Batches
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.pipeline import make_batches
+from t5x_lite.features.layouts import Layout
 
 VOCABULARY = seqio.PassThroughVocabulary(size=1000, eos_id=1)
 CONFIG = DatasetConfig(

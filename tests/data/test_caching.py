@@ -8,8 +8,8 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.data.config import DatasetConfig, UseCached
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.pipeline import make_batches
+from t5x_lite.features.layouts import Layout
 
 CONFIG = DatasetConfig(
     mixture_or_task_name="cacheable",

@@ -8,7 +8,7 @@ import seqio
 
 from t5x_lite.data import checks
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 
 CONFIG = DatasetConfig(
     mixture_or_task_name="numbers",

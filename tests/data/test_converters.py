@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from t5x_lite.data.converters import convert
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 
 OWN_EXAMPLE = {"inputs": [11, 12, 1], "targets": [21, 1]}
 

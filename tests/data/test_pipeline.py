@@ -10,8 +10,8 @@ import pytest
 
 from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.pipeline import make_batches
+from t5x_lite.features.layouts import Layout
 
 CONFIG = DatasetConfig(
     mixture_or_task_name="numbers",

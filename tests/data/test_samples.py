@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import find_task
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.samples import draw_counts, measure_fill, read_sample
+from t5x_lite.features.layouts import Layout
 from t5x_lite.objectives import documents, table
 
 TEXTS = [f"Text {n} is about `code` and {{braces}}." for n in range(40)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from t5x_lite import config as gin_config
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 from t5x_lite.model import transformer
 from t5x_lite.model.config import Sharing
 from t5x_lite.partitioning.partitioner import make_partitioner

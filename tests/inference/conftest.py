@@ -8,7 +8,7 @@ import pytest
 
 from t5x_lite.checkpoints import huggingface
 from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble

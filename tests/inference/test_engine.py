@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.data.layout import Layout
 from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.model import transformer

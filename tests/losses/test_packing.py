@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.loss import compute_loss
 from t5x_lite.model import transformer

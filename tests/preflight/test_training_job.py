@@ -17,8 +17,8 @@ from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.manager import Checkpoints
 from t5x_lite.data.batches import Batches
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.vocabulary_files import vocabulary_files
+from t5x_lite.features.layouts import Layout
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig

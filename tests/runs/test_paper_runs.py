@@ -19,7 +19,6 @@ from t5x_lite.inference.config import Average
 from t5x_lite.model import transformer
 from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.layout import layout_of
 
 GIN = pathlib.Path(gin_config.packaged_root())
 PAPER = "runs/paper"
@@ -326,7 +325,7 @@ def test_tasks_splits_and_lengths_are_there(training_jobs):
             continue
         for dataset in (job.dataset, job.eval_dataset, job.infer_eval_dataset):
             if dataset is not None:
-                assert not checks.problems(dataset, layout_of(job.model), vocab_size=None), name
+                assert not checks.problems(dataset, job.model.layout, vocab_size=None), name
 
 
 def test_c4_has_its_share_in_the_final_recipe(training_jobs):

@@ -9,8 +9,8 @@ import pytest
 import seqio
 
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.pipeline import make_batches
+from t5x_lite.features.layouts import Layout
 from t5x_lite.tasks import demo
 
 

@@ -9,8 +9,8 @@ import seqio
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import evaluation_tasks
-from t5x_lite.data.layout import Layout
 from t5x_lite.data.pipeline import make_batches
+from t5x_lite.features.layouts import Layout
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig, LossNormalization
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
