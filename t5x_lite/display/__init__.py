@@ -1,1 +1,1 @@
-"""How results are shown: the terminal, and pages with charts that need no network."""
+"""How jobs and results are shown: what is said, tables, and pages with charts of one file."""

@@ -12,12 +12,12 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask, Example
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.display.progress import say
 from t5x_lite.evaluation import decodes
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.inference.predictor import Predictor, make_predictor
-from t5x_lite.training.progress import say
 from t5x_lite.training.state import StateFactory
 
 Rows = Int32[np.ndarray, "examples _length"]

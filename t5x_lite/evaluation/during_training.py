@@ -14,6 +14,7 @@ from jaxtyping import Array
 from t5x_lite import storage
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import evaluation_tasks, tasks_with_examples
+from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation import files, selection
 from t5x_lite.evaluation.answers import LiveModel, read_examples
@@ -23,7 +24,6 @@ from t5x_lite.evaluation.scoring import Result, ScoredTask, Writing
 from t5x_lite.json_lines import drop_lines_behind
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.hooks import make_writer
-from t5x_lite.training.progress import say
 from t5x_lite.training.state import StateFactory, TrainState
 from t5x_lite.training.stopwatch import Stopwatch
 

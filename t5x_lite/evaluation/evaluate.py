@@ -8,6 +8,7 @@ from rich import table as rich_table
 
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data.examples import EvaluationTask, evaluation_tasks, tasks_with_examples
+from t5x_lite.display.progress import say
 from t5x_lite.display.terminal import console, shown_range
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation import selection
@@ -15,7 +16,6 @@ from t5x_lite.evaluation.answers import RestoredModel, read_examples
 from t5x_lite.evaluation.averages import averages, what_is_missing, write_averages
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.evaluation.scoring import Result, ScoredTask, Writing
-from t5x_lite.training.progress import say
 
 
 def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:

@@ -23,12 +23,12 @@ from jaxtyping import Int32
 from t5x_lite import storage
 from t5x_lite.data.examples import EvaluationTask, Example
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.display.progress import say
 from t5x_lite.evaluation import files
 from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.rates import output_rates, rate_warnings
 from t5x_lite.evaluation.statistics import Interval, intervals
 from t5x_lite.json_lines import same, write_lines
-from t5x_lite.training.progress import say
 from t5x_lite.training.writers import ScalarWriter
 
 

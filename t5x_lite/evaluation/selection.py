@@ -14,10 +14,10 @@ from etils import epath
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints import together
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.json_lines import write_lines
 from t5x_lite.metrics.direction import HELD_OUT_LOSS, lower_is_better
-from t5x_lite.training.progress import say
 
 BEST = "best"
 

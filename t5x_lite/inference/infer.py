@@ -11,6 +11,7 @@ import numpy as np
 
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import InferConfig, Mode
@@ -21,7 +22,6 @@ from t5x_lite.inference.shards import write_shard
 from t5x_lite.inference.sources import Source, file_source, task_sources
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training import compilation_cache
-from t5x_lite.training.progress import say
 
 
 def infer(config: InferConfig, operative_config: str) -> None:

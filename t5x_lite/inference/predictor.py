@@ -12,13 +12,13 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import Example, inputs_of
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.display.progress import say
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import PredictionConfig
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.reports import longest, progress_of
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training import compilation_cache
-from t5x_lite.training.progress import say
 
 
 @dataclasses.dataclass(frozen=True)

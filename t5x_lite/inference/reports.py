@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 
+from t5x_lite.display.progress import say
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.engine import Generated, Report
-from t5x_lite.training.progress import say
 
 _SECONDS_BETWEEN_LINES = 10.0
 # Fewer may be meant: a task whose targets hold sentinels, or one strange input.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from t5x_lite.checkpoints import pretrained
+from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine
@@ -14,7 +15,6 @@ from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.text.tokenizer import Tokenizer, load_tokenizer, named_tokenizer
-from t5x_lite.training.progress import say
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,8 @@ from etils import epath
 from jax.experimental import multihost_utils
 
 from t5x_lite import storage
+from t5x_lite.display.progress import say
 from t5x_lite.json_lines import write_lines
-from t5x_lite.training.progress import say
 
 # Examples from `start` up to `end` to their lines.
 Answer = Callable[[int, int], Sequence[Mapping]]

@@ -8,12 +8,12 @@ from typing import Any
 from etils import epath
 
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import InputFileConfig
 from t5x_lite.text.tokenizer import Tokenizer, with_end
 from t5x_lite.text_files import parse_json, read_text
-from t5x_lite.training.progress import say
 
 _MAX_TOKENS = 2**15
 

@@ -23,11 +23,11 @@ from etils import epath
 from jax.experimental import multihost_utils
 
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.examine import Findings, make_examination
 from t5x_lite.training.guard import Event
-from t5x_lite.training.progress import say
 from t5x_lite.training.state import StateFactory, TrainState
 
 Decode = Callable[[Sequence[int]], str]

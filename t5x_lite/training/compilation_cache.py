@@ -5,7 +5,7 @@ import os
 import jax
 from etils import epath
 
-from t5x_lite.training.progress import say
+from t5x_lite.display.progress import say
 
 
 def enable(directory: epath.Path, *, enabled: bool) -> None:

@@ -11,9 +11,9 @@ from etils import epath
 from jaxtyping import Array
 
 from t5x_lite.checkpoints.manager import Checkpoints, Description
+from t5x_lite.display.progress import Progress, say
 from t5x_lite.training import metrics as metrics_lib
 from t5x_lite.training import utilization
-from t5x_lite.training.progress import Progress, say
 from t5x_lite.training.state import TrainState
 from t5x_lite.training.stopwatch import Stopwatch
 from t5x_lite.training.writers import ScalarWriter

@@ -26,8 +26,8 @@ from etils import epath
 
 from t5x_lite import storage
 from t5x_lite.checkpoints import folders, together
+from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
-from t5x_lite.training.progress import say
 
 FILE = "run_lease.json"
 _SECONDS_BETWEEN_BEATS = 10.0

@@ -17,6 +17,7 @@ from t5x_lite.data import checks
 from t5x_lite.data.batches import Batches
 from t5x_lite.data.examples import decoder
 from t5x_lite.data.vocabulary_files import vocabulary_files
+from t5x_lite.display.progress import say
 from t5x_lite.features.layouts import Layout
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.training import compilation_cache, health, lease, microbatches
@@ -26,7 +27,6 @@ from t5x_lite.training.errors import RollBack, StopAsked
 from t5x_lite.training.guard import Event, Guard
 from t5x_lite.training.interrupts import Interrupts
 from t5x_lite.training.observers import HookMaker, Observed, Observers
-from t5x_lite.training.progress import say
 from t5x_lite.training.recovery import Recovery
 from t5x_lite.training.signals import Signals
 from t5x_lite.training.start import Start, start

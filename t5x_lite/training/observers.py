@@ -17,13 +17,13 @@ from t5x_lite.checkpoints.manager import Checkpoints, absolute
 from t5x_lite.data import examples, pipeline
 from t5x_lite.data.batches import Batches
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.display.progress import say
 from t5x_lite.model import flops
 from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.training import hooks
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.early_stopping import EarlyStopping
 from t5x_lite.training.profile import Profile
-from t5x_lite.training.progress import say
 from t5x_lite.training.read_beside import read_beside
 from t5x_lite.training.start import Start
 from t5x_lite.training.state import StateFactory, TrainState

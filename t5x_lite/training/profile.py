@@ -6,8 +6,8 @@ import jax
 from etils import epath
 from jaxtyping import Array
 
+from t5x_lite.display.progress import say
 from t5x_lite.training.config import ProfileConfig
-from t5x_lite.training.progress import say
 from t5x_lite.training.state import TrainState
 from t5x_lite.training.stopwatch import Stopwatch
 

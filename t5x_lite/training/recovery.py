@@ -5,11 +5,11 @@ from collections.abc import Callable
 from etils import epath
 
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.display.progress import say
 from t5x_lite.training import health, skipped
 from t5x_lite.training.config import HealthConfig, InstabilityPolicy
 from t5x_lite.training.errors import RollBack, Unhealthy
 from t5x_lite.training.guard import Event
-from t5x_lite.training.progress import say
 from t5x_lite.training.state import TrainState
 
 

@@ -6,12 +6,12 @@ import jax
 from etils import epath
 
 from t5x_lite.checkpoints import description, manager
+from t5x_lite.display.progress import say
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training import health
 from t5x_lite.training.autopsy import read_batch, read_event
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.examine import make_examination
-from t5x_lite.training.progress import say
 from t5x_lite.training.state import make_factory
 from t5x_lite.training.step import make_step_of
 

@@ -18,11 +18,11 @@ from t5x_lite.checkpoints import (
     whole,
 )
 from t5x_lite.checkpoints.plan import Report, Source
+from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning import additions, prompts
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.progress import say
 from t5x_lite.training.state import StateFactory, TrainState
 
 DATASET = "dataset"

@@ -1,6 +1,6 @@
 """How well a run uses its machine: peaks of devices, and time spent waiting for data."""
 
-from t5x_lite.training.progress import say
+from t5x_lite.display.progress import say
 
 # bfloat16 FLOP/s of one device as JAX counts them (half a chip on TPU v2 and v3), without sparsity,
 # from the vendors' data sheets. The first name found in the device's kind counts.

@@ -12,8 +12,8 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2, summary_pb2
 
 from t5x_lite import storage
+from t5x_lite.display.progress import say
 from t5x_lite.json_lines import append_line, drop_lines_behind, join
-from t5x_lite.training.progress import say
 
 # So much is kept of what a full disk did not take.
 _MAX_PENDING = 10_000

@@ -6,7 +6,7 @@ import math
 import jax.numpy as jnp
 import pytest
 
-from t5x_lite.training import hooks, progress, stopwatch
+from t5x_lite.training import hooks, stopwatch
 from t5x_lite.training.state import TrainState
 from t5x_lite.training.stopwatch import Stopwatch
 from t5x_lite.training.writers import ScalarWriter
@@ -114,27 +114,6 @@ def test_a_report_of_a_single_step_that_counted_has_a_speed():
     nothing = {name: 0 * value for name, value in step_metrics(1.0).items()}
     log.after_step(2, STATE, nothing)
     assert writer.written[2]["timing/steps_per_second"] > 0
-
-
-def test_outside_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
-    """With loss, speed and time left; not one for every report, but always the last."""
-    clock = iter([0.0, 1.0, 12.0, 13.0, 14.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    bar = progress.Progress(first_step=0, last_step=30)
-    values = {
-        "loss_per_token": 2.5,
-        "accuracy": 0.25,
-        "timing/steps_per_second": 1.0,
-        "timing/real_tokens_per_second": 1234.0,
-    }
-    for step in (1, 12, 30):
-        bar.update(step, values)
-    bar.close()
-    printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in printed] == ["12/30", "30/30"]
-    assert "loss 2.500" in printed[0]
-    assert "1,234 tokens/s" in printed[0]
-    assert printed[0].endswith("ETA 0:18")
 
 
 def test_a_pause_is_no_training_time(monkeypatch):
