@@ -20,8 +20,8 @@ from t5x_lite.inference.reports import SentinelWarning, longest, progress_of
 from t5x_lite.inference.restored import Restored
 from t5x_lite.inference.shards import write_shard
 from t5x_lite.inference.sources import Source, file_source, task_sources
+from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
-from t5x_lite.training import compilation_cache
 
 
 def infer(config: InferConfig, operative_config: str) -> None:

@@ -17,8 +17,8 @@ from t5x_lite.inference import restored
 from t5x_lite.inference.config import PredictionConfig
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.reports import longest, progress_of
+from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
-from t5x_lite.training import compilation_cache
 
 
 @dataclasses.dataclass(frozen=True)

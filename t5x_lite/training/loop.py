@@ -19,8 +19,9 @@ from t5x_lite.data.examples import decoder
 from t5x_lite.data.vocabulary_files import vocabulary_files
 from t5x_lite.display.progress import say
 from t5x_lite.features.layouts import Layout
+from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
-from t5x_lite.training import compilation_cache, health, lease, microbatches
+from t5x_lite.training import health, lease, microbatches
 from t5x_lite.training.autopsy import write_autopsy
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.errors import RollBack, StopAsked

@@ -4,7 +4,7 @@ import jax
 import pytest
 from etils import epath
 
-from t5x_lite.training import compilation_cache
+from t5x_lite.partitioning import compilation_cache
 
 
 @pytest.fixture
