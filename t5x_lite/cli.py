@@ -17,8 +17,9 @@ from t5x_lite.config.errors import did_you_mean
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
+from t5x_lite.stability.errors import Unhealthy
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.errors import Interrupted, Unhealthy
+from t5x_lite.training.errors import Interrupted
 from t5x_lite.training.signals import Signals
 
 Commands = Mapping[str, argparse.ArgumentParser]
@@ -397,6 +398,16 @@ def _add_replay(commands: flags.Commands) -> None:
 
 def _replay(arguments: argparse.Namespace) -> None:
     job = jobs.of_autopsy(arguments)
-    from t5x_lite.training.replay import replay
+    from t5x_lite.partitioning.partitioner import make_partitioner
+    from t5x_lite.stability.replay import replay
+    from t5x_lite.training.state import make_factory
+    from t5x_lite.training.step import make_step_of
 
-    replay(job, arguments.autopsy)
+    states = make_factory(job, make_partitioner(job.partitioning))
+    replay(
+        arguments.autopsy,
+        states,
+        loss=job.loss,
+        seed=job.random_seed,
+        make_step=lambda initial_step: make_step_of(job, states, initial_step=initial_step),
+    )

@@ -1,7 +1,6 @@
 """A training job as one frozen value (no JAX)."""
 
 import dataclasses
-import enum
 
 from t5x_lite.bounds import FINITE, MAX_BATCH, MAX_COUNT, POSITIVE, SEED, check_bounds
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
@@ -20,46 +19,7 @@ from t5x_lite.optim.config import (
 )
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.places import check_place
-
-
-class InstabilityPolicy(enum.Enum):
-    """What follows a step whose loss or gradient is not finite, or whose loss leaps."""
-
-    STOP = "stop"
-    SKIP = "skip"
-    ROLLBACK = "rollback"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class HealthConfig:
-    """When a step is unhealthy, and what follows.
-
-    It is if loss or gradient are not finite, or if the loss per token lies above its running mean
-    by more than `spike_margin` nats and by more than `spike_deviations` standard deviations (None:
-    spikes are let pass). Mean and deviation forget over `horizon` steps and count after
-    `warmup_losses`. SKIP leaves the batch out and goes on; ROLLBACK goes on from the newest
-    checkpoint and leaves out that batch and those before it, `skipped_batches` in all; either stops
-    after `max_events`.
-    """
-
-    policy: InstabilityPolicy = InstabilityPolicy.STOP
-    spike_deviations: float | None = 10.0
-    spike_margin: float = 1.0
-    warmup_losses: int = 100
-    horizon: int = 100
-    max_events: int = 20
-    skipped_batches: int = 1
-
-    def __post_init__(self) -> None:
-        check_bounds(
-            self,
-            spike_deviations=(POSITIVE, FINITE),
-            spike_margin=(0.0, FINITE),
-            warmup_losses=(1, MAX_COUNT),
-            horizon=(2, MAX_COUNT),
-            max_events=(1, MAX_COUNT),
-            skipped_batches=(1, MAX_COUNT),
-        )
+from t5x_lite.stability.config import HealthConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

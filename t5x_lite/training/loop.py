@@ -21,14 +21,16 @@ from t5x_lite.display.progress import say
 from t5x_lite.features.layouts import Layout
 from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
-from t5x_lite.training import health, lease, microbatches
-from t5x_lite.training.autopsy import write_autopsy
+from t5x_lite.stability import health
+from t5x_lite.stability.autopsy import write_autopsy
+from t5x_lite.stability.errors import RollBack
+from t5x_lite.stability.guard import Event, Guard
+from t5x_lite.stability.recovery import Recovery
+from t5x_lite.training import lease, microbatches
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.errors import RollBack, StopAsked
-from t5x_lite.training.guard import Event, Guard
+from t5x_lite.training.errors import StopAsked
 from t5x_lite.training.interrupts import Interrupts
 from t5x_lite.training.observers import HookMaker, Observed, Observers
-from t5x_lite.training.recovery import Recovery
 from t5x_lite.training.signals import Signals
 from t5x_lite.training.start import Start, start
 from t5x_lite.training.state import StateFactory, TrainState, make_factory
@@ -255,10 +257,11 @@ class _Steps:
             job.model_dir,
             event,
             state,
-            job.config,
+            job.factory,
+            loss=job.config.loss,
+            seed=job.config.random_seed,
             operative_config=job.operative_config,
             decode=decoder(job.config.dataset.mixture_or_task_name),
-            factory=job.factory,
             save_state=self._observers.save_into,
         )
 

@@ -41,7 +41,7 @@ def summarize(sums: Mapping[str, float]) -> dict[str, float]:
 
     `loss` is what was optimized, the mean over the steps summed; it is per token under our default
     normalization and whatever LOSS_NORMALIZING_FACTOR makes of it otherwise. Steps that did not
-    count (see health.py) add nothing; if none did, all scalars are 0.
+    count (see stability/health.py) add nothing; if none did, all scalars are 0.
     """
     steps, weight = max(sums["steps"], 1.0), max(sums["weight_sum"], 1.0)
     # What normalized the loss normalizes its two parts, so that they add up to it.

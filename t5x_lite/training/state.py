@@ -20,7 +20,7 @@ from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup, 
 from t5x_lite.optim.groups import Groups, assign
 from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.partitioning.partitioner import Partitioner
-from t5x_lite.training import health
+from t5x_lite.stability import health
 from t5x_lite.training.config import TrainConfig
 
 

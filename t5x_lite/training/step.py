@@ -12,9 +12,10 @@ from jaxtyping import Array, Float
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.loss import compute_loss, loss_normalizer
 from t5x_lite.model import transformer
+from t5x_lite.stability.config import HealthConfig
+from t5x_lite.stability.health import judge, metrics_of, select
 from t5x_lite.training import microbatches, weight_metrics
-from t5x_lite.training.config import HealthConfig, TrainConfig
-from t5x_lite.training.health import judge, metrics_of, select
+from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.metrics import PER_STEP
 from t5x_lite.training.state import StateFactory, TrainState
 

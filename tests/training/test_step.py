@@ -13,10 +13,10 @@ from t5x_lite.losses.config import LossConfig, LossNormalization
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.stability.config import HealthConfig
 from t5x_lite.testing import tiny_model
 from t5x_lite.training import metrics as metrics_lib
 from t5x_lite.training import microbatches
-from t5x_lite.training.config import HealthConfig
 from t5x_lite.training.state import StateFactory
 from t5x_lite.training.step import clip, make_gradients, make_train_step
 

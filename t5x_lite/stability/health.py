@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from t5x_lite.training.config import HealthConfig
+from t5x_lite.stability.config import HealthConfig
 
 Health = dict[str, Array]
 

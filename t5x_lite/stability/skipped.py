@@ -13,8 +13,8 @@ from etils import epath
 from t5x_lite import storage
 from t5x_lite.checkpoints import together
 from t5x_lite.errors import UserError
-from t5x_lite.training.config import HealthConfig, InstabilityPolicy
-from t5x_lite.training.guard import Event
+from t5x_lite.stability.config import HealthConfig, InstabilityPolicy
+from t5x_lite.stability.guard import Event
 
 FILE = "skipped_steps.jsonl"
 

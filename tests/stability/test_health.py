@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from t5x_lite.losses.config import LossConfig
-from t5x_lite.training import health
-from t5x_lite.training.config import HealthConfig
+from t5x_lite.stability import health
+from t5x_lite.stability.config import HealthConfig
 from t5x_lite.training.step import make_train_step
 
 CONFIG = HealthConfig(warmup_losses=5, horizon=10)

@@ -19,10 +19,10 @@ from t5x_lite.checkpoints.manager import Checkpoints, Description
 from t5x_lite.losses.loss import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import make_partitioner
-from t5x_lite.training import autopsy, health, replay
+from t5x_lite.stability import autopsy, health, replay
+from t5x_lite.stability.examine import make_examination
+from t5x_lite.stability.guard import Guard
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.examine import make_examination
-from t5x_lite.training.guard import Guard
 from t5x_lite.training.state import StateFactory
 from t5x_lite.training.step import make_train_step
 
@@ -101,10 +101,11 @@ def written(directory, resolved, factory, train_step, disturb):
         directory,
         event,
         health.clear(state),
-        resolved.config,
+        factory,
+        loss=resolved.config.loss,
+        seed=resolved.config.random_seed,
         operative_config="import not_installed\n" + resolved.operative_config,
         decode=lambda ids: " ".join(map(str, ids)),
-        factory=factory,
         save_state=save_state,
     )
     return event, folder
@@ -243,10 +244,11 @@ def test_what_fails_is_said_and_the_rest_is_written(broken, resolved, factory, t
         tmp_path,
         broken[0],
         factory.initialize(0),
-        resolved.config,
+        factory,
+        loss=resolved.config.loss,
+        seed=resolved.config.random_seed,
         operative_config=resolved.operative_config,
         decode=None,
-        factory=factory,
         save_state=fail,
     )
     assert "could not save the state: OSError: [Errno 28] No space left" in capsys.readouterr().out

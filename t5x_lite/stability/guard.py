@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import jax
 import numpy as np
 
-from t5x_lite.training import health
-from t5x_lite.training.state import TrainState
+from t5x_lite.stability import health
+from t5x_lite.stability.states import State
 
 Batch = Mapping[str, np.ndarray]
 
@@ -60,7 +60,7 @@ class Guard:
         """Whether it is time to look, however far the next report is."""
         return len(self._kept) >= _MOST_BATCHES
 
-    def check(self, state: TrainState) -> Event | None:
+    def check(self, state: State) -> Event | None:
         """The step that did not count, if there is one; waits for the step under way.
 
         All processes see the same, as health is replicated. With an event the batches stay until

@@ -1,26 +1,42 @@
 """Runs the step of an autopsy again: the same state, batch and noise, on any mesh."""
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 from etils import epath
+from jaxtyping import Array
 
 from t5x_lite.checkpoints import description, manager
 from t5x_lite.display.progress import say
-from t5x_lite.partitioning.partitioner import make_partitioner
-from t5x_lite.training import health
-from t5x_lite.training.autopsy import read_batch, read_event
-from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.examine import make_examination
-from t5x_lite.training.state import make_factory
-from t5x_lite.training.step import make_step_of
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.stability import health
+from t5x_lite.stability.autopsy import read_batch, read_event
+from t5x_lite.stability.examine import make_examination
+from t5x_lite.stability.states import States
 
 # Another mesh adds the same numbers in another order.
 _TOLERANCE = 1e-3
 
 
-def replay(config: TrainConfig, directory: epath.PathLike) -> bool:
+# Takes a state and a global batch; gives the next state and sums of metrics.
+TrainStep = Callable[[Any, Mapping[str, Array]], tuple[Any, Mapping[str, Array]]]
+
+
+def replay(
+    directory: epath.PathLike,
+    states: States,
+    *,
+    loss: LossConfig,
+    seed: int,
+    make_step: Callable[[int], TrainStep],
+) -> bool:
     """Prints what the step gives now and whether that is what it gave; True if it is.
+
+    Args:
+        seed: of dropout, as in training.
+        make_step: the training step of a run that began at the step given.
 
     Raises:
         FileNotFoundError: the folder is no autopsy, or its state is gone.
@@ -28,31 +44,27 @@ def replay(config: TrainConfig, directory: epath.PathLike) -> bool:
     """
     folder = manager.absolute(directory)
     event, batch = read_event(folder), read_batch(folder)
-    partitioner = make_partitioner(config.partitioning)
-    factory = make_factory(config, partitioner)
     checkpoint = manager.find(folder)
-    state = manager.restore(checkpoint, factory.abstract)
-    placed = partitioner.place_batch(batch)
-    mesh = dict(partitioner.mesh.shape)
+    state = manager.restore(checkpoint, states.abstract)
+    placed = states.partitioner.place_batch(batch)
+    mesh = dict(states.partitioner.mesh.shape)
     say(f"{folder}: step {event['step']}, {event['reason']} (mesh {event['mesh']})")
     say(f"again on mesh {mesh}, {jax.devices()[0].device_kind}:")
-    findings = make_examination(factory, config.loss, seed=config.random_seed)(state, placed)
-    train_step = make_step_of(
-        config, factory, initial_step=description.read(checkpoint).initial_step
-    )
+    findings = make_examination(states, loss, seed=seed)(state, placed)
+    train_step = make_step(description.read(checkpoint).initial_step)
     known = {name: value.item() for name, value in jax.device_get(state.health).items()}
     state, metrics = train_step(state, placed)
     judged = {name: value.item() for name, value in jax.device_get(state.health).items()}
     if judged["halted_at"]:
-        loss, norm = judged["halted_loss"], judged["halted_gradient_norm"]
+        value, norm = judged["halted_loss"], judged["halted_gradient_norm"]
         mean, variance = known["loss_mean"], known["loss_variance"]
-        verdict = f"unhealthy: {health.reason(loss, norm, mean=mean, variance=variance)}"
+        verdict = f"unhealthy: {health.reason(value, norm, mean=mean, variance=variance)}"
     else:
-        loss = float(metrics["loss_sum"]) / max(float(metrics["weight_sum"]), 1.0)
+        value = float(metrics["loss_sum"]) / max(float(metrics["weight_sum"]), 1.0)
         norm, verdict = findings.gradient_norm, "healthy"
-    say(f"loss {loss!r}, gradient norm {norm!r}: {verdict}\n")
+    say(f"loss {value!r}, gradient norm {norm!r}: {verdict}\n")
     say(findings.table())
-    return _compare(event, loss, norm)
+    return _compare(event, value, norm)
 
 
 def _compare(event: dict, loss: float, norm: float) -> bool:

@@ -25,10 +25,11 @@ from jax.experimental import multihost_utils
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
-from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.examine import Findings, make_examination
-from t5x_lite.training.guard import Event
-from t5x_lite.training.state import StateFactory, TrainState
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.partitioning.partitioner import Partitioner
+from t5x_lite.stability.examine import Findings, make_examination
+from t5x_lite.stability.guard import Event
+from t5x_lite.stability.states import State, States
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -40,13 +41,14 @@ _ROWS = "global_rows"
 def write_autopsy(
     model_dir: epath.PathLike,
     event: Event,
-    state: TrainState,
-    config: TrainConfig,
+    state: State,
+    states: States,
     *,
+    loss: LossConfig,
+    seed: int,
     operative_config: str,
     decode: Decode | None,
-    factory: StateFactory,
-    save_state: Callable[[epath.Path, TrainState], None],
+    save_state: Callable[[epath.Path, Any], None],
 ) -> epath.Path:
     """Writes the folder, by all processes together, and prints the worst lines.
 
@@ -55,21 +57,22 @@ def write_autopsy(
 
     Args:
         state: the one before the step, `health.clear`ed.
+        seed: of dropout, as in training.
         decode: ids to text; None leaves the texts out.
         save_state: writes a state into a folder as checkpoint_<step>, and returns when it is there.
     """
     directory = absolute(model_dir) / f"autopsy_{event.step}"
-    batch = factory.partitioner.global_batch(event.batch)
+    batch = states.partitioner.global_batch(event.batch)
     _prepare(directory)
 
     def examine() -> None:
-        findings = make_examination(factory, config.loss, seed=config.random_seed)(state, batch)
+        findings = make_examination(states, loss, seed=seed)(state, batch)
         _write_findings(directory, findings)
         say(findings.table())
 
     def describe() -> None:
         if jax.process_index() == 0:
-            _write_event(directory, event, factory)
+            _write_event(directory, event, states.partitioner)
             (directory / "config.gin").write_text(_without_imports(operative_config))
 
     # What is cheapest and cannot be had again comes first.
@@ -163,15 +166,15 @@ def _attempt(what: str, action: Callable[[], None]) -> None:
         say(f"autopsy: could not {what}: {last[:500]}")
 
 
-def _write_event(directory: epath.Path, event: Event, factory: StateFactory) -> None:
-    rows = len(next(iter(event.batch.values()))) * factory.partitioner.reader[1]
+def _write_event(directory: epath.Path, event: Event, partitioner: Partitioner) -> None:
+    rows = len(next(iter(event.batch.values()))) * partitioner.reader[1]
     described = {
         "step": event.step,
         "reason": event.reason,
         "loss": _json(event.loss),
         "gradient_norm": _json(event.gradient_norm),
         "rows": rows,
-        "mesh": dict(factory.partitioner.mesh.shape),
+        "mesh": dict(partitioner.mesh.shape),
         "device": jax.devices()[0].device_kind,
         "processes": jax.process_count(),
         "jax": jax.__version__,

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from etils import epath
 
-from t5x_lite.training import health, skipped
-from t5x_lite.training.config import HealthConfig, InstabilityPolicy
-from t5x_lite.training.errors import RollBack, Unhealthy
-from t5x_lite.training.guard import Event, Guard
-from t5x_lite.training.recovery import Recovery
-from t5x_lite.training.skipped import Skipped
+from t5x_lite.stability import health, skipped
+from t5x_lite.stability.config import HealthConfig, InstabilityPolicy
+from t5x_lite.stability.errors import RollBack, Unhealthy
+from t5x_lite.stability.guard import Event, Guard
+from t5x_lite.stability.recovery import Recovery
+from t5x_lite.stability.skipped import Skipped
 from t5x_lite.training.state import TrainState
 
 SKIP = HealthConfig(policy=InstabilityPolicy.SKIP, warmup_losses=3)

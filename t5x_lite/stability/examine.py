@@ -17,7 +17,7 @@ from t5x_lite.losses.cross_entropy import token_losses
 from t5x_lite.losses.loss import compute_loss, loss_weights
 from t5x_lite.model import maxima, transformer
 from t5x_lite.optim.per_layer import Axes, is_stacked
-from t5x_lite.training.state import StateFactory, TrainState
+from t5x_lite.stability.states import State, States
 
 _SHOWN = 8
 
@@ -69,20 +69,20 @@ class Findings:
 
 @functools.lru_cache(maxsize=1)  # a run that leaves out several steps compiles it once
 def make_examination(
-    factory: StateFactory, loss: LossConfig, *, seed: int
-) -> Callable[[TrainState, Mapping[str, Array]], Findings]:
+    states: States, loss: LossConfig, *, seed: int
+) -> Callable[[State, Mapping[str, Array]], Findings]:
     """A function that runs a step's forward and backward pass, with the dropout noise of that step,
     and changes nothing.
 
     The whole batch goes through at once, also where training cuts it to microbatches.
     """
     examine = jax.jit(
-        lambda state, batch: _examine(factory, loss, seed, state, batch),
-        in_shardings=(factory.shardings, factory.partitioner.batch_sharding),
-        out_shardings=factory.partitioner.sharding(()),
+        lambda state, batch: _examine(states, loss, seed, state, batch),
+        in_shardings=(states.shardings, states.partitioner.batch_sharding),
+        out_shardings=states.partitioner.sharding(()),
     )
 
-    def findings(state: TrainState, batch: Mapping[str, Array]) -> Findings:
+    def findings(state: State, batch: Mapping[str, Array]) -> Findings:
         found = jax.device_get(examine(state, batch))
         return Findings(
             loss=float(found["loss"]),
@@ -97,25 +97,25 @@ def make_examination(
 
 
 def _examine(
-    factory: StateFactory,
+    states: States,
     loss: LossConfig,
     seed: int,
-    state: TrainState,
+    state: State,
     batch: Mapping[str, Array],
 ) -> dict[str, Any]:
     dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
 
     def loss_of(parameters: Any) -> tuple[Array, Any]:
-        with factory.partitioner.activations():
+        with states.partitioner.activations():
             logits, activations = transformer.apply_with_maxima(
-                factory.model, parameters, batch, dropout_key=dropout_key
+                states.model, parameters, batch, dropout_key=dropout_key
             )
         value, metrics = compute_loss(logits, batch, loss, training=True)
         return value, (metrics, activations, _row_losses(logits, batch, loss))
 
     found, gradients = jax.value_and_grad(loss_of, has_aux=True)(state.parameters)
     metrics, activations, rows = found[1]
-    axes = factory.axes.parameters
+    axes = states.axes.parameters
     return {
         "loss": metrics["loss_sum"] / jnp.maximum(metrics["weight_sum"], 1.0),
         "gradient_norm": optax.tree.norm(gradients),

@@ -1,16 +1,19 @@
 """What follows a step that did not count: stop, leave it out, or roll back."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from etils import epath
 
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display.progress import say
-from t5x_lite.training import health, skipped
-from t5x_lite.training.config import HealthConfig, InstabilityPolicy
-from t5x_lite.training.errors import RollBack, Unhealthy
-from t5x_lite.training.guard import Event
-from t5x_lite.training.state import TrainState
+from t5x_lite.stability import health, skipped
+from t5x_lite.stability.config import HealthConfig, InstabilityPolicy
+from t5x_lite.stability.errors import RollBack, Unhealthy
+from t5x_lite.stability.guard import Event
+from t5x_lite.stability.states import State
+
+AnyState = TypeVar("AnyState", bound=State)
 
 
 class Recovery:
@@ -35,11 +38,11 @@ class Recovery:
     def after(
         self,
         event: Event,
-        state: TrainState,
+        state: AnyState,
         *,
         newest_checkpoint: int,
-        autopsy: Callable[[TrainState], epath.Path],
-    ) -> TrainState:
+        autopsy: Callable[[AnyState], epath.Path],
+    ) -> AnyState:
         """The state after the event's step, if that is left out and the run goes on with the next.
 
         Args:
