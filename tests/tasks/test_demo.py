@@ -93,7 +93,7 @@ def test_tasks_start_no_accelerator():
 def test_importing_the_package_loads_nothing_heavy():
     """`import t5x_lite.tasks` is in `--help`'s way; the modules in it are not."""
     code = (
-        "import sys, t5x_lite.tasks, t5x_lite.text.default_vocabulary, t5x_lite.data.layout,"
+        "import sys, t5x_lite.tasks, t5x_lite.text.default_vocabulary, t5x_lite.features.layouts,"
         "t5x_lite.metrics.accuracy;"
         "print(sorted({m.partition('.')[0] for m in sys.modules} & {'jax', 'tensorflow', 'seqio'}))"
     )
