@@ -9,13 +9,13 @@ from typing import Any
 import jax.numpy as jnp
 from etils import epath
 
+from t5x_lite import gin_text
 from t5x_lite.checkpoints import folders, huggingface, manifest, pretrained, restoring
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.pretrained import Pretrained
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
 
-_MACRO = re.compile(r"[A-Z][A-Z0-9_]* = .*")
 _SHARD = re.compile(r"(\d+)[-_]of[-_](\d+)")
 _LAYER = re.compile(r"layers_\d+")
 
@@ -43,11 +43,10 @@ def inspect_checkpoint(path: epath.PathLike) -> str:
         return sections[0]
     stored = restoring.leaves(restoring.metadata(found.path))
     sections.append(_leaves_table(stored))
-    macros = [
-        line for line in found.description.operative_config.splitlines() if _MACRO.fullmatch(line)
-    ]
+    macros = gin_text.macros(found.description.operative_config)
     if macros:
-        sections.append("\n  ".join(["the macros of its run", *macros]))
+        lines = [f"{name} = {value}" for name, value in macros.items()]
+        sections.append("\n  ".join(["the macros of its run", *lines]))
     return "\n\n".join(sections)
 
 

@@ -6,7 +6,6 @@ checkpoints) are those of every run in turn.
 
 import datetime
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from t5x_lite.display.line_chart import Series, line_chart
 from t5x_lite.display.terminal import shown_range
 from t5x_lite.evaluation.files import read
 from t5x_lite.evaluation.runs import Run
+from t5x_lite.gin_text import statements
 
 _SAMPLES_EACH_TASK = 6
 _STEPS_OF_SAMPLES = 6
@@ -139,12 +139,12 @@ def samples(run: Run) -> str:
 
 def configuration(run: Run) -> str:
     """What differs from the run that the parameters came from, and all of it."""
-    own = _statements(run.text("config.gin"))
+    own = statements(run.text("config.gin"))
     parts = []
     if run.parent is not None:
         parent = _parent_text(run.parent)
         if parent:
-            before = _statements(parent)
+            before = statements(parent)
             names = [name for name in {**own, **before} if own.get(name) != before.get(name)]
             rows = [(name, before.get(name, "-"), own.get(name, "-")) for name in sorted(names)]
             parts.append(f"<p>Starts from {page.text(run.parent)}. What is different:</p>")
@@ -233,21 +233,6 @@ def _explanation(runs: Sequence[Run]) -> str:
         "runs are compared with t5x_lite compare: intervals that overlap may still belong to a "
         "difference that is sure.</p>"
     )
-
-
-def _statements(gin: str) -> dict[str, str]:
-    """Name -> value of a config.gin, whose values may go over several lines."""
-    found: dict[str, str] = {}
-    name = None
-    for line in gin.splitlines():
-        start = re.match(r"(\S+) = (.*)", line)
-        if start:
-            name, found[start.group(1)] = start.group(1), start.group(2)
-        elif name is not None and line.strip():
-            found[name] += " " + line.strip()
-        else:
-            name = None
-    return found
 
 
 def _parent_text(path: str) -> str:

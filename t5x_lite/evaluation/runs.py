@@ -1,21 +1,21 @@
 """What train and eval left in a model directory; it is only read, also while a run goes on."""
 
+import ast
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from t5x_lite import storage
+from t5x_lite import gin_text, storage
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.evaluation import files
 from t5x_lite.evaluation.files import Evaluation, Lines, Number, Scored
 from t5x_lite.metrics.benchmark_averages import averages
 
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)")
-_PARENT = re.compile(
-    r"^(?:INITIAL_CHECKPOINT_PATH|RestoreCheckpointConfig\.path) = ['\"](.+)['\"]$", re.MULTILINE
-)
+# The macro of the recipes first; a text in quotes is a path, else it is None or another macro.
+_PARENT = ("INITIAL_CHECKPOINT_PATH", "RestoreCheckpointConfig.path")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +84,9 @@ class Run:
     @property
     def parent(self) -> str | None:
         """The checkpoint that the run started from, if it did not start from scratch."""
-        match = _PARENT.search(self.text("config.gin"))
-        return match.group(1) if match else None
+        named = gin_text.statements(self.text("config.gin"))
+        values = (named.get(name, "") for name in _PARENT)
+        return next((ast.literal_eval(value) for value in values if value[:1] in ("'", '"')), None)
 
     @property
     def checkpoints(self) -> list[tuple[int, epath.Path]]:

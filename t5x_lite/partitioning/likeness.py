@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from t5x_lite import gin_text
 from t5x_lite.errors import UserError
 
 Facts = Mapping[str, str]
@@ -48,13 +49,10 @@ def _version(distribution: str) -> str:
 
 
 def settings(operative_config: str) -> Facts:
-    """What a gin text of lines NAME = VALUE says, without the paths of files that are only read."""
-    lines = (line.partition(" = ") for line in operative_config.splitlines())
-    return {
-        name: value if is_setting else "given"  # else an import
-        for name, is_setting, value in lines
-        if name and not _LOCAL.fullmatch(name)
-    }
+    """What a gin text says, without the paths of files that are only read."""
+    given = dict.fromkeys(gin_text.imports(operative_config), "given")
+    named = gin_text.statements(operative_config)
+    return given | {name: value for name, value in named.items() if not _LOCAL.fullmatch(name)}
 
 
 def differences(facts_of: Mapping[int, Facts]) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
+from t5x_lite import gin_text
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
@@ -73,7 +74,8 @@ def write_autopsy(
     def describe() -> None:
         if jax.process_index() == 0:
             _write_event(directory, event, states.partitioner)
-            (directory / "config.gin").write_text(_without_imports(operative_config))
+            # Ids are stored, so a replay needs no task.
+            (directory / "config.gin").write_text(gin_text.without_imports(operative_config))
 
     # What is cheapest and cannot be had again comes first.
     _attempt("describe the event", describe)
@@ -224,12 +226,6 @@ def _json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_json(each) for each in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _without_imports(operative_config: str) -> str:
-    """A replay needs no task: ids are stored."""
-    lines = operative_config.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(("import ", "from ")))
 
 
 def _give_up_old_states(directory: epath.Path) -> None:
