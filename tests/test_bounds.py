@@ -10,6 +10,7 @@ from t5x_lite.bounds import FINITE, POSITIVE, check_bounds
 from t5x_lite.config.configurables import configurables, field_types, options
 from t5x_lite.errors import UserError
 from t5x_lite.inference.config import InferConfig
+from t5x_lite.optim.config import OptimizerConfig
 from t5x_lite.training.config import TrainConfig
 
 MACROS = {
@@ -32,7 +33,8 @@ def examples():
     file = {"CHECKPOINT_PATH": "run", "INPUT_FILE": "x.txt", "INFER_OUTPUT_DIR": "run"}
     pending.append(resolved(InferConfig, ("recipes/infer_file.gin",), **file))
     pending += [configurables()["StatisticsConfig"](), configurables()["LoraConfig"]()]
-    pending += [configurables()["ParameterGroup"](pattern="x"), configurables()["AdamWConfig"]()]
+    pending += [optimizer() for optimizer in options(OptimizerConfig)]
+    pending += [configurables()["ParameterGroup"](pattern="x")]
     pending += [configurables()["UnfreezingConfig"](steps=9)]
     while pending:
         value = pending.pop()
@@ -64,7 +66,7 @@ def test_every_number_has_bounds(config, field, kinds):
 
 
 def test_all_classes_with_numbers_are_looked_at():
-    """EvalConfig has those of PredictionConfig, which is no job."""
+    """EvalConfig has those of InferConfig."""
     with_numbers = {
         cls
         for cls in configurables().values()
@@ -72,7 +74,7 @@ def test_all_classes_with_numbers_are_looked_at():
         if {int, float} & set(options(annotation))
     }
     left_out = {cls.__name__ for cls in with_numbers - set(examples())}
-    assert left_out <= {"EvalConfig", "PredictionConfig"}
+    assert left_out <= {"EvalConfig"}
 
 
 @pytest.mark.parametrize(

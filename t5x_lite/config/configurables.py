@@ -15,7 +15,9 @@ from t5x_lite.config.parse import Definition
 
 @functools.cache
 def configurables() -> Mapping[str, type]:
-    """Class name -> dataclass, of every room of the package that has a config.py."""
+    """Class name -> dataclass, of every room of the package that has a config.py; without those
+    that others extend.
+    """
     package = pathlib.Path(__file__).resolve().parents[1]
     found: dict[str, type] = {}
     for file in sorted(package.glob("*/config.py")):
@@ -24,7 +26,8 @@ def configurables() -> Mapping[str, type]:
             if dataclasses.is_dataclass(member) and member.__module__ == module.__name__:
                 assert isinstance(member, type) and name not in found, f"{name} is defined twice"
                 found[name] = member
-    return types.MappingProxyType(found)
+    bases = {base for cls in found.values() for base in cls.__mro__[1:]}
+    return types.MappingProxyType({name: cls for name, cls in found.items() if cls not in bases})
 
 
 def find(selector: str) -> type | None:
@@ -53,9 +56,12 @@ def field_types(cls: type) -> Mapping[str, object]:
 
 
 def options(annotation: object) -> tuple[object, ...]:
-    """The members of a union; an annotation that is none is its only member."""
+    """The members of a union, and for a class what extends it; else the annotation itself."""
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
-        return typing.get_args(annotation)
+        return tuple(each for member in typing.get_args(annotation) for each in options(member))
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        extending = [cls for cls in configurables().values() if issubclass(cls, annotation)]
+        return tuple(extending) or (annotation,)
     return (annotation,)
 
 
@@ -67,6 +73,8 @@ def is_configurable(annotation: object) -> bool:
 def built_by_itself(field: dataclasses.Field[object], annotation: object) -> type | None:
     """The class of a field that needs no `@Class()`: what it would hold is clear without."""
     if not isinstance(annotation, type) or not dataclasses.is_dataclass(annotation):
+        return None
+    if options(annotation) != (annotation,):
         return None
     has_default = field.default is not dataclasses.MISSING
     other_factory = field.default_factory not in (dataclasses.MISSING, annotation)

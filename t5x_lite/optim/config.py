@@ -111,11 +111,18 @@ class ScheduleConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AdafactorConfig:
-    """Adafactor as T5 used it: Shazeer and Stern (2018), scaled by parameters, no momentum.
+class OptimizerConfig:
+    """What all optimizers have; each is a subclass with a row in `optim/table.py`.
 
     `weight_decay` is AdamW's, decoupled: a step takes learning rate * weight_decay of a parameter.
     """
+
+    weight_decay: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdafactorConfig(OptimizerConfig):
+    """Adafactor as T5 used it: Shazeer and Stern (2018), scaled by parameters, no momentum."""
 
     decay_rate: float = 0.8
     step_offset: int = 0
@@ -124,7 +131,6 @@ class AdafactorConfig:
     epsilon_parameter: float = 1e-3
     min_dim_size_to_factor: int = 128
     multiply_by_parameter_scale: bool = True
-    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         check_bounds(
@@ -140,7 +146,7 @@ class AdafactorConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AdamWConfig:
+class AdamWConfig(OptimizerConfig):
     """AdamW (Loshchilov and Hutter 2019)."""
 
     beta_1: float = 0.9

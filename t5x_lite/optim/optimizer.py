@@ -8,15 +8,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from t5x_lite.optim.adafactor import adafactor
-from t5x_lite.optim.adam import adam
-from t5x_lite.optim.config import AdafactorConfig, AdamWConfig
+from t5x_lite.optim.config import OptimizerConfig
 from t5x_lite.optim.groups import Treatment
-from t5x_lite.optim.slots import Rule, Tensor, by_rule
+from t5x_lite.optim.slots import Tensor, by_rule
+from t5x_lite.optim.table import rule_of
 
 
 def make_optimizer(
-    config: AdafactorConfig | AdamWConfig,
+    config: OptimizerConfig,
     learning_rate: Callable[[Int[Array, ""]], Float[Array, ""]],
     axes: Any,
     treatments: Any = None,
@@ -29,7 +28,7 @@ def make_optimizer(
         treatments: the `Treatment` of every parameter; default is the optimizer's own weight decay
             and the learning rate for all.
     """
-    directions = by_rule(_rule(config), axes)
+    directions = by_rule(rule_of(config), axes)
 
     def update(
         gradients: Any, state: dict[str, Any], parameters: Any
@@ -51,7 +50,7 @@ def make_optimizer(
     return optax.GradientTransformation(directions.init, update)
 
 
-def state_axes(config: AdafactorConfig | AdamWConfig, axes: Any, parameters: Any) -> dict[str, Any]:
+def state_axes(config: OptimizerConfig, axes: Any, parameters: Any) -> dict[str, Any]:
     """Logical axes of every leaf of the optimizer's state, as a tree like the state.
 
     Args:
@@ -59,10 +58,6 @@ def state_axes(config: AdafactorConfig | AdamWConfig, axes: Any, parameters: Any
         parameters: the parameters or their shapes (jax.ShapeDtypeStruct).
     """
 
-    rule = _rule(config)
+    rule = rule_of(config)
     slots = jax.tree.map(lambda each, axes: rule.axes(each.shape, axes), parameters, axes)
     return {"step": (), "param_states": slots}
-
-
-def _rule(config: AdafactorConfig | AdamWConfig) -> Rule:
-    return adafactor(config) if isinstance(config, AdafactorConfig) else adam(config)

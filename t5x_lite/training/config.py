@@ -11,12 +11,7 @@ from t5x_lite.finetuning.config import UnfreezingConfig
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.metrics.direction import Direction
 from t5x_lite.model.config import ModelConfig
-from t5x_lite.optim.config import (
-    AdafactorConfig,
-    AdamWConfig,
-    ParameterGroup,
-    ScheduleConfig,
-)
+from t5x_lite.optim.config import OptimizerConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.places import check_place
 from t5x_lite.stability.config import HealthConfig
@@ -71,7 +66,7 @@ class TrainConfig:
     model: ModelConfig
     dataset: DatasetConfig
     eval_dataset: DatasetConfig | None = None
-    optimizer: AdafactorConfig | AdamWConfig
+    optimizer: OptimizerConfig
     learning_rate: ScheduleConfig
     loss: LossConfig
     partitioning: PartitioningConfig

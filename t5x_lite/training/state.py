@@ -16,7 +16,7 @@ from t5x_lite.finetuning import additions, unfreezing
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim import optimizer as optimizers
-from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup, ScheduleConfig
+from t5x_lite.optim.config import OptimizerConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.optim.groups import Groups, assign
 from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.partitioning.partitioner import Partitioner
@@ -46,7 +46,7 @@ class StateFactory:
     """
 
     model: ModelConfig
-    optimizer_config: AdafactorConfig | AdamWConfig
+    optimizer_config: OptimizerConfig
     learning_rate: ScheduleConfig
     partitioner: Partitioner
     parameter_groups: tuple[ParameterGroup, ...] = ()
