@@ -1,33 +1,43 @@
-"""What a gin file may configure: the dataclasses of t5x_lite's `*/config.py`, by class name."""
+"""What a gin file may configure: dataclasses of t5x_lite's rooms, by class name.
+
+They stand in config.py or, called ...Config, in another file of the room. All these files are
+imported for every command, so they need the standard library only.
+"""
 
 import dataclasses
 import functools
 import importlib
 import pathlib
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from t5x_lite.config import t5x_names
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.config.parse import Definition
 
+_CONFIG_CLASS = re.compile(rb"^class \w+Config\b", re.MULTILINE)
+
 
 @functools.cache
 def configurables() -> Mapping[str, type]:
-    """Class name -> dataclass, of every room of the package that has a config.py; without those
-    that others extend.
-    """
-    package = pathlib.Path(__file__).resolve().parents[1]
+    """Class name -> dataclass, of every room of the package; without those that others extend."""
     found: dict[str, type] = {}
-    for file in sorted(package.glob("*/config.py")):
-        module = importlib.import_module(f"t5x_lite.{file.parent.name}.config")
+    for module in map(importlib.import_module, _modules()):
         for name, member in vars(module).items():
             if dataclasses.is_dataclass(member) and member.__module__ == module.__name__:
                 assert isinstance(member, type) and name not in found, f"{name} is defined twice"
                 found[name] = member
     bases = {base for cls in found.values() for base in cls.__mro__[1:]}
     return types.MappingProxyType({name: cls for name, cls in found.items() if cls not in bases})
+
+
+def _modules() -> Iterator[str]:
+    package = pathlib.Path(__file__).resolve().parents[1]
+    for file in sorted(package.glob("*/*.py")):
+        if file.name == "config.py" or _CONFIG_CLASS.search(file.read_bytes()):
+            yield f"{package.name}.{file.parent.name}.{file.stem}"
 
 
 def find(selector: str) -> type | None:

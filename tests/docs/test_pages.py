@@ -9,7 +9,8 @@ order. What is said of a block stands above it:
     <!-- printed -->           (text) what the block before has printed, letter by letter
     ```python title="FILE"     (any language) is written to FILE, which later commands use
 
-Other bash and python blocks are executed; text and console show output and are not read.
+Other bash and python blocks are executed; text and console show output and are not read; what a
+diff adds, and the lines around it, stand in the file that it names (test_diffs.py).
 """
 
 import dataclasses
@@ -175,7 +176,7 @@ def test_every_block_is_executed_or_known_to_be_output(page):
     assert PAGES[page].count("```") == 2 * len(blocks(page)), "a fence that is no whole block"
     for number, block in enumerate(blocks(page)):
         where = f"{page}, block {number}: {block.text[:80]}"
-        assert block.language in ("bash", "python", "gin", "text", "console"), where
+        assert block.language in ("bash", "python", "gin", "text", "console", "diff"), where
         assert block.mark in MARKS or block.mark.split()[0] in ("demo", "end"), where
         if block.language == "gin":
             assert block.title, f"{where}: a gin file has a name, and a command that uses it"

@@ -7,6 +7,7 @@ import pytest
 
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup
 from t5x_lite.optim.groups import assign
+from t5x_lite.optim.lion import LionConfig
 from t5x_lite.optim.optimizer import make_optimizer
 
 RATE = 0.01
@@ -51,7 +52,9 @@ def updates(config, *groups):
 
 
 CONFIGS = pytest.mark.parametrize(
-    "config", [AdafactorConfig(weight_decay=0.25), AdamWConfig(weight_decay=0.25)], ids=type
+    "config",
+    [each(weight_decay=0.25) for each in (AdafactorConfig, AdamWConfig, LionConfig)],
+    ids=type,
 )
 
 

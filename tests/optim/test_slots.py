@@ -7,11 +7,17 @@ import pytest
 
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup
 from t5x_lite.optim.groups import assign
+from t5x_lite.optim.lion import LionConfig
 from t5x_lite.optim.optimizer import make_optimizer
 
 AXES = {"early": ("layers", "embed", "mlp"), "late": ("layers", "embed", "mlp")}
 LATE = 1000
-OPTIMIZERS = [AdamWConfig(), AdafactorConfig(min_dim_size_to_factor=2), AdafactorConfig()]
+OPTIMIZERS = [
+    AdamWConfig(),
+    AdafactorConfig(min_dim_size_to_factor=2),
+    AdafactorConfig(),
+    LionConfig(),
+]
 
 
 def optimizer_of(config, treatments=None):

@@ -1,0 +1,34 @@
+"""Optimizers of optax, each layer on its own."""
+
+from typing import Any
+
+import optax
+from jaxtyping import Array, Int
+
+from t5x_lite.optim.per_layer import Axes
+from t5x_lite.optim.slots import COUNT, Rule, Slots, Tensor
+
+
+def from_optax(transformation: optax.GradientTransformation, state: Any) -> Rule:
+    """The rule of a transformation that remembers means of gradients.
+
+    optax multiplies by the learning rate and decays weights in transformations of their own, which
+    are left out: optimizer.py does both for all rules.
+
+    Args:
+        state: the class of its state, a NamedTuple of `count` and of slots that are as large as the
+            parameter.
+    """
+    names = tuple(name for name in state._fields if name != COUNT)
+
+    def dimensions(shape: tuple[int, ...], axes: Axes) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(names, tuple(range(len(shape))))
+
+    def update(
+        gradient: Tensor, slots: Slots, count: Int[Array, ""], parameter: Tensor
+    ) -> tuple[Tensor, Slots]:
+        before = state(**slots, **{COUNT: count})
+        direction, after = transformation.update(gradient, before, parameter)
+        return direction, {name: getattr(after, name) for name in names}
+
+    return Rule(dimensions, update)
