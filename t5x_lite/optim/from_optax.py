@@ -9,7 +9,11 @@ from t5x_lite.optim.per_layer import Axes
 from t5x_lite.optim.slots import COUNT, Rule, Slots, Tensor
 
 
-def from_optax(transformation: optax.GradientTransformation, state: Any) -> Rule:
+def from_optax(
+    transformation: optax.GradientTransformation,
+    state: Any,
+    after_decay: optax.GradientTransformation | None = None,
+) -> Rule:
     """The rule of a transformation that remembers means of gradients.
 
     optax multiplies by the learning rate and decays weights in transformations of their own, which
@@ -18,6 +22,7 @@ def from_optax(transformation: optax.GradientTransformation, state: Any) -> Rule
     Args:
         state: the class of its state, a NamedTuple of `count` and of slots that are as large as the
             parameter.
+        after_decay: what optax chains behind the weight decay; it remembers nothing.
     """
     names = tuple(name for name in state._fields if name != COUNT)
 
@@ -31,4 +36,8 @@ def from_optax(transformation: optax.GradientTransformation, state: Any) -> Rule
         direction, after = transformation.update(gradient, before, parameter)
         return direction, {name: getattr(after, name) for name in names}
 
-    return Rule(dimensions, update)
+    def rescale(direction: Tensor, parameter: Tensor) -> Tensor:
+        assert after_decay is not None, "else it is not called"
+        return after_decay.update(direction, optax.EmptyState(), parameter)[0]
+
+    return Rule(dimensions, update, rescale if after_decay is not None else None)

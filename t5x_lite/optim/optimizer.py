@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from t5x_lite.optim.config import OptimizerConfig
 from t5x_lite.optim.groups import Treatment
+from t5x_lite.optim.per_layer import Axes, per_layer
 from t5x_lite.optim.slots import Tensor, by_rule
 from t5x_lite.optim.table import rule_of
 
@@ -28,16 +29,21 @@ def make_optimizer(
         treatments: the `Treatment` of every parameter; default is the optimizer's own weight decay
             and the learning rate for all.
     """
-    directions = by_rule(rule_of(config), axes)
+    rule = rule_of(config)
+    directions = by_rule(rule, axes)
 
     def update(
         gradients: Any, state: dict[str, Any], parameters: Any
     ) -> tuple[Any, dict[str, Any]]:
         rate = learning_rate(state["step"])
 
-        def scaled(direction: Tensor, parameter: Tensor, treatment: Treatment) -> Tensor:
+        def scaled(
+            direction: Tensor, parameter: Tensor, treatment: Treatment, axes: Axes
+        ) -> Tensor:
             if np.any(treatment.weight_decay):
                 direction = direction + treatment.weight_decay * parameter
+            if rule.after_decay is not None:
+                direction = per_layer(rule.after_decay, axes)(direction, parameter)
             return -(rate * treatment.learning_rate) * direction
 
         found, state = directions.update(gradients, state, parameters)
@@ -45,7 +51,7 @@ def make_optimizer(
         if given is None:
             alike = Treatment(weight_decay=float(config.weight_decay))
             given = jax.tree.map(lambda _: alike, parameters)
-        return jax.tree.map(scaled, found, parameters, given), state
+        return jax.tree.map(scaled, found, parameters, given, axes), state
 
     return optax.GradientTransformation(directions.init, update)
 

@@ -31,11 +31,13 @@ class Rule:
     `dimensions(shape, axes)` names the slots of a parameter and which of its dimensions each keeps;
     that of the layers is always kept. `update(gradient, slots, count, parameter)` gives a
     direction, to be subtracted once multiplied by the learning rate, and the new slots; `count` is
-    the number of updates that the slots have seen.
+    the number of updates that the slots have seen. `after_decay(direction, parameter)` changes a
+    direction that has its weight decay already.
     """
 
     dimensions: Callable[[tuple[int, ...], Axes], dict[str, tuple[int, ...]]]
     update: Callable[[Tensor, Slots, Int[Array, ""], Tensor], tuple[Tensor, Slots]]
+    after_decay: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def axes(self, shape: tuple[int, ...], axes: Axes) -> dict[str, Axes]:
         """Logical axes of each slot of a parameter."""

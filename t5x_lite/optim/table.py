@@ -12,6 +12,7 @@ import optax
 from t5x_lite.optim.adafactor import adafactor
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, OptimizerConfig
 from t5x_lite.optim.from_optax import from_optax
+from t5x_lite.optim.lamb import LambConfig
 from t5x_lite.optim.lion import LionConfig
 from t5x_lite.optim.slots import Rule
 
@@ -19,6 +20,11 @@ OPTIMIZERS: Mapping[type[OptimizerConfig], Callable[[Any], Rule]] = {
     AdafactorConfig: adafactor,
     AdamWConfig: lambda c: from_optax(
         optax.scale_by_adam(c.beta_1, c.beta_2, c.epsilon), optax.ScaleByAdamState
+    ),
+    LambConfig: lambda c: from_optax(
+        optax.scale_by_adam(c.beta_1, c.beta_2, c.epsilon),
+        optax.ScaleByAdamState,
+        after_decay=optax.scale_by_trust_ratio(),
     ),
     LionConfig: lambda c: from_optax(
         optax.scale_by_lion(c.beta_1, c.beta_2), optax.ScaleByLionState

@@ -31,6 +31,7 @@ JOBS = {
     ),
     "supervised": (TrainConfig, ["recipes/supervised.gin"], TRAIN),
     "adamw": (TrainConfig, ["recipes/pretrain.gin", "recipes/adamw.gin"], TRAIN),
+    "lamb": (TrainConfig, ["recipes/pretrain.gin", "recipes/lamb.gin"], TRAIN),
     "lion": (TrainConfig, ["recipes/pretrain.gin", "recipes/lion.gin"], TRAIN),
     "sharded": (TrainConfig, ["recipes/pretrain.gin", "meshes/fully_sharded.gin"], TRAIN),
     "eval": (

@@ -104,7 +104,7 @@ def test_a_value_of_the_wrong_kind_names_field_place_given_and_needed(
         ),
         (
             "TrainConfig.optimizer = @ScheduleConfig()",
-            "needs @AdafactorConfig() or @AdamWConfig() or @LionConfig(); given @ScheduleConfig()",
+            "or @AdamWConfig() or @LambConfig() or @LionConfig(); given @ScheduleConfig()",
         ),
     ],
 )

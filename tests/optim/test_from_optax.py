@@ -1,5 +1,7 @@
 """Optimizers of optax: only the layout of the state is ours, and that each layer stands alone."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,17 +10,23 @@ import pytest
 
 from t5x_lite.checkpoints import manager
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
-from t5x_lite.optim.config import AdamWConfig
+from t5x_lite.optim.config import AdamWConfig, ParameterGroup
+from t5x_lite.optim.groups import assign
+from t5x_lite.optim.lamb import LambConfig
 from t5x_lite.optim.lion import LionConfig
 from t5x_lite.optim.optimizer import make_optimizer, state_axes
 from t5x_lite.training.state import TrainState
 
 AXES = {"stack": ("layers", "embed", "mlp"), "scale": ("embed",)}
-SLOTS = {AdamWConfig: {"mu", "nu"}, LionConfig: {"mu"}}
+SLOTS = {AdamWConfig: {"mu", "nu"}, LambConfig: {"mu", "nu"}, LionConfig: {"mu"}}
 PAIRS = [
     (
         AdamWConfig(beta_1=0.8, beta_2=0.95, epsilon=1e-6, weight_decay=0.1),
         lambda rate: optax.adamw(rate, b1=0.8, b2=0.95, eps=1e-6, weight_decay=0.1),
+    ),
+    (
+        LambConfig(beta_1=0.8, beta_2=0.95, epsilon=1e-5, weight_decay=0.1),
+        lambda rate: optax.lamb(rate, b1=0.8, b2=0.95, eps=1e-5, weight_decay=0.1),
     ),
     (
         LionConfig(beta_1=0.8, beta_2=0.95, weight_decay=0.1),
@@ -119,3 +127,36 @@ def test_a_run_that_was_saved_goes_on_bit_for_bit(config, of_optax, tmp_path):
     restored = manager.restore(manager.find(tmp_path), abstract)
     found = run(optimizer, restored.parameters, restored.optimizer_state, (2, 3))
     jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+@EACH
+def test_a_groups_weight_decay_takes_the_place_of_the_optimizers(config, of_optax):
+    """Of one layer, and so before LAMB measures the step."""
+    parameters = first_parameters()
+    group = ParameterGroup(pattern="stack", layers=(1, 1), weight_decay=0.1)
+    treatments = assign([group], AXES, parameters, weight_decay=0.0).treatments
+    plain = dataclasses.replace(config, weight_decay=0.0)
+
+    def first_updates(*arguments):
+        optimizer = make_optimizer(*arguments)
+        return optimizer.update(gradients_of(0), optimizer.init(parameters), parameters)[0]
+
+    found = first_updates(plain, rate, AXES, treatments)
+    with_decay, without = first_updates(config, rate, AXES), first_updates(plain, rate, AXES)
+    np.testing.assert_array_equal(found["stack"][1], with_decay["stack"][1])
+    np.testing.assert_array_equal(found["stack"][0], without["stack"][0])
+    assert np.any(without["stack"][1] != with_decay["stack"][1])
+
+
+def test_lamb_moves_what_is_zero_and_rests_where_nothing_pulls():
+    """The ratio of norms is 1 where it would be 0, infinite or undefined."""
+    lamb, adamw = (
+        make_optimizer(cls(epsilon=1e-6, weight_decay=0.0), rate, AXES)
+        for cls in (LambConfig, AdamWConfig)
+    )
+    zero = jax.tree.map(jnp.zeros_like, first_parameters())
+    found, _ = lamb.update(gradients_of(0), lamb.init(zero), zero)
+    expected, _ = adamw.update(gradients_of(0), adamw.init(zero), zero)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    rests, _ = lamb.update(zero, lamb.init(zero), first_parameters())
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(rests))

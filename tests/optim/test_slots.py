@@ -7,6 +7,7 @@ import pytest
 
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup
 from t5x_lite.optim.groups import assign
+from t5x_lite.optim.lamb import LambConfig
 from t5x_lite.optim.lion import LionConfig
 from t5x_lite.optim.optimizer import make_optimizer
 
@@ -16,6 +17,7 @@ OPTIMIZERS = [
     AdamWConfig(),
     AdafactorConfig(min_dim_size_to_factor=2),
     AdafactorConfig(),
+    LambConfig(),
     LionConfig(),
 ]
 
