@@ -284,7 +284,7 @@ def _try_lines(case: tuple[str, bytes], folder: pathlib.Path) -> Result:
     from t5x_lite import json_lines
     from t5x_lite.inference.config import InputFileConfig
     from t5x_lite.inference.sources import file_source
-    from t5x_lite.text.tokenizer import ByteTokenizer
+    from t5x_lite.text.byte_tokenizer import ByteTokenizer
 
     path = folder / case[0]
     path.write_bytes(case[1])

@@ -8,8 +8,9 @@ import functools
 import seqio
 from etils import epath
 
+from t5x_lite.text.byte_tokenizer import ByteTokenizer
+from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
-from t5x_lite.text.tokenizer import ByteTokenizer, SentencePieceTokenizer
 
 
 def vocabulary_files(mixture_or_task_name: str) -> dict[str, bytes]:

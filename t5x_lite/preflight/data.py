@@ -200,7 +200,7 @@ def same_vocabulary(dataset: DatasetConfig, folder: epath.Path | None) -> Iterat
 
 def _models(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """What decides the ids of text; the number of sentinels behind them does not."""
-    from t5x_lite.text.tokenizer import VOCABULARY_FILE
+    from t5x_lite.text.vocabulary_file import VOCABULARY_FILE
 
     return {name: content for name, content in files.items() if name != VOCABULARY_FILE}
 

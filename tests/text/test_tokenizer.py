@@ -8,14 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t5x_lite.errors import UserError
-from t5x_lite.text.tokenizer import (
-    ByteTokenizer,
-    SentencePieceTokenizer,
-    Tokenizer,
-    load_tokenizer,
-    named_tokenizer,
-    with_end,
-)
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.text.byte_tokenizer import ByteTokenizer
+from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from t5x_lite.text.tokenizer import Tokenizer, load_tokenizer, named_tokenizer, with_end
 
 TEXTS = [
     "",
@@ -72,8 +68,15 @@ def test_decoding_stops_at_the_end_token(vocabulary_path):
     """What stands behind it is padding, or was never meant."""
     ours, _ = both(vocabulary_path, 100)
     (ids,) = with_end(ours, ["the cat"])
-    assert ids[-1] == 1
+    assert ids[-1] == 1 == ours.special.end
     assert ours.decode([*ids, *ids]) == ours.decode([0, *ids[:-1], 0]) == "the cat"
+
+
+def test_special_ids_are_those_of_the_models(vocabulary_path):
+    """A tokenizer and a model of T5 agree unless one of them is told otherwise."""
+    ours, _ = both(vocabulary_path, 100)
+    assert ours.special == ByteTokenizer().special == SpecialTokens()
+    assert ours.encode("\u2603")[-1] == ours.special.unknown
 
 
 def write(folder, files):
