@@ -1,17 +1,20 @@
 """Strings <-> ids without TensorFlow, id for id what SeqIO's vocabularies give.
 
-A tokenizer is kept as a folder: `vocabulary.json` {"kind": "sentencepiece" or "bytes",
-"extra_ids": n} and, for the first kind, `sentencepiece.model`. Hugging Face directories are read
-as well: their `spiece.model`, or ByT5's, which has no file.
+A tokenizer is kept as a folder: `vocabulary.json` {"kind": "sentencepiece", "bytes" or "bpe",
+"extra_ids": n} and, for the first kind, `sentencepiece.model`, for the last `vocab.json` and
+`merges.txt`. Hugging Face directories are read as well: their `spiece.model`, or ByT5's, which has
+no file.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol, runtime_checkable
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from etils import epath
 
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
+from t5x_lite.text.byte_pair import MERGES_FILE, PIECES_FILE, BytePairTokenizer, parse_merges
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 from t5x_lite.text.sentencepiece_tokenizer import (
@@ -20,8 +23,9 @@ from t5x_lite.text.sentencepiece_tokenizer import (
     sentencepiece_of_file,
 )
 from t5x_lite.text.vocabulary_file import VOCABULARY_FILE, read_extra_ids
-from t5x_lite.text_files import read_json_object
+from t5x_lite.text_files import read_json_object, read_text
 
+_KINDS = ("sentencepiece", "bytes", "bpe")
 _HUGGINGFACE_SENTENCEPIECE = "spiece.model"
 
 
@@ -103,14 +107,20 @@ def with_end(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
 def _ours(folder: epath.Path) -> Tokenizer:
     described = folder / VOCABULARY_FILE
     kind = read_json_object(described).get("kind")
-    if kind not in ("sentencepiece", "bytes"):
+    if kind not in _KINDS:
         raise UserError(
             f"{described} has kind={kind!r}; needed is "
-            '{"kind": "sentencepiece" or "bytes", "extra_ids": <number>}.'
+            '{"kind": "sentencepiece", "bytes" or "bpe", "extra_ids": <number>}.'
         )
     extra_ids = read_extra_ids(described)
     if kind == "bytes":
         return ByteTokenizer(extra_ids)
+    if kind == "bpe":
+        special = _special(read_json_object(described).get("special"), described)
+        pieces = read_json_object(folder / PIECES_FILE)
+        path = folder / MERGES_FILE
+        merges = parse_merges(read_text(path), path)
+        return BytePairTokenizer(pieces, merges, special, extra_ids, source=folder)
     path = folder / SENTENCEPIECE_FILE
     return SentencePieceTokenizer(read_sentencepiece(path), extra_ids, source=path)
 
@@ -119,3 +129,20 @@ def _names_byt5(path: epath.Path) -> bool:
     if not path.is_file():
         return False
     return read_json_object(path).get("tokenizer_class") == "ByT5Tokenizer"
+
+
+def _special(values: Any, source: object) -> SpecialTokens:
+    names = {field.name for field in dataclasses.fields(SpecialTokens)}
+    if not isinstance(values, Mapping) or values.keys() != names:
+        raise UserError(
+            f"{source} has special={values!r}; needed is an object with {', '.join(sorted(names))}."
+        )
+    wrong = [
+        name
+        for name, value in values.items()
+        if type(value) is not (bool if name == "start_before_prompts" else int)
+        and not (name == "unknown" and value is None)
+    ]
+    if wrong:
+        raise UserError(f"{source} has {wrong[0]}={values[wrong[0]]!r}; needed is an id.")
+    return SpecialTokens(**values)

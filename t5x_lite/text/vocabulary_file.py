@@ -1,6 +1,7 @@
 """`vocabulary.json`: of which kind the vocabulary of a folder is, and how many sentinels it has."""
 
 import json
+from typing import Any
 
 from etils import epath
 
@@ -11,9 +12,9 @@ VOCABULARY_FILE = "vocabulary.json"
 _MAX_SENTINELS = 100_000
 
 
-def description(kind: str, extra_ids: int) -> bytes:
+def description(kind: str, extra_ids: int, **more: Any) -> bytes:
     """The content of `vocabulary.json`."""
-    return (json.dumps({"kind": kind, "extra_ids": extra_ids}) + "\n").encode()
+    return (json.dumps({"kind": kind, "extra_ids": extra_ids, **more}) + "\n").encode()
 
 
 def read_extra_ids(path: epath.Path, default: int | None = None) -> int:
