@@ -27,7 +27,7 @@ class SentencePieceTokenizer:
     special = SpecialTokens()
 
     def __init__(self, model: bytes, extra_ids: int = NUM_SENTINELS, *, source: object = "given"):
-        self._model, self._extra_ids = model, extra_ids
+        self.model, self.extra_ids = model, extra_ids
         proto = parse_sentencepiece(model, source)
         kind = proto.SentencePiece.USER_DEFINED
         for index in reversed(range(extra_ids)):
@@ -66,20 +66,25 @@ class SentencePieceTokenizer:
     def files(self) -> dict[str, bytes]:
         """The model as it was before the sentinels, and how many there are."""
         return {
-            VOCABULARY_FILE: description("sentencepiece", self._extra_ids),
-            SENTENCEPIECE_FILE: self._model,
+            VOCABULARY_FILE: description("sentencepiece", self.extra_ids),
+            SENTENCEPIECE_FILE: self.model,
         }
 
 
 def sentencepiece_of_file(path: epath.Path) -> SentencePieceTokenizer:
-    """The tokenizer of a model alone, as it is published. T5's file lacks the 100 sentinels, mT5's
-    and umT5's have them: the pieces say which it is.
+    """The tokenizer of a model alone, as it is published: with T5's 100 sentinels or its own.
 
     Raises:
         OSError, UserError: as `read_sentencepiece`.
     """
-    model = read_sentencepiece(path)
-    plain = SentencePieceTokenizer(model, extra_ids=0, source=path)
+    return with_sentinels(read_sentencepiece(path), NUM_SENTINELS, source=path)
+
+
+def with_sentinels(model: bytes, extra_ids: int, *, source: object) -> SentencePieceTokenizer:
+    """A model with the sentinels that it lacks, or with its own: T5's file has none, mT5's and
+    umT5's have them among their pieces.
+    """
+    plain = SentencePieceTokenizer(model, extra_ids=0, source=source)
     if plain.first_sentinel < plain.num_ids:
         return plain
-    return SentencePieceTokenizer(model, NUM_SENTINELS, source=path)
+    return SentencePieceTokenizer(model, extra_ids, source=source)

@@ -2,8 +2,7 @@
 
 A tokenizer is kept as a folder: `vocabulary.json` {"kind": "sentencepiece", "bytes" or "bpe",
 "extra_ids": n} and, for the first kind, `sentencepiece.model`, for the last `vocab.json` and
-`merges.txt`. Hugging Face directories are read as well: their `spiece.model`, or ByT5's, which has
-no file.
+`merges.txt`. Hugging Face directories are read as well (`huggingface_files`).
 """
 
 import dataclasses
@@ -14,6 +13,7 @@ from etils import epath
 
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
+from t5x_lite.text import huggingface_files
 from t5x_lite.text.byte_pair import MERGES_FILE, PIECES_FILE, BytePairTokenizer, parse_merges
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
@@ -26,7 +26,6 @@ from t5x_lite.text.vocabulary_file import VOCABULARY_FILE, read_extra_ids
 from t5x_lite.text_files import read_json_object, read_text
 
 _KINDS = ("sentencepiece", "bytes", "bpe")
-_HUGGINGFACE_SENTENCEPIECE = "spiece.model"
 
 
 @runtime_checkable
@@ -71,21 +70,20 @@ def load_tokenizer(folder: epath.PathLike) -> Tokenizer:
     folder = epath.Path(folder)
     if (folder / VOCABULARY_FILE).is_file():
         return _ours(folder)
-    if (folder / _HUGGINGFACE_SENTENCEPIECE).is_file():
-        return sentencepiece_of_file(folder / _HUGGINGFACE_SENTENCEPIECE)
-    for name in ("tokenizer_config.json", "config.json"):
-        if _names_byt5(folder / name):
-            return ByteTokenizer(read_extra_ids(folder / name, default=125))
+    if (found := huggingface_files.read_tokenizer(folder)) is not None:
+        return found
     raise FileNotFoundError(
         f"no tokenizer in {folder}: needed is {VOCABULARY_FILE} (a checkpoint of ours has it in "
-        f"its folder `vocabulary`) or Hugging Face's {_HUGGINGFACE_SENTENCEPIECE} (tokenizer.json "
-        "alone is not read). Name one: --gin.VOCABULARY=/path/to/sentencepiece.model, in Python "
-        "t5x_lite.load(..., vocabulary=...); 'bytes' is that of ByT5."
+        f"its folder `vocabulary`) or Hugging Face's {huggingface_files.FILES}. Name one: "
+        "--gin.VOCABULARY=/path/to/vocabulary, in Python t5x_lite.load(..., vocabulary=...); "
+        "'bytes' is that of ByT5."
     )
 
 
 def named_tokenizer(name: epath.PathLike) -> Tokenizer:
-    """What a user means by `vocabulary=`: "bytes", a SentencePiece model, or a folder as above."""
+    """What a user means by `vocabulary=`: "bytes", a SentencePiece model, a folder as above, or its
+    `tokenizer.json`, `vocab.json` or `vocabulary.json`.
+    """
     if str(name) == "bytes":
         return ByteTokenizer()
     path = epath.Path(name)
@@ -94,8 +92,10 @@ def named_tokenizer(name: epath.PathLike) -> Tokenizer:
     if not path.exists():
         raise FileNotFoundError(
             f"the vocabulary {path} does not exist; needed is a SentencePiece model, a folder with "
-            "one, or 'bytes'."
+            "one or with a byte-level BPE, or 'bytes'."
         )
+    if path.suffix == ".json":
+        return load_tokenizer(path.parent)
     return sentencepiece_of_file(path)
 
 
@@ -123,12 +123,6 @@ def _ours(folder: epath.Path) -> Tokenizer:
         return BytePairTokenizer(pieces, merges, special, extra_ids, source=folder)
     path = folder / SENTENCEPIECE_FILE
     return SentencePieceTokenizer(read_sentencepiece(path), extra_ids, source=path)
-
-
-def _names_byt5(path: epath.Path) -> bool:
-    if not path.is_file():
-        return False
-    return read_json_object(path).get("tokenizer_class") == "ByT5Tokenizer"
 
 
 def _special(values: Any, source: object) -> SpecialTokens:

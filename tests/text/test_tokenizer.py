@@ -109,7 +109,9 @@ def test_hugging_face_directories(vocabulary_path, tmp_path):
     folder = write(tmp_path / "byt5", {"config.json": b"{}", "tokenizer_config.json": values})
     assert load_tokenizer(folder).num_ids == 384
     folder = write(tmp_path / "none", {"config.json": b"{}"})
-    with pytest.raises(FileNotFoundError, match="needed is vocabulary.json .* vocabulary=..."):
+    with pytest.raises(
+        FileNotFoundError, match="needed is vocabulary.json .* tokenizer.json.* vocabulary=..."
+    ):
         load_tokenizer(folder)
 
 
