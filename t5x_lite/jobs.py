@@ -276,13 +276,10 @@ def _vocabulary_carried_by(path: str) -> str | None:
     path = _one_checkpoint(path)
     if not epath.Path(path).exists():
         return None
-    from t5x_lite.checkpoints import huggingface, manager
+    from t5x_lite.checkpoints import pretrained
 
-    if huggingface.is_huggingface_directory(path):
-        found = huggingface.vocabulary_path(path)
-    else:
-        found = manager.find(path) / "vocabulary" / "sentencepiece.model"
-    return str(found) if found is not None and found.is_file() else None
+    found = pretrained.vocabulary_file(path)
+    return None if found is None else str(found)
 
 
 def fitting_gin_file(stored_model: Mapping[str, Any]) -> str:

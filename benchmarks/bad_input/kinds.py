@@ -207,8 +207,6 @@ def _try_hugging_face(case: tuple[str, bytes], folder: pathlib.Path) -> Result:
     for file in ("config.json", "model.safetensors"):
         shutil.copy(_HUGGING_FACE / file, folder)
     (folder / case[0]).write_bytes(case[1])
-    if not huggingface.is_huggingface_directory(folder):
-        return of_command(["inspect", f"{folder}/"])
     result = of_command(["inspect", f"{folder}/"])
     return of_call(lambda: huggingface.load(folder)) if result.is_fine else result
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from etils import epath
 
 from t5x_lite import gin_text
-from t5x_lite.checkpoints import folders, huggingface, manifest, pretrained, restoring
+from t5x_lite.checkpoints import folders, manifest, pretrained, restoring
 from t5x_lite.checkpoints import scores as scores_log
+from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.checkpoints.pretrained import Pretrained
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
@@ -26,7 +27,7 @@ def is_inspectable(path: str) -> bool:
     return directory.is_dir() and (
         folders.is_checkpoint_name(directory)
         or bool(folders.steps(directory))
-        or huggingface.is_huggingface_directory(directory)
+        or detect(directory) is not None
     )
 
 

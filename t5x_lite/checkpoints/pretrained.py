@@ -18,10 +18,13 @@ from etils import epath
 from t5x_lite.checkpoints import description as descriptions
 from t5x_lite.checkpoints import folders, huggingface, manifest, whole
 from t5x_lite.checkpoints.description import Description, check_model
+from t5x_lite.checkpoints.formats.format import Format
+from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
 from t5x_lite.checkpoints.restoring import restore
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.partitioner import Partitioner
+from t5x_lite.text.tokenizer import SENTENCEPIECE_FILE
 
 VOCABULARY = "vocabulary"
 # Files of a Hugging Face directory that decide what its model says.
@@ -32,8 +35,8 @@ _OF_THE_MODEL = (".safetensors", ".json")
 class Pretrained:
     """A trained model before its tensors are read.
 
-    `vocabulary` is the folder with the files of its tokenizer, if it has any; `description` is of a
-    checkpoint of ours.
+    `vocabulary` is the folder with the files of its tokenizer, if it has any. A checkpoint of ours
+    has a `description`, a directory in a foreign format has a `format`.
     """
 
     path: epath.Path
@@ -41,11 +44,7 @@ class Pretrained:
     model: ModelConfig
     vocabulary: epath.Path | None
     description: Description | None = None
-
-    @property
-    def is_huggingface(self) -> bool:
-        """Whether this is a Hugging Face directory."""
-        return self.description is None
+    format: Format | None = None
 
 
 def describe(path: epath.PathLike, model: ModelConfig | None = None) -> Pretrained:
@@ -60,11 +59,12 @@ def describe(path: epath.PathLike, model: ModelConfig | None = None) -> Pretrain
         UserError: it is damaged, or does not say which model it holds.
     """
     directory = folders.absolute(path)
-    if huggingface.is_huggingface_directory(directory):
+    format = detect(directory)
+    if format is not None:
         stored = huggingface.read_config(directory)
         if model is not None:
             check_model(model, stored, directory)
-        return Pretrained(directory, 0, model or stored, directory)
+        return Pretrained(directory, 0, model or stored, directory, format=format)
     checkpoint = whole.find(directory)
     vocabulary = checkpoint / VOCABULARY
     return Pretrained(
@@ -84,7 +84,7 @@ def identity(path: epath.PathLike) -> str:
         FileNotFoundError, ValueError: as `describe`.
     """
     directory = folders.absolute(path)
-    if huggingface.is_huggingface_directory(directory):
+    if detect(directory) is not None:
         files = [file for file in sorted(directory.iterdir()) if file.suffix in _OF_THE_MODEL]
         # Checksums would cost as much as reading the model.
         stats = ((file.name, file.stat()) for file in files)
@@ -100,6 +100,27 @@ def identity(path: epath.PathLike) -> str:
     return hashlib.sha256(repr(state).encode()).hexdigest()
 
 
+def step_of(path: epath.PathLike) -> int:
+    """The step that the parameters of a path were saved at; 0 for a Hugging Face directory.
+
+    Raises:
+        FileNotFoundError, ValueError: as `describe`.
+    """
+    return 0 if detect(path) is not None else folders.step_of(whole.find(path))
+
+
+def vocabulary_file(path: epath.PathLike) -> epath.Path | None:
+    """The SentencePiece model that a path carries, if it carries one.
+
+    Raises:
+        FileNotFoundError, ValueError: as `describe`.
+    """
+    if detect(path) is not None:
+        return huggingface.vocabulary_path(path)
+    file = whole.find(path) / VOCABULARY / SENTENCEPIECE_FILE
+    return file if file.is_file() else None
+
+
 def load_parameters(
     path: epath.PathLike,
     model: ModelConfig | None,
@@ -113,8 +134,8 @@ def load_parameters(
         ModelMismatchError: the model is another one; the message shows the fields that differ.
         FileNotFoundError, ValueError: there is no checkpoint, or it is damaged.
     """
-    if huggingface.is_huggingface_directory(path):
-        with open_huggingface(path, model) as (stored, parameters):
+    if detect(path) is not None:
+        with open_foreign(path, model) as (stored, parameters):
             abstract = abstract_parameters(stored, partitioner, dtype)
             return place_parameters(parameters, abstract), 0
 
@@ -127,7 +148,7 @@ def load_parameters(
 
 
 @contextlib.contextmanager
-def open_huggingface(
+def open_foreign(
     directory: epath.PathLike, model: ModelConfig | None
 ) -> Iterator[tuple[ModelConfig, Any]]:
     """The model of a Hugging Face directory, and parameters that are read when they are placed.

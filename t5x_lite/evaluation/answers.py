@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
-from t5x_lite.checkpoints import huggingface, manager
+from t5x_lite.checkpoints import manager, pretrained
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask, Example
 from t5x_lite.data.vocabulary_files import first_sentinel
@@ -46,10 +46,7 @@ class RestoredModel:
     @functools.cached_property
     def step(self) -> int:
         """The checkpoint's."""
-        path = self._config.checkpoint_path
-        if huggingface.is_huggingface_directory(path):
-            return 0
-        return manager.step_of(manager.find(path))
+        return pretrained.step_of(self._config.checkpoint_path)
 
     def answer(self, task: EvaluationTask, examples: Sequence[Example]) -> Rows:
         """Ids for each example, kept for the next evaluation."""

@@ -15,8 +15,13 @@ import numpy as np
 import safetensors.numpy
 from etils import epath
 
-from t5x_lite.checkpoints import huggingface_config, remap, safetensors_files
-from t5x_lite.checkpoints.huggingface_names import huggingface_name
+from t5x_lite.checkpoints import safetensors_files
+from t5x_lite.checkpoints.formats import names
+from t5x_lite.checkpoints.formats.names import Names, Place
+from t5x_lite.checkpoints.formats.t5 import T5
+from t5x_lite.checkpoints.formats.table import format_of
+from t5x_lite.checkpoints.formats.transforms import TRANSPOSED
+from t5x_lite.checkpoints.formats.weights import Stored
 from t5x_lite.checkpoints.safetensors_files import FLOATS
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning import additions
@@ -63,13 +68,11 @@ def save(
             "this model has no LoRA to save; PEFT's layout holds nothing else here. A whole model "
             "is written by checkpoints.huggingface.save."
         )
-    huggingface_config.to_values(model.with_blocks(lora=None))
-    leaves = jax.tree_util.tree_leaves_with_path(remap.unstack_layers(jax.device_get(parameters)))
-    tensors = {
-        _peft_name(_keys(path)): np.ascontiguousarray(np.asarray(leaf, np.float32).T)
-        for path, leaf in leaves
-        if "lora" in _keys(path)
-    }
+    format, _ = format_of(model.with_blocks(lora=None))
+    if format is not T5:
+        raise UserError(f"LoRA goes to PEFT's layout from {T5.name} only; given is {format.name}.")
+    lora = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), _of_lora(parameters))
+    tensors = names.to_tensors(_names(lora), lora)
     theirs = {ours: name for name, ours in _MODULES.items()}
     values = {
         "peft_type": "LORA",
@@ -111,25 +114,22 @@ def load(
                 "(with safe_serialization)."
             )
     values = read_json_object(folder / _CONFIG)
-    tensors = _tensors(folder / _WEIGHTS)
     model, parameters = merge(model, parameters)
-    with_lora = model.with_blocks(lora=_config(folder, values, tensors))
-    return with_lora, additions.join(_tree(folder, with_lora, tensors), parameters)
-
-
-def _tensors(path: epath.Path) -> dict[str, np.ndarray]:
-    with safetensors_files.opened(path) as file:
-        dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}
-        if wrong := [name for name, dtype in dtypes.items() if dtype not in FLOATS]:
-            raise UserError(f"{path}: {wrong[0]} is {dtypes[wrong[0]]}; needed is one of {FLOATS}.")
-        tensors = {name: file.get_tensor(name).astype(np.float32) for name in dtypes}
-    if wrong := [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]:
-        raise UserError(f"{path}: {wrong[0]} holds NaN or infinite values; needed are others.")
-    return tensors
+    with safetensors_files.opened(folder / _WEIGHTS) as file:
+        tensors = {name: Stored(file, name) for name in file.keys()}
+        if wrong := [tensor for tensor in tensors.values() if tensor.dtype not in FLOATS]:
+            raise UserError(
+                f"{folder / _WEIGHTS}: {wrong[0].name} is {wrong[0].dtype}; needed is one of "
+                f"{FLOATS}."
+            )
+        model = model.with_blocks(lora=_config(folder, values, tensors))
+        shapes = transformer.abstract_parameters(model)
+        lora = _read(folder, _of_lora(shapes), tensors)
+    return model, additions.join(additions.join(shapes, lora), parameters)
 
 
 def _config(
-    folder: epath.Path, values: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+    folder: epath.Path, values: Mapping[str, Any], tensors: Mapping[str, Stored]
 ) -> LoraConfig:
     if values.get("peft_type") != "LORA":
         raise UserError(
@@ -169,16 +169,11 @@ def _are_numbers(*values: object) -> bool:
     return all(type(value) in (int, float) for value in values)
 
 
-def _tree(
-    folder: epath.Path, model: ModelConfig, tensors: Mapping[str, np.ndarray]
+def _read(
+    folder: epath.Path, wanted: Mapping[str, Any], tensors: Mapping[str, Stored]
 ) -> dict[str, Any]:
-    """The parameters of `model` in which LoRA's are read, and the others are shapes."""
-    wanted = jax.eval_shape(remap.unstack_layers, transformer.abstract_parameters(model))
-    shapes = {
-        _peft_name(_keys(path)): leaf.shape[::-1]
-        for path, leaf in jax.tree_util.tree_leaves_with_path(wanted)
-        if "lora" in _keys(path)
-    }
+    """The parameters of LoRA, of which `wanted` says the shapes."""
+    shapes = names.shapes(_names(wanted), wanted)
     wrong = [f"missing: {name}, needed {shapes[name]}" for name in shapes.keys() - tensors.keys()]
     wrong += [f"left over: {name}" for name in tensors.keys() - shapes.keys()]
     wrong += [
@@ -192,25 +187,30 @@ def _tree(
             f"{folder} does not fit the model ({len(wrong)} tensors):\n{listed}\nNeeded is LoRA of "
             "the same kernels in every layer of this very model."
         )
-
-    def read(path: Any, leaf: Any) -> Any:
-        if "lora" not in _keys(path):
-            return leaf
-        return np.ascontiguousarray(tensors[_peft_name(_keys(path))].astype(np.float32).T)
-
-    return remap.stack_layers(jax.tree_util.tree_map_with_path(read, wanted), _stack)
+    return jax.tree.map(np.asarray, names.lazy_tree(_names(wanted), wanted, tensors))
 
 
-def _stack(layers: Any) -> Any:
-    return np.stack(layers) if isinstance(layers[0], np.ndarray) else layers
+def _of_lora(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a tree of parameters that is LoRA's."""
+    found = {}
+    for name, node in tree.items():
+        if name == "lora":
+            found[name] = node
+        elif isinstance(node, Mapping) and (below := _of_lora(node)):
+            found[name] = below
+    return found
 
 
-def _peft_name(path: tuple[str, ...]) -> str:
-    """Of ours at encoder/layers_3/attention/query/lora/a."""
-    *module, _, part = path
-    kernel = huggingface_name((*module, "kernel")).removesuffix(".weight")
+def _names(lora: Mapping[str, Any]) -> Names:
+    """Where PEFT keeps each of them: encoder/layers/attention/query/lora/a beside its kernel."""
+    paths = [
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, _ in jax.tree_util.tree_leaves_with_path(lora)
+    ]
+    return {path: Place(_peft_name(path), TRANSPOSED) for path in paths}
+
+
+def _peft_name(path: str) -> str:
+    module, _, part = path.rpartition("/lora/")
+    kernel = T5.names[f"{module}/kernel"].name.removesuffix(".weight")
     return f"{_PREFIX}{kernel}.{_PARTS[part]}.weight"
-
-
-def _keys(path: tuple[Any, ...]) -> tuple[str, ...]:
-    return tuple(key.key for key in path)

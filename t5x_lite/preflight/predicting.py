@@ -89,8 +89,8 @@ def _paths(job: Job) -> Sequence[str]:
 
 
 def _check_leaves(found: pretrained.Pretrained, model: ModelConfig) -> None:
-    if found.is_huggingface:
-        with pretrained.open_huggingface(found.path, model):
+    if found.format is not None:
+        with pretrained.open_foreign(found.path, model):
             return
     pretrained.model_for(found.path, model)
     one_device = make_partitioner(PartitioningConfig(), jax.devices()[:1])

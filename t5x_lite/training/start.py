@@ -11,12 +11,12 @@ from etils import epath
 from t5x_lite.checkpoints import (
     description,
     folders,
-    huggingface,
     pretrained,
     restoring,
     together,
     whole,
 )
+from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.checkpoints.plan import Report, Source
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
@@ -74,7 +74,7 @@ class Origin:
     initial_step: int
     source: str
     is_own: bool = False
-    is_huggingface: bool = False
+    is_foreign: bool = False
     dataset: epath.Path | None = None
 
 
@@ -143,7 +143,7 @@ def find_origin(config: TrainConfig, model: ModelConfig) -> Origin:
 
 def _is_ours(path: str | None) -> TypeGuard[str]:
     """Whether an initial checkpoint is given and is no Hugging Face directory."""
-    return path is not None and not huggingface.is_huggingface_directory(path)
+    return path is not None and detect(path) is None
 
 
 def _without_ours(config: TrainConfig) -> Origin:
@@ -151,7 +151,7 @@ def _without_ours(config: TrainConfig) -> Origin:
     if path is None:
         return Origin(None, 0, last_step, 0, f"starts from scratch, seed {config.random_seed}")
     source = f"starts from the Hugging Face model {path}"
-    return Origin(folders.absolute(path), 0, last_step, 0, source, is_huggingface=True)
+    return Origin(folders.absolute(path), 0, last_step, 0, source, is_foreign=True)
 
 
 def check_origin(config: TrainConfig, factory: StateFactory, found: Origin) -> Report | None:
@@ -165,8 +165,8 @@ def check_origin(config: TrainConfig, factory: StateFactory, found: Origin) -> R
     """
     if found.path is None:
         return None
-    if found.is_huggingface:
-        with pretrained.open_huggingface(found.path, factory.model.plain):
+    if found.is_foreign:
+        with pretrained.open_foreign(found.path, factory.model.plain):
             return None
     return restoring.check(found.path, factory.abstract, **_how(config, factory.model, found))
 
@@ -199,8 +199,8 @@ def _initial(config: TrainConfig, model: ModelConfig, initial: epath.Path) -> Or
 def _state(config: TrainConfig, factory: StateFactory, found: Origin) -> TrainState:
     if found.path is None:
         return factory.initialize(config.random_seed)
-    if found.is_huggingface:
-        with pretrained.open_huggingface(found.path, factory.model.plain) as (_, parameters):
+    if found.is_foreign:
+        with pretrained.open_foreign(found.path, factory.model.plain) as (_, parameters):
             added = additions.names(factory.model)
             _say_added(added)
             state = factory.from_parameters(parameters, seed=config.random_seed)

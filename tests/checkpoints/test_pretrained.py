@@ -12,6 +12,7 @@ from t5x_lite.checkpoints import folders, huggingface, manager, pretrained
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run, differences
 from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.checkpoints.formats.t5 import T5
 from t5x_lite.checkpoints.inspect import inspect_checkpoint, is_inspectable
 from t5x_lite.checkpoints.parameters import abstract_parameters
 from t5x_lite.config import resolve
@@ -71,7 +72,7 @@ def test_a_checkpoint_describes_itself(run):
     """And a model directory its newest."""
     for path in (run, run / "checkpoint_4"):
         found = pretrained.describe(path)
-        assert (found.step, found.model, found.is_huggingface) == (4, MODEL, False)
+        assert (found.step, found.model, found.format) == (4, MODEL, None)
         assert found.vocabulary == folders.absolute(run / "checkpoint_4" / "vocabulary")
         assert found.description is not None
         assert found.description.initial_step == 1
@@ -79,7 +80,7 @@ def test_a_checkpoint_describes_itself(run):
 
 def test_a_hugging_face_directory_describes_itself(hugging_face):
     found = pretrained.describe(hugging_face)
-    assert (found.step, found.model, found.is_huggingface) == (0, MODEL, True)
+    assert (found.step, found.model, found.format) == (0, MODEL, T5)
     assert found.vocabulary == folders.absolute(hugging_face)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from t5x_lite.checkpoints import manager, remap
+from t5x_lite.checkpoints import manager
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.plan import Source
 
@@ -31,8 +31,19 @@ def stacked_state():
 def unstacked_state():
     """The same, layer by layer."""
     return {
-        name: part if name == "step" else remap.unstack_layers(part)
-        for name, part in stacked_state().items()
+        name: part if name == "step" else one_by_one(part) for name, part in stacked_state().items()
+    }
+
+
+def one_by_one(tree):
+    """Every `layers` as `layers_0`, `layers_1`, ..."""
+    if not isinstance(tree, dict):
+        return tree
+    rest = {key: one_by_one(value) for key, value in tree.items() if key != "layers"}
+    if "layers" not in tree:
+        return rest
+    return rest | {
+        f"layers_{i}": jax.tree.map(lambda leaf, i=i: leaf[i], tree["layers"]) for i in range(DEPTH)
     }
 
 

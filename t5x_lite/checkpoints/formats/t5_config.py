@@ -13,17 +13,14 @@ umT5 always. So, of a directory saved by transformers 5:
   from transformers 5.23 on purpose: Google trained it unscaled, and transformers 4 ran it so.
 """
 
-import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from t5x_lite.bounds import MAX_LAYERS, MAX_LENGTH, MAX_VOCABULARY, MAX_WIDTH
-from t5x_lite.checkpoints import huggingface_names
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import (
     AttentionConfig,
     BlockConfig,
-    ComputeConfig,
     MLPConfig,
     ModelConfig,
     RelativeBiasConfig,
@@ -31,9 +28,11 @@ from t5x_lite.model.config import (
     Visibility,
 )
 
+HEAD = "lm_head.weight"
 _DEFAULT_MLP = {"t5": "relu", "mt5": "gated-gelu", "umt5": "gated-gelu"}
+FAMILIES = tuple(_DEFAULT_MLP)
 # "gated-gelu" is the tanh approximation there (they call it gelu_new), as "gelu" is in T5 and here.
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "relu": ("relu",),
     "gated-gelu": ("gelu", "linear"),
     "gated-silu": ("silu", "linear"),
@@ -52,21 +51,15 @@ _SWITCHES = ("tie_word_embeddings", "scale_decoder_outputs")
 _FIXED = {"layer_norm_epsilon": 1e-6, "pad_token_id": 0, "decoder_start_token_id": 0}
 
 
-def from_values(values: Mapping[str, Any], tensor_names: Collection[str]) -> ModelConfig:
+def read(values: Mapping[str, Any], tensor_names: Collection[str]) -> ModelConfig:
     """The model that a parsed config.json beside a file with these tensors describes."""
-    family = values.get("model_type")
-    if not isinstance(family, str) or family not in _DEFAULT_MLP:
-        raise UserError(
-            f"config.json has model_type={family!r}; needed is one of {', '.join(_DEFAULT_MLP)} "
-            "(ByT5, Flan-T5 and T5 v1.1 are t5): other architectures are not T5."
-        )
+    family = values["model_type"]
     if absent := [name for name in _NEEDED if values.get(name) is None]:
         raise UserError(f"config.json lacks {', '.join(absent)}: they size the model.")
     mlp = values.get("feed_forward_proj", _DEFAULT_MLP[family])
-    if not isinstance(mlp, str) or mlp not in _ACTIVATIONS:
+    if not isinstance(mlp, str) or mlp not in ACTIVATIONS:
         raise UserError(
-            f"config.json has feed_forward_proj={mlp!r}; needed is one of "
-            f"{', '.join(_ACTIVATIONS)}."
+            f"config.json has feed_forward_proj={mlp!r}; needed is one of {', '.join(ACTIVATIONS)}."
         )
     _check_kinds(values)
     for name, needed in _FIXED.items():
@@ -78,7 +71,7 @@ def from_values(values: Mapping[str, Any], tensor_names: Collection[str]) -> Mod
     return _model(
         values,
         num_decoder_layers=values.get("num_decoder_layers") or values["num_layers"],
-        activations=_ACTIVATIONS[mlp],
+        activations=ACTIVATIONS[mlp],
         per_layer=family == "umt5",
         logits_via_embedding=tied,
         scale_logits=scaled,
@@ -103,65 +96,34 @@ def _check_kinds(values: Mapping[str, Any]) -> None:
         )
 
 
-def to_values(config: ModelConfig) -> dict[str, Any]:
-    """The config.json of a model, or an error if Hugging Face's T5 has no such model."""
-    if config != config.plain:
-        raise UserError(
-            "Hugging Face's T5 has no place for what fine-tuning added to this model: "
-            f"{_added(config)}; needed is a model without."
-        )
+def write(config: ModelConfig) -> dict[str, Any] | None:
+    """The config.json of the T5 that is nearest to a model; None for one without an encoder."""
     block, bias = config.decoder.block, config.decoder.relative_bias
-    mlp = {activations: name for name, activations in _ACTIVATIONS.items()}.get(
+    mlp = {activations: name for name, activations in ACTIVATIONS.items()}.get(
         block.mlp.activations
     )
-    if config.encoder is not None and mlp is not None:
-        family = "umt5" if bias.per_layer else "t5"
-        values = {
-            "model_type": family,
-            "architectures": [f"{family.upper()}ForConditionalGeneration"],
-            "is_encoder_decoder": True,
-            "vocab_size": config.vocab_size,
-            "d_model": config.embed_dim,
-            "d_kv": block.attention.head_dim,
-            "num_heads": block.attention.num_heads,
-            "d_ff": block.mlp.mlp_dim,
-            "num_layers": config.encoder.depth,
-            "num_decoder_layers": config.decoder.depth,
-            "feed_forward_proj": mlp,
-            "relative_attention_num_buckets": bias.num_buckets,
-            "relative_attention_max_distance": bias.max_distance,
-            "dropout_rate": config.dropout_rate,
-            "tie_word_embeddings": config.logits_via_embedding,
-            "eos_token_id": 1,
-            **_FIXED,
-        }
-        stored = dataclasses.replace(
-            config,
-            encoder=_without_divisor(config.encoder),
-            decoder=_without_divisor(config.decoder),
-            compute=ComputeConfig(),
-            dropout_shared_along_length=True,
-        )
-        # What reading does not give back, the format cannot say.
-        if from_values(values, ()) == stored:
-            return values
-    raise UserError(
-        "Hugging Face's T5 cannot express this model: needed are an encoder with two-sided and a "
-        "causal decoder with one-sided position buckets, equal blocks in both, one of "
-        f"{', '.join(_ACTIVATIONS)}, no sharing, and a head tied and scaled or neither; "
-        f"given {config}."
-    )
-
-
-def _added(config: ModelConfig) -> str:
-    block = config.decoder.block
-    parts = {
-        f"adapters (adapter_dim={block.adapter_dim})": block.adapter_dim is not None,
-        "LoRA (finetuning.lora.merge puts it into the kernels, finetuning.peft.save writes it as "
-        "PEFT does)": block.lora is not None,
-        f"a prompt (prompt_length={config.prompt_length})": config.prompt_length > 0,
+    if config.encoder is None or mlp is None:
+        return None
+    family = "umt5" if bias.per_layer else "t5"
+    return {
+        "model_type": family,
+        "architectures": [f"{family.upper()}ForConditionalGeneration"],
+        "is_encoder_decoder": True,
+        "vocab_size": config.vocab_size,
+        "d_model": config.embed_dim,
+        "d_kv": block.attention.head_dim,
+        "num_heads": block.attention.num_heads,
+        "d_ff": block.mlp.mlp_dim,
+        "num_layers": config.encoder.depth,
+        "num_decoder_layers": config.decoder.depth,
+        "feed_forward_proj": mlp,
+        "relative_attention_num_buckets": bias.num_buckets,
+        "relative_attention_max_distance": bias.max_distance,
+        "dropout_rate": config.dropout_rate,
+        "tie_word_embeddings": config.logits_via_embedding,
+        "eos_token_id": 1,
+        **_FIXED,
     }
-    return ", ".join(name for name, is_there in parts.items() if is_there)
 
 
 def _head(values: Mapping[str, Any], tensor_names: Collection[str]) -> tuple[bool, bool]:
@@ -169,7 +131,7 @@ def _head(values: Mapping[str, Any], tensor_names: Collection[str]) -> tuple[boo
     version = str(values.get("transformers_version", "0")).split(".")[0]
     by_version_5 = "scale_decoder_outputs" in values or (version.isdecimal() and int(version) >= 5)
     tied = values.get("tie_word_embeddings", True)
-    if by_version_5 and huggingface_names.HEAD in tensor_names:
+    if by_version_5 and HEAD in tensor_names:
         tied = False
     never_scaled = by_version_5 and values["model_type"] == "mt5"
     return tied, values.get("scale_decoder_outputs", tied and not never_scaled)
@@ -211,7 +173,3 @@ def _model(
         scale_logits=scale_logits,
         dropout_rate=values.get("dropout_rate", 0.1),
     )
-
-
-def _without_divisor(stack: StackConfig) -> StackConfig:
-    return dataclasses.replace(stack, num_layers=stack.depth, layers_divisor=1)

@@ -1,0 +1,1 @@
+"""Foreign formats: each is a row of `table.FORMATS`, made of two functions and a table of names."""

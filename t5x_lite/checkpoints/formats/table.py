@@ -1,0 +1,69 @@
+"""The foreign formats that there are, and which of them a directory or a model has."""
+
+from typing import Any
+
+from etils import epath
+
+from t5x_lite.checkpoints.description import differences
+from t5x_lite.checkpoints.formats.format import Format
+from t5x_lite.checkpoints.formats.t5 import T5
+from t5x_lite.errors import UserError
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.text_files import read_json_object
+
+CONFIG = "config.json"
+FORMATS = (T5,)
+
+
+def detect(directory: epath.PathLike) -> Format | None:
+    """The format of a directory, by the model_type of its config.json; None if it has no such file,
+    as no checkpoint of ours has.
+
+    Raises:
+        UserError: the file is damaged, or of a model that no format here knows.
+    """
+    path = epath.Path(directory) / CONFIG
+    if not path.is_file():
+        return None
+    family = read_json_object(path).get("model_type")
+    for format in FORMATS:
+        if family in format.model_types:
+            return format
+    known = ", ".join(name for format in FORMATS for name in format.model_types)
+    raise UserError(
+        f"{path} has model_type={family!r}; needed is one of {known} (ByT5, Flan-T5 and T5 v1.1 "
+        "are t5): other architectures are not read."
+    )
+
+
+def format_of(model: ModelConfig) -> tuple[Format, dict[str, Any]]:
+    """The format that expresses a model, and the values of its config.json.
+
+    Raises:
+        UserError: none does; the message says what each of them needs.
+    """
+    if model != model.plain:
+        raise UserError(
+            "Hugging Face's formats have no place for what fine-tuning added to this model: "
+            f"{_added(model)}; needed is a model without."
+        )
+    for format in FORMATS:
+        values = format.write_config(model)
+        # What reading does not give back, the format cannot say.
+        if values is not None and not differences(model, format.read_config(values, ())):
+            return format, values
+    needed = "; ".join(f"for {format.name} {format.scope}" for format in FORMATS)
+    raise UserError(
+        f"Hugging Face's formats cannot express this model: needed are {needed}; given {model}."
+    )
+
+
+def _added(model: ModelConfig) -> str:
+    block = model.decoder.block
+    parts = {
+        f"adapters (adapter_dim={block.adapter_dim})": block.adapter_dim is not None,
+        "LoRA (finetuning.lora.merge puts it into the kernels, finetuning.peft.save writes it as "
+        "PEFT does)": block.lora is not None,
+        f"a prompt (prompt_length={model.prompt_length})": model.prompt_length > 0,
+    }
+    return ", ".join(name for name, is_there in parts.items() if is_there)
