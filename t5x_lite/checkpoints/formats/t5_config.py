@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from t5x_lite.bounds import MAX_LAYERS, MAX_LENGTH, MAX_VOCABULARY, MAX_WIDTH
-from t5x_lite.errors import UserError
+from t5x_lite.checkpoints.formats import fields
 from t5x_lite.model.config import (
     AttentionConfig,
     BlockConfig,
@@ -54,46 +54,21 @@ _FIXED = {"layer_norm_epsilon": 1e-6, "pad_token_id": 0, "decoder_start_token_id
 def read(values: Mapping[str, Any], tensor_names: Collection[str]) -> ModelConfig:
     """The model that a parsed config.json beside a file with these tensors describes."""
     family = values["model_type"]
-    if absent := [name for name in _NEEDED if values.get(name) is None]:
-        raise UserError(f"config.json lacks {', '.join(absent)}: they size the model.")
-    mlp = values.get("feed_forward_proj", _DEFAULT_MLP[family])
-    if not isinstance(mlp, str) or mlp not in ACTIVATIONS:
-        raise UserError(
-            f"config.json has feed_forward_proj={mlp!r}; needed is one of {', '.join(ACTIVATIONS)}."
-        )
-    _check_kinds(values)
-    for name, needed in _FIXED.items():
-        if values.get(name) not in (None, needed):
-            raise UserError(
-                f"config.json has {name}={values[name]}; T5 here has {needed} built in."
-            )
+    fields.check_present(values, _NEEDED)
+    activations = fields.choice(values, "feed_forward_proj", _DEFAULT_MLP[family], ACTIVATIONS)
+    fields.check_sizes(values, _SIZES)
+    fields.check_switches(values, _SWITCHES)
+    fields.check_rates(values, ["dropout_rate"])
+    fields.check_fixed(values, _FIXED, "T5")
     tied, scaled = _head(values, tensor_names)
     return _model(
         values,
         num_decoder_layers=values.get("num_decoder_layers") or values["num_layers"],
-        activations=ACTIVATIONS[mlp],
+        activations=activations,
         per_layer=family == "umt5",
         logits_via_embedding=tied,
         scale_logits=scaled,
     )
-
-
-def _check_kinds(values: Mapping[str, Any]) -> None:
-    """Refuses numbers and switches that are none, or that size no model there is."""
-    for name, most in _SIZES.items():
-        value = values.get(name)
-        if value is not None and (type(value) is not int or not 1 <= value <= most):
-            raise UserError(
-                f"config.json has {name}={value!r}; needed is a number from 1 to {most:,}."
-            )
-    for name in _SWITCHES:
-        if name in values and type(values[name]) is not bool:
-            raise UserError(f"config.json has {name}={values[name]!r}; needed is true or false.")
-    dropout_rate = values.get("dropout_rate", 0.0)
-    if type(dropout_rate) not in (int, float) or not 0 <= dropout_rate < 1:
-        raise UserError(
-            f"config.json has dropout_rate={dropout_rate!r}; needed is a number from 0 to below 1."
-        )
 
 
 def write(config: ModelConfig) -> dict[str, Any] | None:
