@@ -56,7 +56,7 @@ _REPLACEMENTS = {
         "PartitioningConfig.num_partitions (--gin.NUM_PARTITIONS=...)"
     ),
     "PjitPartitioner.logical_axis_rules": "PartitioningConfig.logical_axis_rules",
-    "standard_logical_axis_rules": "a table: PartitioningConfig.logical_axis_rules (gin/meshes)",
+    "standard_logical_axis_rules": "a table: PartitioningConfig.logical_axis_rules",
     "Trainer": "TrainConfig",
     "Trainer.num_microbatches": "TrainConfig.num_microbatches (--gin.NUM_MICROBATCHES=...)",
     "Trainer.weight_metrics_computer": (

@@ -38,14 +38,15 @@ class Partitioner:
     """Turns logical axes into shardings on one mesh."""
 
     mesh: Mesh
-    rules: Rules
+    parameter_rules: Rules
+    activation_rules: Rules
 
     def sharding(self, axes: Axes) -> NamedSharding:
-        """The sharding of one tensor."""
-        return NamedSharding(self.mesh, partition_spec(axes, self.rules))
+        """The sharding of one activation or batch."""
+        return NamedSharding(self.mesh, partition_spec(axes, self.activation_rules))
 
     def shardings(self, axes: AxesTree, shapes: ShapesTree) -> Any:
-        """The shardings of a tree, checked against its shapes.
+        """The shardings of a tree of parameters or slots, checked against its shapes.
 
         Raises:
             UserError: what does not fit, all of it, each with the first parameter concerned.
@@ -59,7 +60,7 @@ class Partitioner:
                     f"{name} has shape {shape.shape} but logical axes {axes}: needed is one name "
                     "per dimension."
                 )
-            spec = partition_spec(axes, self.rules, parameter=name)
+            spec = partition_spec(axes, self.parameter_rules, parameter=name)
             for problem in indivisible(axes, shape.shape, spec, self.mesh.shape):
                 problems.setdefault(problem, name)
             return NamedSharding(self.mesh, spec)
@@ -201,10 +202,11 @@ def make_partitioner(
             f"{fitting} do: --gin.NUM_PARTITIONS=..., or simulate devices with --cpu_devices=..."
         )
     shape = {"data": len(devices) // partitions, "model": partitions}
-    check_rules(config.logical_axis_rules, tuple(shape))
+    for rules in (config.parameter_rules, config.activation_rules):
+        check_rules(rules, tuple(shape))
     # make_mesh orders TPU chips by their links; Auto is GSPMD's mode, its default is Explicit.
     mesh = jax.make_mesh(
         tuple(shape.values()), tuple(shape), axis_types=(AxisType.Auto,) * 2, devices=devices
     )
     assert math.prod(mesh.shape.values()) == len(devices), "make_mesh dropped devices"
-    return Partitioner(mesh, config.logical_axis_rules)
+    return Partitioner(mesh, config.parameter_rules, config.activation_rules)

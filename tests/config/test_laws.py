@@ -11,7 +11,7 @@ from t5x_lite import config
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.model.config import ComputeConfig, ModelConfig, Visibility
-from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.config import STANDARD_LOGICAL_AXIS_RULES, PartitioningConfig
 from t5x_lite.training.config import TrainConfig
 
 GIN = pathlib.Path(config.packaged_root())
@@ -253,6 +253,18 @@ def test_the_operative_config_keeps_imports_and_long_values(in_folder):
     assert {each.module for each in again.imports} == {"json", "os", "string"}
 
 
+def test_a_mesh_that_was_written_before_the_table_stood_in_one_place_means_the_same(in_folder):
+    """Operative configs of checkpoints hold the whole table."""
+    rows = [row for row in STANDARD_LOGICAL_AXIS_RULES if row[0] != "positions"]
+    in_folder(
+        old=f"NUM_PARTITIONS = 2\nPartitioningConfig.num_partitions = %NUM_PARTITIONS\n"
+        f"PartitioningConfig.logical_axis_rules = {tuple(rows)}"
+    )
+    found = config.resolve(PartitioningConfig, ["old.gin"]).config
+    assert found.num_partitions == 2
+    assert found.parameter_rules == found.activation_rules == tuple(rows)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_every_packaged_size_makes_a_training_job(size):
     assert isinstance(resolve_job("pretrain", [size]).config.model, ModelConfig)
@@ -302,9 +314,10 @@ def test_recipes_give_what_t5_was_trained_with():
 
 
 def test_fully_sharded_splits_embed_over_data():
-    rules = dict(resolve_job("sharded").config.partitioning.logical_axis_rules)
+    sharded = resolve_job("sharded").config.partitioning
     standard = dict(resolve_job("pretrain").config.partitioning.logical_axis_rules)
-    assert rules == {**standard, "embed": "data"}
+    assert dict(sharded.parameter_rules) == {**standard, "embed": "data"}
+    assert dict(sharded.activation_rules) == standard
 
 
 def test_a_config_is_resolved_without_jax_or_tensorflow(tmp_path):

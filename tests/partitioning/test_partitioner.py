@@ -107,6 +107,29 @@ def test_constrain_places_activations_only_inside_a_partitioner():
     assert constrain(x, ("batch", "length", "mlp")) is x
 
 
+def test_parameters_and_activations_may_have_rows_of_their_own():
+    """All rows of a logical axis are replaced, in their place; the other table keeps them."""
+    config = PartitioningConfig(
+        num_partitions=2,
+        parameter_axis_rules=(("embed", "data"), ("mlp", None)),
+        activation_axis_rules=(("mlp", None), ("embed", "model")),
+    )
+    found = make_partitioner(config)
+    tree = found.shardings({"wi": ("embed", "mlp")}, {"wi": shape(8, 8)})
+    assert tree["wi"].spec == jax.sharding.PartitionSpec("data", None)
+    assert found.sharding(("batch", "mlp")).spec == jax.sharding.PartitionSpec("data", None)
+    assert found.sharding(("batch", "embed")).spec == jax.sharding.PartitionSpec("data", "model")
+    assert [axis for axis, _ in config.parameter_rules] == [
+        axis for axis, _ in STANDARD_LOGICAL_AXIS_RULES
+    ]
+
+
+@pytest.mark.parametrize("name", ["parameter_axis_rules", "activation_axis_rules"])
+def test_a_row_that_replaces_none_names_the_nearest(name):
+    with pytest.raises(ValueError, match=f"{name}: 'embd' is no row .* did you mean 'embed'"):
+        PartitioningConfig(**{name: (("embd", "data"),)})
+
+
 def test_constrain_wants_a_name_per_dimension():
     """A missing name would shift every later axis to the wrong mesh axis."""
     with partitioner().activations(), pytest.raises(ValueError, match="one name .* per dimension"):
