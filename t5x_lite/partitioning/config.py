@@ -6,9 +6,12 @@ import difflib
 from t5x_lite.bounds import MAX_COUNT, check_bounds
 from t5x_lite.errors import UserError
 
+# A logical axis and the mesh axes that split it: one, several (the outermost first) or none.
+AxisRules = tuple[tuple[str, str | tuple[str, ...] | None], ...]
+
 # T5X's contract: the vocabulary, the feed-forward width and the heads are split over `model`, the
 # batch over `data`, everything else is replicated.
-STANDARD_LOGICAL_AXIS_RULES: tuple[tuple[str, str | None], ...] = (
+STANDARD_LOGICAL_AXIS_RULES: AxisRules = (
     ("batch", "data"),
     ("vocab", "model"),
     ("mlp", "model"),
@@ -27,7 +30,7 @@ STANDARD_LOGICAL_AXIS_RULES: tuple[tuple[str, str | None], ...] = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PartitioningConfig:
-    """A mesh (data, model) and the table logical axis -> mesh axis.
+    """A mesh (data, model) and the table logical axis -> mesh axes.
 
     `num_partitions` is the size of `model`, as in T5X; `data` takes all the other devices.
     `logical_axis_rules` is the whole table. `parameter_axis_rules` and `activation_axis_rules` are
@@ -36,9 +39,9 @@ class PartitioningConfig:
     """
 
     num_partitions: int = 1
-    logical_axis_rules: tuple[tuple[str, str | None], ...] = STANDARD_LOGICAL_AXIS_RULES
-    parameter_axis_rules: tuple[tuple[str, str | None], ...] = ()
-    activation_axis_rules: tuple[tuple[str, str | None], ...] = ()
+    logical_axis_rules: AxisRules = STANDARD_LOGICAL_AXIS_RULES
+    parameter_axis_rules: AxisRules = ()
+    activation_axis_rules: AxisRules = ()
 
     def __post_init__(self) -> None:
         check_bounds(self, num_partitions=(1, MAX_COUNT))
@@ -54,25 +57,23 @@ class PartitioningConfig:
                     )
 
     @property
-    def parameter_rules(self) -> tuple[tuple[str, str | None], ...]:
+    def parameter_rules(self) -> AxisRules:
         """The table for parameters."""
         return _replaced(self.logical_axis_rules, self.parameter_axis_rules)
 
     @property
-    def activation_rules(self) -> tuple[tuple[str, str | None], ...]:
+    def activation_rules(self) -> AxisRules:
         """The table for activations."""
         return _replaced(self.logical_axis_rules, self.activation_axis_rules)
 
 
-def _replaced(
-    rules: tuple[tuple[str, str | None], ...], rows: tuple[tuple[str, str | None], ...]
-) -> tuple[tuple[str, str | None], ...]:
+def _replaced(rules: AxisRules, rows: AxisRules) -> AxisRules:
     """In place: of two axes of one tensor the one whose row is earlier is split first."""
     replacing = {axis for axis, _ in rows}
-    found: list[tuple[str, str | None]] = []
-    for axis, mesh_axis in rules:
-        if axis not in replacing:
-            found.append((axis, mesh_axis))
-        elif all(axis != done for done, _ in found):
-            found += [row for row in rows if row[0] == axis]
-    return tuple(found)
+    found: AxisRules = ()
+    for rule in rules:
+        if rule[0] not in replacing:
+            found += (rule,)
+        elif all(rule[0] != done for done, _ in found):
+            found += tuple(row for row in rows if row[0] == rule[0])
+    return found

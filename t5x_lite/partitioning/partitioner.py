@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,15 +15,17 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 from t5x_lite.errors import UserError
-from t5x_lite.partitioning import constrain, table
-from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning import constrain, readers, table
+from t5x_lite.partitioning.config import AxisRules, PartitioningConfig
 from t5x_lite.partitioning.rules import (
     Axes,
-    Rules,
+    axis_names,
     check_rules,
     divisors,
+    in_words,
     indivisible,
     neighbours,
+    num_pieces,
     partition_spec,
 )
 
@@ -38,8 +40,8 @@ class Partitioner:
     """Turns logical axes into shardings on one mesh."""
 
     mesh: Mesh
-    parameter_rules: Rules
-    activation_rules: Rules
+    parameter_rules: AxisRules
+    activation_rules: AxisRules
 
     def sharding(self, axes: Axes) -> NamedSharding:
         """The sharding of one activation or batch."""
@@ -79,8 +81,16 @@ class Partitioner:
     @property
     def data_axis_size(self) -> int:
         """Number of pieces that a batch is split into."""
-        mesh_axis = self.batch_sharding.spec[0]
-        return self.mesh.shape[mesh_axis] if mesh_axis else 1
+        return num_pieces(self._batch_axes, self.mesh.shape)
+
+    @property
+    def batch_split(self) -> str:
+        """What splits a batch, as messages name it: data=4."""
+        return in_words(self.mesh.shape, self._batch_axes) or "1"
+
+    @property
+    def _batch_axes(self) -> tuple[str, ...]:
+        return axis_names(self.batch_sharding.spec[0])
 
     def filled_batch_size(self, batch_size: int) -> int:
         """The next size that splits evenly: for batches that are filled up, whose filling counts
@@ -96,7 +106,7 @@ class Partitioner:
             below, above = neighbours(max(batch_size, 0), pieces)
             options = [size for size in (below, above) if size > 0]
             raise UserError(
-                f"a batch of {batch_size} rows does not divide by data={pieces} (mesh "
+                f"a batch of {batch_size} rows does not divide by {self.batch_split} (mesh "
                 f"{dict(self.mesh.shape)}); the next sizes that do are "
                 f"{' and '.join(map(str, options))}: --gin.{macro}={options[0]}."
             )
@@ -119,22 +129,20 @@ class Partitioner:
     @functools.cached_property
     def _readers(self) -> tuple[dict[int, int], int]:
         """The part that each process reads, and the number of parts."""
-        batch_axis = self.batch_sharding.spec[0]
-        if batch_axis is None:
-            return dict.fromkeys(range(jax.process_count()), 0), 1
-        devices = np.moveaxis(self.mesh.devices, self.mesh.axis_names.index(batch_axis), 0)
-        rows: dict[int, set[int]] = {}
-        for row, members in enumerate(devices.reshape(devices.shape[0], -1)):
-            for device in members:
-                rows.setdefault(device.process_index, set()).add(row)
-        parts = sorted({tuple(sorted(part)) for part in rows.values()})
-        if sum(map(len, parts)) != devices.shape[0] or len({len(part) for part in parts}) != 1:
-            raise UserError(
-                f"on the mesh {dict(self.mesh.shape)} the processes hold overlapping parts of the "
-                f"batch ({parts}); choose --gin.NUM_PARTITIONS so that it divides the "
-                f"{jax.local_device_count()} devices of a process or is a multiple of them."
-            )
-        return {process: parts.index(tuple(sorted(rows[process]))) for process in rows}, len(parts)
+        return self._parts(lambda device: device.process_index)
+
+    def num_readers(self, num_processes: int) -> int:
+        """How many parts there would be, were simulated devices shared out among so many.
+
+        Raises:
+            UserError: these processes would hold overlapping parts.
+        """
+        share = self.mesh.size // num_processes
+        return self._parts(lambda device: device.id // share)[1]
+
+    def _parts(self, process_of: Callable[[jax.Device], int]) -> tuple[dict[int, int], int]:
+        processes = np.vectorize(process_of, otypes=[int])(self.mesh.devices)
+        return readers.parts_of(processes, self._batch_axes, self.mesh.shape)
 
     def global_batch(self, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """Global arrays of which this process holds the rows given.

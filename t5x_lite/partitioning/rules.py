@@ -1,7 +1,7 @@
 """Logical axes to mesh axes, and what does not fit.
 
-Rules are tried in order. Each gives its logical axis a mesh axis (or None: replicated) unless the
-tensor already uses that mesh axis, so a logical axis may have a second choice:
+Rules are tried in order. Each gives its logical axis a mesh axis (or several, or None: replicated)
+unless the tensor already uses one of them, so a logical axis may have a second choice:
 
 >>> partition_spec(("embed", "mlp"), (("mlp", "model"), ("embed", "model"), ("embed", "data")))
 P('data', 'model')
@@ -9,18 +9,39 @@ P('data', 'model')
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from jax.sharding import PartitionSpec
 
 from t5x_lite.errors import UserError
+from t5x_lite.partitioning.config import AxisRules
 
-Rules = tuple[tuple[str, str | None], ...]
 Axes = tuple[str | None, ...]
+# One entry of a PartitionSpec.
+MeshAxes = str | tuple[str, ...] | None
 
 
-def partition_spec(axes: Axes, rules: Rules, *, parameter: str = "an activation") -> PartitionSpec:
-    """The mesh axis of each dimension.
+def axis_names(mesh_axes: MeshAxes) -> tuple[str, ...]:
+    """The mesh axes of one dimension, the outermost first."""
+    if mesh_axes is None:
+        return ()
+    return (mesh_axes,) if isinstance(mesh_axes, str) else mesh_axes
+
+
+def num_pieces(mesh_axes: MeshAxes, mesh: Mapping[str, int]) -> int:
+    """Into how many pieces a dimension is split."""
+    return math.prod(mesh[axis] for axis in axis_names(mesh_axes))
+
+
+def in_words(mesh: Mapping[str, int], axes: Iterable[str] | None = None) -> str:
+    """A mesh, or some of its axes, as messages name it: data=4 x model=2."""
+    return " x ".join(f"{axis}={mesh[axis]}" for axis in (mesh if axes is None else axes))
+
+
+def partition_spec(
+    axes: Axes, rules: AxisRules, *, parameter: str = "an activation"
+) -> PartitionSpec:
+    """The mesh axes of each dimension.
 
     Args:
         parameter: path of the tensor, for the error.
@@ -38,38 +59,49 @@ def partition_spec(axes: Axes, rules: Rules, *, parameter: str = "an activation"
             f"{', '.join(sorted(known))}; add ({unknown[0]!r}, None) to logical_axis_rules to "
             "replicate it, or a mesh axis to split it."
         )
-    mesh_axes: list[str | None] = [None] * len(axes)
+    spec: list[MeshAxes] = [None] * len(axes)
     decided = [axis is None for axis in axes]
-    for logical, mesh_axis in rules:
+    used: set[str] = set()
+    for logical, mesh_axes in rules:
         for dimension, axis in enumerate(axes):
-            if axis == logical and not decided[dimension]:
-                free = mesh_axis is None or mesh_axis not in mesh_axes
-                if free:
-                    mesh_axes[dimension], decided[dimension] = mesh_axis, True
-    return PartitionSpec(*mesh_axes)
+            if (
+                axis == logical
+                and not decided[dimension]
+                and used.isdisjoint(axis_names(mesh_axes))
+            ):
+                spec[dimension], decided[dimension] = mesh_axes, True
+                used.update(axis_names(mesh_axes))
+    return PartitionSpec(*spec)
 
 
-def check_rules(rules: Rules, mesh_axes: Sequence[str]) -> None:
-    """Refuses a rule that points to a mesh axis that does not exist."""
-    for logical, mesh_axis in rules:
-        if mesh_axis is not None and mesh_axis not in mesh_axes:
-            nearest = difflib.get_close_matches(mesh_axis, mesh_axes, n=1) or list(mesh_axes)
+def check_rules(rules: AxisRules, mesh_axes: Sequence[str]) -> None:
+    """Refuses a rule that points to a mesh axis that does not exist, or twice to one."""
+    for logical, wanted in rules:
+        names = axis_names(wanted)
+        for name in names:
+            if name not in mesh_axes:
+                nearest = difflib.get_close_matches(name, mesh_axes, n=1) or list(mesh_axes)
+                raise UserError(
+                    f"the rule ({logical!r}, {wanted!r}) names a mesh axis that does not exist; "
+                    f"did you mean {nearest[0]!r}? The mesh has {', '.join(map(repr, mesh_axes))}."
+                )
+        if len(set(names)) < len(names):
             raise UserError(
-                f"the rule ({logical!r}, {mesh_axis!r}) names a mesh axis that does not exist; "
-                f"did you mean {nearest[0]!r}? The mesh has {', '.join(map(repr, mesh_axes))}."
+                f"the rule ({logical!r}, {wanted!r}) names a mesh axis twice: needed is each once."
             )
 
 
 def indivisible(
     axes: Axes, shape: tuple[int, ...], spec: PartitionSpec, mesh: Mapping[str, int]
 ) -> Iterator[str]:
-    """One sentence per dimension that its mesh axis does not divide, with the sizes that do."""
+    """One sentence per dimension that its mesh axes do not divide, with the sizes that do."""
     devices = math.prod(mesh.values())
-    for axis, size, mesh_axis in zip(axes, shape, spec, strict=True):
-        if mesh_axis is None or size % mesh[mesh_axis] == 0:
+    for axis, size, mesh_axes in zip(axes, shape, spec, strict=True):
+        pieces = num_pieces(mesh_axes, mesh)
+        if size % pieces == 0:
             continue
-        sentence = f"{size} {axis} do not divide by {mesh_axis}={mesh[mesh_axis]}"
-        if mesh_axis == "model":
+        sentence = f"{size} {axis} do not divide by {in_words(mesh, axis_names(mesh_axes))}"
+        if mesh_axes == "model":
             fitting = divisors(size)
             here = [count for count in fitting if devices % count == 0]
             yield (
@@ -77,7 +109,7 @@ def indivisible(
                 f"(of these, {_listed(here)} on {devices} devices: --gin.NUM_PARTITIONS={here[-1]})"
             )
         else:
-            below, above = neighbours(size, mesh[mesh_axis])
+            below, above = neighbours(size, pieces)
             sizes = f"{below} and {above}" if below else str(above)
             yield f"{sentence}; the next sizes that do are {sizes}"
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 
+from t5x_lite.partitioning.rules import MeshAxes, axis_names, in_words
+
 _HEADER = ("parameter", "logical axes", "shape", "mesh axes", "bytes per device")
 
 
@@ -17,7 +19,7 @@ class Row:
     name: str
     logical_axes: tuple[str | None, ...]
     shape: tuple[int, ...]
-    mesh_axes: tuple[str | None, ...]
+    mesh_axes: tuple[MeshAxes, ...]
     size: int
     bytes_per_device: int
 
@@ -62,8 +64,7 @@ def render(parameters: Sequence[Row], state: Sequence[Row], mesh: dict[str, int]
         ).rstrip()
         for row in cells
     ]
-    shape = " x ".join(f"{axis}={size}" for axis, size in mesh.items())
-    return "\n".join([f"mesh {shape} ({math.prod(mesh.values())} devices)", *lines])
+    return "\n".join([f"mesh {in_words(mesh)} ({math.prod(mesh.values())} devices)", *lines])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.name,
         ", ".join(map(str, row.logical_axes)),
         " x ".join(map(str, row.shape)),
-        ", ".join(axis or "-" for axis in row.mesh_axes),
+        ", ".join("+".join(axis_names(axes)) or "-" for axes in row.mesh_axes),
         f"{row.bytes_per_device:,}",
     )
 

@@ -22,6 +22,7 @@ from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.partitioning.rules import in_words
 from t5x_lite.preflight import data, places
 from t5x_lite.preflight.findings import Check, Kind, Said
 
@@ -103,8 +104,8 @@ def _mesh(job: Job, model: ModelConfig | None) -> Iterator[Said]:
     partitioner = make_partitioner(job.partitioning)
     if model is not None:
         parameters.abstract_parameters(model, partitioner)
-    mesh, rows = dict(partitioner.mesh.shape), partitioner.filled_batch_size(_batch_size(job))
-    yield Kind.OK, f"data={mesh['data']} x model={mesh['model']}, {rows} rows a batch"
+    mesh, rows = partitioner.mesh.shape, partitioner.filled_batch_size(_batch_size(job))
+    yield Kind.OK, f"{in_words(mesh)}, {rows} rows a batch"
 
 
 def _batch_size(job: Job) -> int:

@@ -19,6 +19,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
+from t5x_lite.partitioning.rules import in_words
 from t5x_lite.preflight import data, first_loss, places
 from t5x_lite.preflight.findings import Check, Kind, Said
 from t5x_lite.training import microbatches
@@ -101,11 +102,11 @@ def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Said]:
     for problem in dict.fromkeys(problems):
         yield Kind.FIX, problem
     if not problems:
-        state, mesh = factory.abstract, dict(partitioner.mesh.shape)
+        state, mesh = factory.abstract, partitioner.mesh.shape
         in_parts = f" in {parts} parts" if parts > 1 else ""
         yield (
             Kind.OK,
-            f"data={mesh['data']} x model={mesh['model']}, {rows} rows a batch{in_parts}\n"
+            f"{in_words(mesh)}, {rows} rows a batch{in_parts}\n"
             f"a device holds {places.size(_on_a_device(state))} of parameters and optimizer, "
             f"{places.size(_on_a_device(state.parameters))} of gradients, and activations",
         )
@@ -113,20 +114,13 @@ def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Said]:
 
 def _readers(partitioner: Partitioner, processes: int) -> int:
     """How many processes read parts of their own of a batch, were there so many."""
-    devices, partitions = partitioner.mesh.size, partitioner.mesh.shape["model"]
-    local, rest = divmod(devices, processes)
-    if rest:
+    devices = partitioner.mesh.size
+    if devices % processes:
         raise UserError(
             f"--process_count={processes} processes cannot share {devices} devices evenly: give "
             "the number of all devices with --cpu_devices=..."
         )
-    if local % partitions and partitions % local:
-        raise UserError(
-            f"NUM_PARTITIONS={partitions} with {local} devices a process makes processes hold "
-            "overlapping parts of a batch: choose --gin.NUM_PARTITIONS so that it divides them or "
-            "is a multiple of them."
-        )
-    return min(processes, partitioner.data_axis_size)
+    return partitioner.num_readers(processes)
 
 
 def _start(job: TrainConfig, found: _Found) -> Iterator[Said]:

@@ -24,8 +24,9 @@ def check(rows: int, count: int, partitioner: Partitioner) -> None:
     if rows % (pieces * count):
         fitting = ", ".join(map(str, divisors(rows // pieces)))
         raise UserError(
-            f"NUM_MICROBATCHES={count} does not fit a batch of {rows} rows on data={pieces}: each "
-            f"device has {rows // pieces} of them, which are split into {fitting} parts: "
+            f"NUM_MICROBATCHES={count} does not fit a batch of {rows} rows on "
+            f"{partitioner.batch_split}: each device has {rows // pieces} of them, which are split "
+            f"into {fitting} parts: "
             "--gin.NUM_MICROBATCHES=... or another --gin.BATCH_SIZE=..."
         )
 

@@ -85,11 +85,11 @@ def test_a_value_of_the_wrong_kind_names_field_place_given_and_needed(
     [
         (
             "PartitioningConfig.logical_axis_rules = (('batch', 1),)",
-            "needs str or None; given 1 in (('batch', 1),)",
+            "needs str or a tuple of (str) or None; given 1 in (('batch', 1),)",
         ),
         (
             "PartitioningConfig.logical_axis_rules = (('batch',),)",
-            "needs a tuple (str, str or None); given ('batch',) in (('batch',),)",
+            "or a tuple of (str) or None); given ('batch',) in (('batch',),)",
         ),
         ("DatasetConfig.task_feature_lengths = {'inputs': 'a'}", "needs int; given 'a' in {'inp"),
         ("DatasetConfig.task_feature_lengths = {1: 2}", "needs str; given 1 in {1: 2}"),
