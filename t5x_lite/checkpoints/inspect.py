@@ -3,7 +3,7 @@
 import datetime
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from t5x_lite.checkpoints import folders, manifest, pretrained, restoring
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.checkpoints.pretrained import Pretrained
+from t5x_lite.display.terminal import aligned, shown_size
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
 
@@ -96,8 +97,9 @@ def _facts(found: Pretrained) -> Iterable[str]:
     written = manifest.read(checkpoint)
     date = datetime.datetime.fromtimestamp(written["saved_at"], datetime.UTC)
     yield (
-        f"step {found.step:,}, saved {date:%Y-%m-%d %H:%M} UTC, {_size(written['num_bytes'])} in "
-        f"{len(written['files'])} files, none missing or of another size"
+        f"step {found.step:,}, saved {date:%Y-%m-%d %H:%M} UTC, "
+        f"{shown_size(written['num_bytes'])} in {len(written['files'])} files, "
+        "none missing or of another size"
     )
     yield f"model: {in_words(found.model)}"
     yield f"run: began at step {found.description.initial_step:,}"
@@ -120,14 +122,14 @@ def _position(found: Pretrained) -> str:
     shards = {match.groups() for path in files if (match := _SHARD.search(path.name))}
     count, kind = (len(shards), "shard") if shards else (len(files), "file")
     in_shards = f"{count} {kind}{'' if count == 1 else 's'}"
-    size = sum(path.stat().length for path in files)
+    num_bytes = sum(path.stat().length for path in files)
     batches = found.step - found.description.initial_step
-    return f"behind batch {batches:,}, {_size(size)} in {in_shards}"
+    return f"behind batch {batches:,}, {shown_size(num_bytes)} in {in_shards}"
 
 
 def _leaves_table(stored: Mapping[str, Any]) -> str:
     """Parameters one by one, of layers stored one by one a line for all; slots by their kind."""
-    rows: list[tuple[str, ...]] = [("leaf", "shape", "dtype", "bytes")]
+    rows = [("leaf", "shape", "dtype", "bytes")]
     groups: dict[str, list[Any]] = {}
     slots: dict[str, list[Any]] = {}
     for name, leaf in stored.items():
@@ -145,26 +147,8 @@ def _leaves_table(stored: Mapping[str, Any]) -> str:
         dtypes = ", ".join(sorted({str(jnp.dtype(leaf.dtype)) for leaf in leaves}))
         rows.append((name, shape, dtypes, f"{sum(map(_bytes, leaves)):,}"))
     rows.append(("all", "", "", f"{sum(map(_bytes, stored.values())):,}"))
-    return _aligned(rows)
+    return aligned(rows, numbers_from=3)
 
 
 def _bytes(leaf: Any) -> int:
     return math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    *left, last = range(len(widths))
-    return "\n".join(
-        "  ".join(
-            [*(row[column].ljust(widths[column]) for column in left), row[last].rjust(widths[last])]
-        )
-        for row in rows
-    )
-
-
-def _size(num_bytes: int) -> str:
-    for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
-        if num_bytes >= 10**power:
-            return f"{num_bytes / 10**power:.1f} {unit}"
-    return f"{num_bytes} bytes"

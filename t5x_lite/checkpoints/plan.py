@@ -10,6 +10,7 @@ from typing import Any
 
 from etils import epath
 
+from t5x_lite.display.terminal import aligned
 from t5x_lite.errors import UserError
 
 AssignmentMap = Sequence[tuple[str, str | None]]
@@ -62,12 +63,7 @@ class Report:
             stored = _joined(row.stored) if row.stored != (row.name,) else ""
             shape = row.shape if row.shape is not None else row.stored_shape
             cells.append((row.name, row.source.value, stored, " x ".join(map(str, shape or ()))))
-        widths = [max(len(line[column]) for line in cells) for column in range(4)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in cells
-        ]
-        return "\n".join([*lines, self.counts()])
+        return f"{aligned(cells)}\n{self.counts()}"
 
     def counts(self) -> str:
         """How many leaves there are of each kind."""

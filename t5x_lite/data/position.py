@@ -15,6 +15,7 @@ from typing import Any
 
 from etils import epath
 
+from t5x_lite.display.terminal import shown_size
 from t5x_lite.errors import UserError
 
 _FORMAT = 1
@@ -88,8 +89,7 @@ def summarize(folder: epath.Path) -> Summary | None:
 
 def describe_size(size: int, num_shards: int) -> str:
     """`1.2 MB in 4 shards`."""
-    amount = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-    return f"{amount} in {num_shards} {'shard' if num_shards == 1 else 'shards'}"
+    return f"{shown_size(size)} in {num_shards} {'shard' if num_shards == 1 else 'shards'}"
 
 
 def stored_shards(folder: epath.Path) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display import page
 from t5x_lite.display.line_chart import Series, line_chart
-from t5x_lite.display.terminal import shown_range
+from t5x_lite.display.terminal import shown_range, shown_size
 from t5x_lite.evaluation.files import read
 from t5x_lite.evaluation.runs import Run
 from t5x_lite.gin_text import statements
@@ -168,10 +168,10 @@ def checkpoints(run: Run) -> str:
     rows = []
     for step, path in run.checkpoints:
         files = [each.stat() for each in (*path.glob("*"), *path.glob("*/*"), *path.glob("*/*/*"))]
-        size = sum(each.length for each in files if not each.is_directory)
+        num_bytes = sum(each.length for each in files if not each.is_directory)
         written = datetime.datetime.fromtimestamp(path.stat().mtime, datetime.UTC)
         pinned = "pinned" if (path / "PINNED").exists() else ""
-        shown = f"{written:%Y-%m-%d %H:%M} UTC", f"{size / 2**20:,.1f} MiB"
+        shown = f"{written:%Y-%m-%d %H:%M} UTC", shown_size(num_bytes)
         rows.append((step, *shown, pinned, ", ".join(best.get(step, ()))))
     return page.table(("step", "written", "size", "", "best of the run for"), rows)
 

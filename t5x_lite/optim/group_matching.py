@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from t5x_lite.display.terminal import aligned
 from t5x_lite.errors import UserError
 from t5x_lite.optim.config import ParameterGroup
 
@@ -107,14 +108,7 @@ def describe(
         )
         count = sum(layers > 0 for layers in held.values())
         rows.append((_name(group), f"{count:,}", f"{size:,}", *_values(group, weight_decay)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return aligned(rows, numbers_from=1)
 
 
 def _name(group: ParameterGroup | None) -> str:

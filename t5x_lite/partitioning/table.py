@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from t5x_lite.display.terminal import aligned
 from t5x_lite.partitioning.rules import MeshAxes, axis_names, in_words
 
 _HEADER = ("parameter", "logical axes", "shape", "mesh axes", "bytes per device")
@@ -56,15 +57,8 @@ def render(parameters: Sequence[Row], state: Sequence[Row], mesh: dict[str, int]
         cells.append(_total(f"optimizer {slot} ({len(of_slot)})", of_slot))
     if state:
         cells.append(_total("all", [*parameters, *state]))
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADER))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column == len(_HEADER) - 1 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-    return "\n".join([f"mesh {in_words(mesh)} ({math.prod(mesh.values())} devices)", *lines])
+    heading = f"mesh {in_words(mesh)} ({math.prod(mesh.values())} devices)"
+    return f"{heading}\n{aligned(cells, numbers_from=len(_HEADER) - 1)}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

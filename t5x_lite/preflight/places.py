@@ -36,11 +36,3 @@ def check_writable(directory: epath.PathLike, flag: str) -> epath.Path | None:
 def room_in(directory: epath.Path) -> int:
     """Free bytes."""
     return shutil.disk_usage(directory).free
-
-
-def size(num_bytes: int) -> str:
-    """`1.98 GB`."""
-    amount, units = float(num_bytes), ["B", "kB", "MB", "GB", "TB", "PB"]
-    while amount >= 1000 and len(units) > 1:
-        amount, units = amount / 1000, units[1:]
-    return f"{amount:.3g} {units[0]}"

@@ -12,6 +12,7 @@ import jax
 from t5x_lite import config, jobs
 from t5x_lite.checkpoints import folders, parameters, pretrained, restoring
 from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.display.terminal import shown_size
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference import restored
@@ -121,7 +122,7 @@ def _output(job: Job) -> Iterator[Said]:
     if existing is None:
         yield Kind.NOTE, f"{job.output_dir} is remote: rights were not looked at"
     else:
-        yield Kind.OK, f"{job.output_dir}, free are {places.size(places.room_in(existing))}"
+        yield Kind.OK, f"{job.output_dir}, free are {shown_size(places.room_in(existing))}"
 
 
 def _metrics(job: EvalConfig) -> Iterator[Said]:

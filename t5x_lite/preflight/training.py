@@ -15,6 +15,7 @@ from t5x_lite import config, jobs
 from t5x_lite.checkpoints import folders, pretrained
 from t5x_lite.checkpoints.config import SavedDtype
 from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.display.terminal import shown_size
 from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -77,7 +78,7 @@ def _model(job: TrainConfig, found: _Found) -> Iterator[Said]:
     yield (
         Kind.OK,
         f"{transformer.num_parameters(job.model):,} parameters, a checkpoint of "
-        f"{places.size(found.checkpoint_bytes)}",
+        f"{shown_size(found.checkpoint_bytes)}",
     )
 
 
@@ -107,8 +108,8 @@ def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Said]:
         yield (
             Kind.OK,
             f"{in_words(mesh)}, {rows} rows a batch{in_parts}\n"
-            f"a device holds {places.size(_on_a_device(state))} of parameters and optimizer, "
-            f"{places.size(_on_a_device(state.parameters))} of gradients, and activations",
+            f"a device holds {shown_size(_on_a_device(state))} of parameters and optimizer, "
+            f"{shown_size(_on_a_device(state.parameters))} of gradients, and activations",
         )
 
 
@@ -161,8 +162,8 @@ def _model_dir(job: TrainConfig, found: _Found) -> Iterator[Said]:
     needed, free = (kept - there) * found.checkpoint_bytes, places.room_in(existing)
     more = "more " if there else ""
     sentence = (
-        f"{directory}: {kept - there} {more}checkpoints at a time need {places.size(needed)}, "
-        f"free are {places.size(free)}"
+        f"{directory}: {kept - there} {more}checkpoints at a time need {shown_size(needed)}, "
+        f"free are {shown_size(free)}"
     )
     if needed > free:
         yield (

@@ -38,7 +38,7 @@ def test_the_summary_counts_the_run_s_batches(folder):
     summary = position.summarize(folder)
     assert summary.batches == 112 and summary.num_shards == 2
     assert summary.size == sum(file.stat().length for file in folder.iterdir())
-    assert re.fullmatch(r"112 batches, \d\.\d kB in 2 shards", str(summary))
+    assert re.fullmatch(r"112 batches, \d+ bytes in 2 shards", str(summary))
     assert position.summarize(folder / "nothing") is None
 
 
