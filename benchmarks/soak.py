@@ -300,39 +300,28 @@ def memory_of(run: Run) -> dict:
 
 def plot(soaked: Run, alone: Run, path: pathlib.Path) -> None:
     """Both loss curves with the events, and the memory of the undisturbed process."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes, memory = figure.subplots(1, 2)
-    for run, label, width in ((alone, "left alone", 3.0), (soaked, "soaked", 0.8)):
-        lines = run.scalars()
-        axes.plot(
-            [line["step"] for line in lines],
-            [line["loss_per_token"] for line in lines],
-            label=label,
-            linewidth=width,
-        )
-    colours = {"kill": "C3", "terminate": "C2", "damage": "C4", "full disk": "C5", "end": "C7"}
-    for kind, colour in colours.items():
-        steps = [event["step"] for event in soaked.events if event["kind"] == kind]
-        if steps:
-            axes.plot(
-                steps,
-                [0] * len(steps),
-                "|",
-                color=colour,
-                markersize=14,
-                label=f"{kind} ({len(steps)})",
-            )
-    axes.set(xlabel="step", ylabel="loss, nats per target token")
-    axes.legend(fontsize="small")
-    seconds = [second for _, second, _ in alone.memory]
-    memory.plot(seconds, [resident for _, _, resident in alone.memory])
-    memory.set(xlabel="seconds, left alone", ylabel="resident memory, MB", ylim=(0, None))
-    with path.open("wb") as file:
-        canvas.print_png(file)
+    from t5x_lite.display import charts
+
+    with charts.style():
+        figure = Figure(figsize=(11, 4), layout="constrained")
+        axes, memory = figure.subplots(1, 2)
+        for run, label, width in ((alone, "left alone", 3.0), (soaked, "soaked", 0.8)):
+            lines = run.scalars()
+            losses = [line["loss_per_token"] for line in lines]
+            axes.plot([line["step"] for line in lines], losses, label=label, linewidth=width)
+        for index, kind in enumerate(("kill", "terminate", "damage", "full disk", "end"), start=2):
+            steps = [event["step"] for event in soaked.events if event["kind"] == kind]
+            if steps:
+                label = f"{kind} ({len(steps)})"
+                axes.plot(steps, [0] * len(steps), "|", color=f"C{index}", ms=14, label=label)
+        axes.set(xlabel="step", ylabel="loss, nats per target token")
+        axes.legend()
+        seconds = [second for _, second, _ in alone.memory]
+        memory.plot(seconds, [resident for _, _, resident in alone.memory])
+        memory.set(xlabel="seconds, left alone", ylabel="resident memory, MB", ylim=(0, None))
+        path.write_bytes(charts.png(figure))
 
 
 @contextlib.contextmanager

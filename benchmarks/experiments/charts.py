@@ -1,35 +1,29 @@
 """Records as a picture: every seed is a dot, so that the spread is seen."""
 
-import io
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.experiments import statistics
 from benchmarks.experiments.experiment import Chart, Record, arms, by_seed
-
-# Told apart also by people who do not see all colours (Okabe and Ito).
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
+from t5x_lite.display import charts
+from t5x_lite.display.charts import COLORS
 
 
 def png(title: str, chart: Chart, records: Sequence[Record]) -> bytes:
     """The picture of an experiment."""
-    figure = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    if chart.x is None:
-        _bars(axes, chart, records)
-    elif isinstance(chart.x, str):
-        _curves(axes, chart, records)
-    else:
-        _over(axes, chart, records)
-    axes.set_title(title, fontsize="medium")
-    axes.spines[["top", "right"]].set_visible(False)
-    written = io.BytesIO()
-    canvas.print_png(written)
-    return written.getvalue()
+    with charts.style():
+        figure = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
+        axes = figure.subplots()
+        if chart.x is None:
+            _bars(axes, chart, records)
+        elif isinstance(chart.x, str):
+            _curves(axes, chart, records)
+        else:
+            _over(axes, chart, records)
+        axes.set_title(title)
+        return charts.png(figure)
 
 
 def _bars(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
@@ -54,13 +48,13 @@ def _curves(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
         color, label = COLORS[place % len(COLORS)], arm
         own = [record for record in records if record.arm == arm]
         for record in (each for each in own if each.curve):
-            axes.plot(*zip(*record.curve), color=color, label=label, linewidth=1.2)
+            axes.plot(*zip(*record.curve), color=color, label=label)
             label = None
         if label is not None:
             mean = statistics.spread([record.scores[chart.metric] for record in own]).mean
             axes.axhline(mean, color=color, linestyle="--", linewidth=1, label=label)
     axes.set(xlabel=chart.x, ylabel=chart.label)
-    axes.legend(fontsize="small")
+    axes.legend()
 
 
 def _over(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
@@ -81,5 +75,5 @@ def _over(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
             color = COLORS[1 + place % (len(COLORS) - 1)]
             axes.axhline(level, color=color, linestyle="--", linewidth=1, label=arm)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small")
+        axes.legend()
     axes.set(xlabel=chart.x_label, ylabel=chart.label)

@@ -2,22 +2,9 @@
 
 import html
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-# Told apart also by people who do not see all colours (Okabe and Ito); on a dark ground blue is
-# lighter and black is white.
-_LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
-_DARK = ("#3b9ede", "#e8743b", "#1fbf92", "#d98fb8", "#e69f00", "#9ad4f5", "#9a9a9a", "#ffffff")
-NUM_COLORS = len(_LIGHT)
-
-
-def _variables(colors: Sequence[str]) -> str:
-    return " ".join(f"--color-{index}: {color};" for index, color in enumerate(colors))
-
-
-_STYLE = (
-    f":root {{ {_variables(_LIGHT)} }}\n"
-    f"@media (prefers-color-scheme: dark) {{ :root {{ {_variables(_DARK)} }} }}"
-    """
+_STYLE = """
 :root { --text: #1b1f24; --back: #fff; --soft: #57606a; --line: #d0d7de; --box: #f6f8fa;
         --gone: #ffebe9; --new: #e6ffec; }
 @media (prefers-color-scheme: dark) { :root { --text: #e6edf3; --back: #0d1117; --soft: #9198a1;
@@ -39,17 +26,10 @@ pre { padding: .8rem; background: var(--box); border: 1px solid var(--line); ove
           margin-bottom: 1rem; }
 figure { margin: 0; padding: .6rem; border: 1px solid var(--line); border-radius: 6px; }
 figcaption { font-weight: 600; }
-svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--soft); }
-svg .grid { stroke: var(--line); } svg polyline { stroke-width: 1.6; fill: none; }
-svg .cursor { stroke: var(--soft); stroke-dasharray: 2 2; }
-.key { display: inline-block; margin-right: .9rem; font-size: .85rem; cursor: pointer; }
-.key i { display: inline-block; width: 1.4rem; margin-right: .3rem; vertical-align: middle; }
-.key.off, .line.off { opacity: .15; }
-.values { min-height: 1.3rem; font-size: .82rem; color: var(--soft); }
-svg .mark { stroke: var(--text); stroke-dasharray: 4 3; }
-.key .swatch { width: .8rem; height: .8rem; border-radius: 2px; }
+svg { width: 100%; height: auto; } svg text { font-family: inherit !important; }
 .bar { display: flex; width: 18rem; height: .9rem; margin-top: .25rem; background: var(--box);
        border-radius: 2px; overflow: hidden; }
+.bar i { background: #0072b2; }
 .facts { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
 .facts div { padding: .5rem .9rem; border: 1px solid var(--line); border-radius: 6px; }
 .facts dt { color: var(--soft); font-size: .82rem; }
@@ -57,38 +37,16 @@ svg .mark { stroke: var(--text); stroke-dasharray: 4 3; }
 .diff td:nth-child(2) { background: var(--gone); } .diff td:nth-child(3) { background: var(--new); }
 td.text { min-width: 11rem; max-width: 24rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
-)
 
-_SCRIPT = """
-for (const svg of document.querySelectorAll("svg[data-series]")) {
-  const figure = svg.closest("figure"), values = figure.querySelector(".values");
-  const series = JSON.parse(svg.dataset.series), hidden = new Set();
-  for (const key of figure.querySelectorAll(".key")) key.onclick = () => {
-    const index = Number(key.dataset.line), off = !hidden.has(index);
-    off ? hidden.add(index) : hidden.delete(index);
-    key.classList.toggle("off", off);
-    svg.querySelector(`.line[data-line="${index}"]`).classList.toggle("off", off);
-  };
-  const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
-  cursor.setAttribute("class", "cursor"); cursor.setAttribute("y1", 10);
-  cursor.setAttribute("y2", 220);
-  svg.onmousemove = (event) => {
-    const point = new DOMPoint(event.clientX, event.clientY)
-      .matrixTransform(svg.getScreenCTM().inverse());
-    const near = (all) => all.reduce((a, b) =>
-      Math.abs(b[2] - point.x) < Math.abs(a[2] - point.x) ? b : a);
-    const shown = series.map((each, index) => [each.label, near(each.points), index])
-      .filter((each) => !hidden.has(each[2]));
-    if (!shown.length) return;
-    const at = near(shown.map((each) => each[1]));
-    cursor.setAttribute("x1", at[2]); cursor.setAttribute("x2", at[2]); svg.append(cursor);
-    values.textContent = `step ${at[0]}: ` + shown.map(([label, found]) =>
-      `${label} ${Number(found[1].toPrecision(5))}` +
-      (found[0] === at[0] ? "" : ` (step ${found[0]})`)).join(", ");
-  };
-  svg.onmouseleave = () => { cursor.remove(); values.textContent = ""; };
-}
-"""
+
+class Bar(NamedTuple):
+    """A row of `bars`: what stands before the bar, its share of the whole (0 to 1) and what stands
+    behind it, a cell each.
+    """
+
+    label: str
+    share: float
+    cells: Sequence[str]
 
 
 def page(
@@ -109,8 +67,7 @@ def page(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{text(title)}</title><style>{_STYLE}{style}</style></head>\n<body>"
-        f"<h1>{text(title)}</h1>\n<nav>{links}</nav>\n{lead}{bodies}"
-        f"<script>{_SCRIPT}</script></body></html>\n"
+        f"<h1>{text(title)}</h1>\n<nav>{links}</nav>\n{lead}{bodies}</body></html>\n"
     )
 
 
@@ -141,6 +98,27 @@ def table(
     return (
         f'<div class="scroll"><table class="{class_name}"><thead><tr>{cells(header, "th")}</tr>'
         f"</thead><tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def bars(header: Sequence[str], rows: Sequence[Bar]) -> str:
+    """A table with a bar in its second column; `header` is of all columns. Empty without rows."""
+    if not rows:
+        return ""
+    titles = "".join(
+        f'<th class="{"number" if index > 1 else ""}">{text(each)}</th>'
+        for index, each in enumerate(header)
+    )
+    body = "\n".join(
+        f'<tr><td>{text(row.label)}</td><td><div class="bar">'
+        f'<i style="width:{100 * row.share:.2f}%"></i></div></td>'
+        + "".join(f'<td class="number">{text(cell)}</td>' for cell in row.cells)
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll"><table class="bars"><thead><tr>{titles}</tr></thead><tbody>\n{body}\n'
+        f"</tbody></table></div>"
     )
 
 

@@ -4,6 +4,7 @@ Several runs share each chart, a colour for each; details (samples, configuratio
 checkpoints) are those of every run in turn.
 """
 
+import dataclasses
 import datetime
 import json
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display import page
-from t5x_lite.display.line_chart import Series, line_chart
+from t5x_lite.display.charts import Series, line_chart
 from t5x_lite.display.terminal import shown_range, shown_size
 from t5x_lite.evaluation.files import read
 from t5x_lite.evaluation.runs import Run
@@ -85,13 +86,11 @@ def curves(runs: Sequence[Run]) -> str:
     """A chart for each quantity that any run recorded."""
     charts = []
     for tag, heading in _LOSS_CHARTS.items():
-        series = []
-        for color, run in enumerate(runs):
-            series.append(Series(f"{run.label}: training", _points(run.train, tag), color))
-            series += [
-                Series(f"{run.label}: held-out {task}", _points(lines, tag), color, dash=dash)
-                for dash, (task, lines) in enumerate(run.held_out.items(), start=1)
-            ]
+        series = [
+            dataclasses.replace(each, label=f"{run.label}: {each.label}", color=color)
+            for color, run in enumerate(runs)
+            for each in loss_series(run, tag)
+        ]
         charts.append(line_chart(heading, series))
     for task, metric in dict.fromkeys(
         (scored.task, metric)
@@ -110,6 +109,18 @@ def curves(runs: Sequence[Run]) -> str:
         charts.append(line_chart(heading, series))
     drawn = "".join(charts)
     return f'<div class="charts">{drawn}</div>' if drawn else ""
+
+
+def loss_series(run: Run, tag: str) -> list[Series]:
+    """What was recorded under a tag while training, and of the held-out examples of each task."""
+    held_out = enumerate(run.held_out.items(), start=1)
+    return [
+        Series("training", _points(run.train, tag)),
+        *(
+            Series(f"held-out {task}", _points(lines, tag), dash=dash)
+            for dash, (task, lines) in held_out
+        ),
+    ]
 
 
 def samples(run: Run) -> str:

@@ -4,15 +4,17 @@ It only reads what train and eval wrote into model directories, so a report can 
 also while a run goes on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from etils import epath
+from matplotlib.figure import Figure
 from rich import table as rich_table
 
 from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.display import charts
 from t5x_lite.display.terminal import console
-from t5x_lite.evaluation.html_report import html_report
-from t5x_lite.evaluation.runs import Number, Run, read_run
+from t5x_lite.evaluation.html_report import html_report, loss_series
+from t5x_lite.evaluation.runs import Run, read_run
 
 _NUM_PREDICTIONS = 10
 _TEXT_FEATURES = ("inputs_pretokenized", "targets_pretokenized")
@@ -112,29 +114,15 @@ def predictions_table(runs: Sequence[Run]) -> rich_table.Table:
 
 def plot_losses(runs: Sequence[Run], path: epath.Path) -> None:
     """One panel a run: training loss per token, and held-out loss of each task."""
-    # A file is wanted, not a window: this back end needs no display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     trained = [run for run in runs if run.train]
-    figure = Figure(figsize=(5.5 * max(len(trained), 1), 4), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    for index, run in enumerate(trained):
-        axes = figure.add_subplot(1, len(trained), index + 1)
-        axes.plot(*_curve(run.train), label="training", linewidth=1)
-        for task, lines in run.held_out.items():
-            axes.plot(*_curve(lines), label=f"held out: {task}", marker="o", markersize=3)
-        axes.set_title(run.label)
-        axes.set_xlabel("step")
-        axes.set_ylabel("loss, nats per target token")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-    with path.open("wb") as file:
-        canvas.print_png(file)
-
-
-def _curve(lines: Sequence[Mapping[str, Number]]) -> tuple[list[Number], list[Number]]:
-    return [line["step"] for line in lines], [line["loss_per_token"] for line in lines]
+    with charts.style():
+        figure = Figure(figsize=(5.5 * max(len(trained), 1), 4), layout="constrained")
+        for index, run in enumerate(trained, start=1):
+            axes = figure.add_subplot(1, len(trained), index)
+            charts.draw_lines(axes, loss_series(run, "loss_per_token"))
+            axes.set(title=run.label, xlabel="step", ylabel="loss, nats per target token")
+            axes.legend()
+        path.write_bytes(charts.png(figure))
 
 
 def _short(text: str, length: int = 80) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from t5x_lite.data.pieces import Kind, Piece
 from t5x_lite.display import page
-from t5x_lite.display.bar_charts import Bar, bars, histogram
+from t5x_lite.display.charts import histogram
+from t5x_lite.display.page import Bar, bars
 from t5x_lite.inspection.findings import Findings, ShownExample, TaskFindings
 from t5x_lite.inspection.wording import (
     characters,
@@ -87,7 +88,7 @@ def shares(findings: Findings) -> str:
         cells = [f"{row.rate:,.6g}", f"{100 * row.share:.2f} %", f"{100 * row.drawn:.2f} %"]
         cells.append("-" if row.tokens is None else f"{100 * row.tokens:.2f} %")
         cells.append("?" if count is None else f"{count:,}")
-        rows.append(Bar(row.name, [row.share], cells))
+        rows.append(Bar(row.name, row.share, cells))
     names = ("rate", "share", f"of {findings.num_draws:,} draws", "of the tokens")
     return bars(("task", "share of the examples", *names, "source examples"), rows)
 
@@ -129,7 +130,7 @@ def padding(findings: Findings) -> str:
         unpacked = 1 - findings.padding_unpacked[name]
         for how, share in (("packed", filled), ("one example a row", unpacked)):
             cells = (per_cent(1 - share), f"{findings.lengths[name]:,}")
-            rows.append(Bar(f"{name}, {how}", [share], cells))
+            rows.append(Bar(f"{name}, {how}", share, cells))
     read = (
         f"<p>{findings.fill.examples:,} examples packed into {findings.fill.rows:,} rows by the "
         "code that packs for training.</p>"
