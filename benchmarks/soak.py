@@ -28,6 +28,11 @@ import tempfile
 import threading
 import time
 
+from etils import epath
+
+from t5x_lite import json_lines
+from t5x_lite.checkpoints import folders
+
 VOLUME_MB = 260
 STOPPING = [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT]
 MODEL = [
@@ -94,16 +99,12 @@ class Run:
     def scalars(self) -> list[dict]:
         """Lines of metrics.jsonl; the last may be half written."""
         path = self.model_dir / "train" / "metrics.jsonl"
-        found = []
-        for line in path.read_text().splitlines() if path.exists() else []:
-            with contextlib.suppress(json.JSONDecodeError):
-                found.append(json.loads(line))
-        return found
+        return json_lines.read_lines(path) if path.exists() else []
 
     def checkpoints(self) -> list[pathlib.Path]:
         """Oldest first."""
-        found = [p for p in self.model_dir.glob("checkpoint_*") if p.name[11:].isdigit()]
-        return sorted(found, key=lambda path: int(path.name[11:]))
+        folder = epath.Path(self.model_dir)
+        return [pathlib.Path(folders.folder_of(folder, step)) for step in folders.steps(folder)]
 
     def watch(self, process: subprocess.Popen) -> None:
         """Resident memory in MB, once a second, until the process ends."""
@@ -217,7 +218,7 @@ def stop_often(run: Run, count: int, dice: random.Random) -> None:
         run.stops.append(stop)
         print(json.dumps(stop), flush=True)
         assert status == 75, f"{kind.name} gave {status}"
-        assert not run.step() or run.checkpoints()[-1].name == f"checkpoint_{run.step()}"
+        assert not run.step() or folders.step_of(run.checkpoints()[-1]) == run.step()
 
 
 def durations(stops: list[dict]) -> dict:

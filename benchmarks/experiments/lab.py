@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.experiments import runs
 from benchmarks.experiments.runs import Run
+from t5x_lite.checkpoints.folders import folder_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +88,9 @@ class Lab:
             run,
             model_dir=str(folder),
             vocabulary=str(vocabulary),
-            parent_dir=None if parent is None else str(parent / f"checkpoint_{run.parent_step}"),
+            parent_dir=None if parent is None else str(folder_of(parent, run.parent_step)),
         )
-        is_trained = (folder / f"checkpoint_{run.last_step}").is_dir()
+        is_trained = folder_of(folder, run.last_step).is_dir()
         self._once(folder, "train", words, label=run.name, is_done=is_trained)
         return folder
 

@@ -7,7 +7,6 @@ nothing is decoded and no model is loaded.
 import dataclasses
 import functools
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from etils import epath
 from rich import table as rich_table
 
 from t5x_lite import json_lines
-from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.checkpoints.folders import absolute, is_checkpoint_name, step_of
 from t5x_lite.data.examples import find_task
 from t5x_lite.display.terminal import console
 from t5x_lite.errors import UserError
@@ -23,8 +22,6 @@ from t5x_lite.evaluation import files, statistics
 from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.files import Evaluation, Scored
 from t5x_lite.evaluation.statistics import Comparison
-
-_CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +73,9 @@ def find(path: str) -> Evaluated:
         FileNotFoundError: nothing was evaluated there.
     """
     directory = absolute(path)
-    match = _CHECKPOINT.fullmatch(directory.name)
     found = Evaluated(directory)
-    if match and not found.history:
-        found = Evaluated(directory.parent, int(match.group(1)))
+    if is_checkpoint_name(directory) and not found.history:
+        found = Evaluated(directory.parent, step_of(directory))
     if not found.history:
         raise FileNotFoundError(
             f"no evaluation in {path}: needed is a directory with inference_eval/, which t5x_lite "

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.checkpoints.folders import PINNED, absolute
 from t5x_lite.display import page
 from t5x_lite.display.charts import Series, line_chart
 from t5x_lite.display.terminal import shown_range, shown_size
@@ -181,7 +181,7 @@ def checkpoints(run: Run) -> str:
         files = [each.stat() for each in (*path.glob("*"), *path.glob("*/*"), *path.glob("*/*/*"))]
         num_bytes = sum(each.length for each in files if not each.is_directory)
         written = datetime.datetime.fromtimestamp(path.stat().mtime, datetime.UTC)
-        pinned = "pinned" if (path / "PINNED").exists() else ""
+        pinned = "pinned" if (path / PINNED).exists() else ""
         shown = f"{written:%Y-%m-%d %H:%M} UTC", shown_size(num_bytes)
         rows.append((step, *shown, pinned, ", ".join(best.get(step, ()))))
     return page.table(("step", "written", "size", "", "best of the run for"), rows)

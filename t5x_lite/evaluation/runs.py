@@ -2,18 +2,17 @@
 
 import ast
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 
 from etils import epath
 
 from t5x_lite import gin_text, storage
-from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.checkpoints import folders
+from t5x_lite.checkpoints.folders import absolute
 from t5x_lite.evaluation import files
 from t5x_lite.evaluation.files import Evaluation, Lines, Number, Scored
 from t5x_lite.metrics.benchmark_averages import averages
 
-_CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 # The macro of the recipes first; a text in quotes is a path, else it is None or another macro.
 _PARENT = ("INITIAL_CHECKPOINT_PATH", "RestoreCheckpointConfig.path")
 
@@ -91,8 +90,8 @@ class Run:
     @property
     def checkpoints(self) -> list[tuple[int, epath.Path]]:
         """Those that are kept, by step."""
-        found = ((_CHECKPOINT.fullmatch(path.name), path) for path in _files(self.directory))
-        return sorted((int(match.group(1)), path) for match, path in found if match)
+        steps = folders.steps(self.directory)
+        return [(step, folders.folder_of(self.directory, step)) for step in steps]
 
 
 def read_run(path: epath.PathLike) -> Run:
@@ -108,7 +107,7 @@ def read_run(path: epath.PathLike) -> Run:
         train=files.read(directory / "train" / "metrics.jsonl"),
         held_out={
             folder.name: files.read(folder / "metrics.jsonl")
-            for folder in _files(directory / "training_eval")
+            for folder in storage.listed(directory / "training_eval")
         },
         history=files.evaluations(directory / "inference_eval"),
     )
@@ -118,7 +117,3 @@ def read_run(path: epath.PathLike) -> Run:
             "`t5x_lite train` wrote train/metrics.jsonl or `t5x_lite eval` wrote inference_eval/."
         )
     return run
-
-
-def _files(directory: epath.Path) -> list[epath.Path]:
-    return storage.listed(directory)

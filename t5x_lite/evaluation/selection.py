@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from etils import epath
 
+from t5x_lite.checkpoints import folders, together
 from t5x_lite.checkpoints import scores as scores_log
-from t5x_lite.checkpoints import together
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
@@ -110,17 +110,14 @@ def _best_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
         if kept[task].step != best[task].step:
             line += f", whose checkpoint is gone; of those kept it is {_shown(kept[task])}"
         say(line)
-    return {task: str(directory / f"checkpoint_{kept[task].step}") for task in tasks}
+    return {task: str(folders.folder_of(directory, kept[task].step)) for task in tasks}
 
 
 def _kept(
     directory: epath.Path, history: Mapping[int, scores_log.Scores]
 ) -> dict[int, scores_log.Scores]:
-    return {
-        step: scores
-        for step, scores in history.items()
-        if (directory / f"checkpoint_{step}").is_dir()
-    }
+    steps = set(folders.steps(directory))
+    return {step: scores for step, scores in history.items() if step in steps}
 
 
 def _signed(name: str, value: float) -> float:

@@ -23,7 +23,8 @@ from etils import epath
 from jax.experimental import multihost_utils
 
 from t5x_lite import gin_text
-from t5x_lite.checkpoints.manager import absolute
+from t5x_lite.checkpoints import folders
+from t5x_lite.checkpoints.folders import absolute
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.losses.config import LossConfig
@@ -231,9 +232,9 @@ def _json(value: Any) -> Any:
 def _give_up_old_states(directory: epath.Path) -> None:
     if jax.process_index():
         return
-    others = [path for path in directory.parent.glob("autopsy_*/checkpoint_*") if path.is_dir()]
-    by_step = sorted(others, key=lambda path: int(path.name.rpartition("_")[2]))
-    for path in by_step[:-_STATES_KEPT]:
-        if path.parent != directory:
-            path.rmtree()
-            say(f"{path.parent} keeps its batch; its state makes room for that of {directory.name}")
+    autopsies = directory.parent.glob("autopsy_*")
+    others = [(step, autopsy) for autopsy in autopsies for step in folders.steps(autopsy)]
+    for step, autopsy in sorted(others)[:-_STATES_KEPT]:
+        if autopsy != directory:
+            folders.folder_of(autopsy, step).rmtree()
+            say(f"{autopsy} keeps its batch; its state makes room for that of {directory.name}")
