@@ -101,6 +101,11 @@ class BytePairTokenizer:
             return self._encode_escaped(_HALF_PAIR.sub("\ufffd", text))
         return self._tokenizer.encode(text).ids
 
+    def encode_word(self, word: bytes) -> list[int]:
+        """The ids of what is one word of a text."""
+        characters = "".join(BYTE_CHARACTERS[byte] for byte in word)
+        return [token.id for token in self._tokenizer.model.tokenize(characters)]
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids up to the first end token; bytes that are no UTF-8 become U+FFFD, ids
         that are no text are left out.
@@ -137,9 +142,7 @@ class BytePairTokenizer:
         """Words are found in a text whose escaped bytes are characters of the same class."""
         ids: list[int] = []
         for _, span in self._split.pre_tokenize_str(_ESCAPED_BYTE.sub(_PRIVATE_USE, text)):
-            word = text[slice(*span)].encode("utf-8", errors="surrogateescape")
-            characters = "".join(BYTE_CHARACTERS[byte] for byte in word)
-            ids += [token.id for token in self._tokenizer.model.tokenize(characters)]
+            ids += self.encode_word(text[slice(*span)].encode("utf-8", errors="surrogateescape"))
         return ids
 
 
