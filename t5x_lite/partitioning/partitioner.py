@@ -6,22 +6,21 @@
 import contextlib
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding
 
 from t5x_lite.errors import UserError
 from t5x_lite.partitioning import constrain, readers, table
 from t5x_lite.partitioning.config import AxisRules, PartitioningConfig
+from t5x_lite.partitioning.mesh import make_mesh
 from t5x_lite.partitioning.rules import (
     Axes,
     axis_names,
     check_rules,
-    divisors,
     in_words,
     indivisible,
     neighbours,
@@ -196,25 +195,12 @@ class Partitioner:
 def make_partitioner(
     config: PartitioningConfig, devices: Sequence[jax.Device] | None = None
 ) -> Partitioner:
-    """A mesh (data, model) over `devices`, all there are if not given.
+    """The mesh of a config over `devices`, all there are if not given.
 
     Raises:
-        UserError: the devices cannot be split so.
+        UserError: the devices cannot be split so, or a rule names an axis that the mesh has not.
     """
-    devices = jax.devices() if devices is None else devices
-    partitions = config.num_partitions
-    if partitions < 1 or len(devices) % partitions:
-        fitting = ", ".join(map(str, divisors(len(devices))))
-        raise UserError(
-            f"num_partitions={partitions} does not divide the {len(devices)} devices there are; "
-            f"{fitting} do: --gin.NUM_PARTITIONS=..., or simulate devices with --cpu_devices=..."
-        )
-    shape = {"data": len(devices) // partitions, "model": partitions}
     for rules in (config.parameter_rules, config.activation_rules):
-        check_rules(rules, tuple(shape))
-    # make_mesh orders TPU chips by their links; Auto is GSPMD's mode, its default is Explicit.
-    mesh = jax.make_mesh(
-        tuple(shape.values()), tuple(shape), axis_types=(AxisType.Auto,) * 2, devices=devices
-    )
-    assert math.prod(mesh.shape.values()) == len(devices), "make_mesh dropped devices"
+        check_rules(rules, [name for name, _ in config.axes])
+    mesh = make_mesh(config.axes, jax.devices() if devices is None else devices)
     return Partitioner(mesh, config.parameter_rules, config.activation_rules)

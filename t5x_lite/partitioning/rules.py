@@ -17,18 +17,18 @@ from t5x_lite.errors import UserError
 from t5x_lite.partitioning.config import AxisRules
 
 Axes = tuple[str | None, ...]
-# One entry of a PartitionSpec.
-MeshAxes = str | tuple[str, ...] | None
+# What a PartitionSpec has for a dimension.
+Entry = str | tuple[str, ...] | None
 
 
-def axis_names(mesh_axes: MeshAxes) -> tuple[str, ...]:
+def axis_names(mesh_axes: Entry) -> tuple[str, ...]:
     """The mesh axes of one dimension, the outermost first."""
     if mesh_axes is None:
         return ()
     return (mesh_axes,) if isinstance(mesh_axes, str) else mesh_axes
 
 
-def num_pieces(mesh_axes: MeshAxes, mesh: Mapping[str, int]) -> int:
+def num_pieces(mesh_axes: Entry, mesh: Mapping[str, int]) -> int:
     """Into how many pieces a dimension is split."""
     return math.prod(mesh[axis] for axis in axis_names(mesh_axes))
 
@@ -59,7 +59,7 @@ def partition_spec(
             f"{', '.join(sorted(known))}; add ({unknown[0]!r}, None) to logical_axis_rules to "
             "replicate it, or a mesh axis to split it."
         )
-    spec: list[MeshAxes] = [None] * len(axes)
+    spec: list[Entry] = [None] * len(axes)
     decided = [axis is None for axis in axes]
     used: set[str] = set()
     for logical, mesh_axes in rules:

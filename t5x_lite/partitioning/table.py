@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from t5x_lite.display.terminal import aligned
-from t5x_lite.partitioning.rules import MeshAxes, axis_names, in_words
+from t5x_lite.partitioning.rules import Entry, axis_names, in_words
 
 _HEADER = ("parameter", "logical axes", "shape", "mesh axes", "bytes per device")
 
@@ -20,7 +20,7 @@ class Row:
     name: str
     logical_axes: tuple[str | None, ...]
     shape: tuple[int, ...]
-    mesh_axes: tuple[MeshAxes, ...]
+    mesh_axes: tuple[Entry, ...]
     size: int
     bytes_per_device: int
 

@@ -49,8 +49,8 @@ def find(
         return
     files = f"{len(resolved.files)} gin files, every binding is used"
     yield Finding("configuration", Kind.OK, files)
-    partitions = resolved.config.partitioning.num_partitions
-    devices = max(1, partitions if arguments.cpu_devices is None else arguments.cpu_devices)
+    least = resolved.config.partitioning.min_devices
+    devices = max(1, least if arguments.cpu_devices is None else arguments.cpu_devices)
     yield from findings.run(_checks(resolved, arguments, devices), begin=begin)
 
 

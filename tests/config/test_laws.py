@@ -34,6 +34,11 @@ JOBS = {
     "lamb": (TrainConfig, ["recipes/pretrain.gin", "recipes/lamb.gin"], TRAIN),
     "lion": (TrainConfig, ["recipes/pretrain.gin", "recipes/lion.gin"], TRAIN),
     "sharded": (TrainConfig, ["recipes/pretrain.gin", "meshes/fully_sharded.gin"], TRAIN),
+    "multislice": (
+        TrainConfig,
+        ["recipes/pretrain.gin", "meshes/multislice.gin"],
+        [*TRAIN, "NUM_SLICES=2"],
+    ),
     "eval": (
         EvalConfig,
         ["recipes/eval.gin"],

@@ -1,5 +1,6 @@
 """Sharding is a layout, not a computation: every mesh gives one device's numbers (INV-22)."""
 
+import dataclasses
 import functools
 
 import jax
@@ -24,6 +25,19 @@ OPTIMIZER = AdafactorConfig(min_dim_size_to_factor=16)
 LOSS = LossConfig(z_loss=0.01, label_smoothing=0.1)
 
 MESHES = pytest.mark.parametrize("num_partitions", [1, 2, 4, 8], ids="model={}".format)
+THREE_AXES = PartitioningConfig(
+    mesh_axes=(("slice", 2), ("data", None), ("model", 2)),
+    activation_axis_rules=(("batch", ("slice", "data")),),
+)
+# Parameters that are split within a slice, and over all devices.
+SHARDED = dataclasses.replace(THREE_AXES, parameter_axis_rules=(("embed", "data"),))
+EVERYWHERE = dataclasses.replace(THREE_AXES, parameter_axis_rules=(("embed", ("slice", "data")),))
+CONFIGS = pytest.mark.parametrize(
+    "config",
+    [PartitioningConfig(num_partitions=number) for number in (1, 2, 4, 8)]
+    + [THREE_AXES, SHARDED, EVERYWHERE],
+    ids=["model=1", "model=2", "model=4", "model=8", "three axes", "sharded", "everywhere"],
+)
 
 
 def packed_batch():
@@ -63,19 +77,19 @@ def assert_leaves_close(found, expected, tolerance):
     jax.tree_util.tree_map_with_path(check, found, expected)
 
 
-def placed(num_partitions, parameters):
+def placed(config, parameters):
     """The mesh, the shardings and the parameters on it."""
-    partitioner = make_partitioner(PartitioningConfig(num_partitions=num_partitions))
+    partitioner = make_partitioner(config)
     axes, shapes = transformer.parameter_axes(MODEL), transformer.abstract_parameters(MODEL)
     shardings = partitioner.shardings(axes, shapes)
     return partitioner, shardings, jax.device_put(parameters, shardings)
 
 
-@MESHES
-def test_loss_and_gradients_do_not_depend_on_the_mesh(num_partitions):
+@CONFIGS
+def test_loss_and_gradients_do_not_depend_on_the_mesh(config):
     """Dropout included. 1e-5 of a leaf's norm covers the order of float32 sums."""
     parameters, expected_loss, expected = on_one_device()
-    partitioner, shardings, parameters = placed(num_partitions, parameters)
+    partitioner, shardings, parameters = placed(config, parameters)
 
     def on_mesh(parameters, batch):
         with partitioner.activations():
@@ -103,12 +117,12 @@ def updates_on_one_device():
     return jax.jit(two_updates)(gradients, parameters)
 
 
-@MESHES
-def test_updates_from_identical_gradients_do_not_depend_on_the_mesh(num_partitions):
+@CONFIGS
+def test_updates_from_identical_gradients_do_not_depend_on_the_mesh(config):
     """Gradients are given, since Adafactor's first step is sign(g), which round-off flips."""
     parameters, _, gradients = on_one_device()
     expected, expected_state = updates_on_one_device()
-    partitioner, shardings, on_mesh = placed(num_partitions, parameters)
+    partitioner, shardings, on_mesh = placed(config, parameters)
     axes = state_axes(OPTIMIZER, transformer.parameter_axes(MODEL), parameters)
     slots = partitioner.shardings(axes, expected_state)
     step = jax.jit(two_updates, out_shardings=(shardings, slots))
@@ -121,7 +135,8 @@ def test_updates_from_identical_gradients_do_not_depend_on_the_mesh(num_partitio
 def test_shards_have_the_shapes_of_the_contract(num_partitions):
     """vocabulary, feed-forward and heads over model, the batch over data, all else whole."""
     m = num_partitions
-    partitioner, _, parameters = placed(m, on_one_device()[0])
+    config = PartitioningConfig(num_partitions=m)
+    partitioner, _, parameters = placed(config, on_one_device()[0])
     layer = parameters["decoder"]["layers"]
     kinds = {
         "embedding": (parameters["token_embedder"]["embedding"], (VOCAB // m, 32)),
