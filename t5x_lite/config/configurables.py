@@ -17,7 +17,7 @@ from t5x_lite.config import t5x_names
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.config.parse import Definition
 
-_CONFIG_CLASS = re.compile(rb"^class \w+Config\b", re.MULTILINE)
+_CONFIG_CLASS = re.compile(rb"\nclass \w+Config\b")
 
 
 @functools.cache
