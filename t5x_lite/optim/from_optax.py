@@ -1,5 +1,6 @@
 """Optimizers of optax, each layer on its own."""
 
+from collections.abc import Callable
 from typing import Any
 
 import optax
@@ -36,8 +37,14 @@ def from_optax(
         direction, after = transformation.update(gradient, before, parameter)
         return direction, {name: getattr(after, name) for name in names}
 
-    def rescale(direction: Tensor, parameter: Tensor) -> Tensor:
-        assert after_decay is not None, "else it is not called"
-        return after_decay.update(direction, optax.EmptyState(), parameter)[0]
+    changed = None if after_decay is None else _without_state(after_decay)
+    return Rule(dimensions, update, changed)
 
-    return Rule(dimensions, update, rescale if after_decay is not None else None)
+
+def _without_state(
+    transformation: optax.GradientTransformation,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    def changed(direction: Tensor, parameter: Tensor) -> Tensor:
+        return transformation.update(direction, optax.EmptyState(), parameter)[0]
+
+    return changed
