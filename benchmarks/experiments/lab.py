@@ -16,6 +16,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from etils import epath
+
 from benchmarks.experiments import runs
 from benchmarks.experiments.runs import Run
 from t5x_lite.checkpoints.folders import folder_of
@@ -88,9 +90,9 @@ class Lab:
             run,
             model_dir=str(folder),
             vocabulary=str(vocabulary),
-            parent_dir=None if parent is None else str(folder_of(parent, run.parent_step)),
+            parent_dir=None if parent is None else str(_checkpoint(parent, run.parent_step)),
         )
-        is_trained = folder_of(folder, run.last_step).is_dir()
+        is_trained = _checkpoint(folder, run.last_step).is_dir()
         self._once(folder, "train", words, label=run.name, is_done=is_trained)
         return folder
 
@@ -197,3 +199,7 @@ def share_compilations(folder: pathlib.Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+
+
+def _checkpoint(model_dir: pathlib.Path, step: int) -> epath.Path:
+    return folder_of(epath.Path(model_dir), step)
