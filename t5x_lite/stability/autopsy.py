@@ -22,7 +22,7 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from t5x_lite import gin_text
+from t5x_lite import gin_text, json_lines
 from t5x_lite.checkpoints import folders
 from t5x_lite.checkpoints.folders import absolute
 from t5x_lite.display.progress import say
@@ -195,10 +195,7 @@ def _write_batch(
     np.savez_compressed(file, **arrays)
     (directory / f"{name}.npz").write_bytes(file.getvalue())
     if decode is not None:
-        lines = [
-            json.dumps(each, ensure_ascii=False) for each in texts(local, rows.tolist(), decode)
-        ]
-        (directory / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+        json_lines.write_lines(directory / f"{name}.jsonl", texts(local, rows.tolist(), decode))
 
 
 def _local_rows(batch: Mapping[str, jax.Array]) -> tuple[dict[str, np.ndarray], np.ndarray]:

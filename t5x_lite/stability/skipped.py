@@ -5,12 +5,11 @@ batch k whatever was left out. To have them trained on after all, delete the fil
 """
 
 import dataclasses
-import json
 
 import jax
 from etils import epath
 
-from t5x_lite import storage
+from t5x_lite import json_lines, storage
 from t5x_lite.checkpoints import together
 from t5x_lite.errors import UserError
 from t5x_lite.stability.config import HealthConfig, InstabilityPolicy
@@ -34,20 +33,15 @@ def read(model_dir: epath.Path) -> list[Skipped]:
     A last line that a killed process left half written is no event.
 
     Raises:
-        UserError: a line in the middle is none of ours.
+        UserError: a line is none of ours.
     """
     path = model_dir / FILE
-    lines = together.first_finds(
-        lambda: path.read_text().splitlines() if storage.exists(path) else []
-    )
+    lines = together.first_finds(lambda: _lines(path))
     events = []
     for number, line in enumerate(lines, start=1):
         try:
-            fields = json.loads(line)
-            events.append(Skipped(tuple(fields["steps"]), fields["reason"], fields["policy"]))
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
-                break
+            events.append(Skipped(tuple(line["steps"]), line["reason"], line["policy"]))
+        except (KeyError, TypeError) as error:
             raise UserError(
                 f"{path}, line {number}: needed is an event such as "
                 '{"steps": [7], "reason": "loss is nan", "policy": "skip"}; given is '
@@ -78,8 +72,8 @@ def record(model_dir: epath.Path, event: Skipped) -> None:
     if jax.process_index():
         return
     path = model_dir / FILE
-    before = path.read_text() if storage.exists(path) else ""
-    if before and not before.endswith("\n"):
-        before = before[: before.rfind("\n") + 1]
-    line = json.dumps(dataclasses.asdict(event)) + "\n"
-    storage.write_whole(path, (before + line).encode())
+    json_lines.write_lines(path, [*_lines(path), dataclasses.asdict(event)])
+
+
+def _lines(path: epath.Path) -> list[dict]:
+    return json_lines.read_lines(path) if storage.exists(path) else []

@@ -219,6 +219,10 @@ def test_a_line_that_is_no_event_is_named(model_dir):
     """With file and number."""
     skipped.record(model_dir, Skipped((3,), "loss is nan", "skip"))
     path = model_dir / "skipped_steps.jsonl"
-    path.write_text("step 4\n" + path.read_text())
-    with pytest.raises(ValueError, match=r"skipped_steps.jsonl, line 1: needed is .*'step 4'"):
+    events = path.read_text()
+    path.write_text('{"step": 4}\n' + events)
+    with pytest.raises(ValueError, match=r"skipped_steps.jsonl, line 1: needed is .*'step': 4"):
+        skipped.read(model_dir)
+    path.write_text(events + "step 4\n")
+    with pytest.raises(ValueError, match=r"skipped_steps.jsonl, line 2, is not JSON"):
         skipped.read(model_dir)
