@@ -24,14 +24,14 @@ from t5x_lite.checkpoints.safetensors_files import FLOATS
 from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
+from t5x_lite.text.huggingface_files import SENTENCEPIECE, huggingface_files
+from t5x_lite.text.tokenizer import Tokenizer
 from t5x_lite.text_files import read_json_object
-
-_VOCABULARY = "spiece.model"
 
 
 def vocabulary_path(directory: epath.PathLike) -> epath.Path | None:
     """The SentencePiece model in the directory; ByT5 has none, its vocabulary is the bytes."""
-    path = epath.Path(directory) / _VOCABULARY
+    path = epath.Path(directory) / SENTENCEPIECE
     return path if path.is_file() else None
 
 
@@ -72,8 +72,14 @@ def opened(directory: epath.PathLike) -> Iterator[tuple[ModelConfig, dict]]:
         yield config, names.lazy_tree(format.names, wanted, tensors)
 
 
-def save(directory: epath.PathLike, config: ModelConfig, parameters: Mapping) -> None:
-    """Writes what `load` reads back bit for bit and transformers reads as well.
+def save(
+    directory: epath.PathLike,
+    config: ModelConfig,
+    parameters: Mapping,
+    tokenizer: Tokenizer | None = None,
+) -> None:
+    """Writes what `load` reads back bit for bit and transformers reads as well; with a tokenizer
+    also its files, in the newest form and in older ones.
 
     Raises:
         UserError: no format of Hugging Face expresses the model.
@@ -83,6 +89,8 @@ def save(directory: epath.PathLike, config: ModelConfig, parameters: Mapping) ->
     tensors = names.to_tensors(format.names, parameters)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / CONFIG).write_text(json.dumps(values, indent=2) + "\n")
+    for name, content in huggingface_files(tokenizer).items():
+        (directory / name).write_bytes(content)
     # transformers refuses a file that does not say which framework wrote its layout.
     written = safetensors.numpy.save(tensors, metadata={"format": "pt"})
     (directory / weights.WEIGHTS).write_bytes(written)

@@ -16,6 +16,8 @@ from t5x_lite.checkpoints import huggingface
 from t5x_lite.checkpoints.formats.t5 import T5
 from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.model import transformer
+from t5x_lite.text.byte_tokenizer import ByteTokenizer
+from t5x_lite.text.tokenizer import load_tokenizer
 
 REFERENCES = pathlib.Path(__file__).parents[1] / "references" / "huggingface"
 FAMILIES = sorted(path.name for path in REFERENCES.iterdir())
@@ -188,6 +190,17 @@ def test_directories_are_recognized_and_their_vocabulary_found(tmp_path, edit):
     assert huggingface.vocabulary_path(tmp_path) is None
     (tmp_path / "spiece.model").write_bytes(b"")
     assert huggingface.vocabulary_path(tmp_path) == tmp_path / "spiece.model"
+
+
+def test_a_tokenizer_is_saved_beside_its_model(tmp_path):
+    """One directory is all that has to be handed on; without a tokenizer there is none in it."""
+    model = huggingface.load(REFERENCES / "byt5")
+    huggingface.save(tmp_path, *model)
+    with pytest.raises(FileNotFoundError, match="no tokenizer in"):
+        load_tokenizer(tmp_path)
+    huggingface.save(tmp_path, *model, ByteTokenizer(extra_ids=7))
+    assert load_tokenizer(tmp_path).files() == ByteTokenizer(extra_ids=7).files()
+    assert_trees_equal(huggingface.load(tmp_path), model)
 
 
 def test_loading_imports_neither_torch_nor_tensorflow():

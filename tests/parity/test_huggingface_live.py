@@ -17,6 +17,8 @@ from t5x_lite.checkpoints import huggingface
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import LanguageModel
 from t5x_lite.model import transformer
+from t5x_lite.text.default_vocabulary import model_vocab_size
+from t5x_lite.text.tokenizer import named_tokenizer
 
 pytestmark = [
     pytest.mark.parity,
@@ -139,6 +141,24 @@ def test_greedy_text_agrees(family, same_model):
     np.testing.assert_array_equal(found, expected)
     lengths = (expected > 0).sum(axis=1)
     assert len(set(lengths)) > 1, "all rows end together, so nothing is seen of a row's end"
+
+
+@pytest.mark.test_data
+def test_transformers_reads_model_and_tokenizer_from_one_directory(
+    same_model, test_data_dir, tmp_path
+):
+    """What a user hands on: text in, ids and logits as here."""
+    tokenizer = named_tokenizer(test_data_dir / "vocab" / "t5_sentencepiece.model")
+    _, config, parameters = same_model(
+        **V1_1, **SIZES["narrow-1+1"], vocab_size=model_vocab_size(32_000)
+    )
+    ours = tmp_path / "ours"
+    huggingface.save(ours, config, parameters, tokenizer)
+    theirs = transformers.AutoTokenizer.from_pretrained(ours)
+    for text in ("translate English to German: That is good.", "<extra_id_0> naïve\n  ☃"):
+        assert theirs(text)["input_ids"] == [*tokenizer.encode(text), tokenizer.special.end]
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(ours)
+    assert_same_logits(model.eval(), config, parameters, (2, 9, 7))
 
 
 @pytest.mark.parametrize("family", ["v1_0", "v1_1"])
