@@ -1,20 +1,24 @@
-"""Task features to model features: SeqIO's converters chosen by the model's layout.
+"""Task features to model features: what `features.layouts` has a row for, whole groups at once.
 
-Inputs 11 12 1 and targets 21 1, lengths 4 and 3, in PREFIX_LM give
-decoder_target_tokens     11 12  1 21  1  0  0
-decoder_input_tokens       0 11 12  1 21  1  0
-decoder_causal_attention   1  1  1  1  0  0  0   (the inputs and the position that predicts targets)
-decoder_loss_weights       0  0  0  1  1  0  0
+Padding is where segment ids are 0, whatever ids are there: 0 may be a piece of text.
 """
 
-import functools
+import dataclasses
+import enum
 from collections.abc import Mapping
 
-import seqio
 import tensorflow as tf
 
 from t5x_lite.data import packing
-from t5x_lite.features.layouts import Layout
+from t5x_lite.data.packing import Rows
+from t5x_lite.errors import UserError
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.layouts import LAYOUTS, Content, Layout, ModelFeature, front
+from t5x_lite.objectives import segments
+
+Group = Mapping[str, tf.RaggedTensor]
+# Packed beside a joined sequence.
+_ROLES = "roles"
 
 
 def convert(
@@ -22,85 +26,143 @@ def convert(
     layout: Layout,
     *,
     lengths: Mapping[str, int],
+    rows: int,
     pack: bool,
     loss_on_targets_only: bool | None,
     room: int = 0,
 ) -> tf.data.Dataset:
-    """Trimmed, packed or padded rows of model features.
+    """Batches of `rows` trimmed, packed or padded rows of model features; the last may be short.
 
     Args:
         lengths: of exactly the features the task has: inputs and targets, or targets alone.
-        loss_on_targets_only: None is the layout's own choice, see `Layout`.
+        loss_on_targets_only: None is the layout's own choice.
         room: positions to reserve in front of the inputs (else targets) of each example; rows are
             that much longer, and what stands there has no loss.
+
+    Raises:
+        UserError: a feature is no sequence of ids.
     """
-    if not room:
-        return _convert(dataset, layout, lengths, pack, loss_on_targets_only)
-    where = "inputs" if "inputs" in lengths else "targets"
-    reserve = functools.partial(_reserve, where=where, room=room)
-    longer = {**lengths, where: lengths[where] + room}
-    dataset = dataset.map(reserve, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = _convert(dataset, layout, longer, pack, loss_on_targets_only)
-    if layout is Layout.ENCODER_DECODER:
-        return dataset
-    silent = functools.partial(_without_loss, room=room)
-    return dataset.map(silent, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _convert(
-    dataset: tf.data.Dataset,
-    layout: Layout,
-    lengths: Mapping[str, int],
-    pack: bool,
-    loss_on_targets_only: bool | None,
-) -> tf.data.Dataset:
-    if layout is Layout.ENCODER_DECODER:
-        return _EncoderDecoder(pack=pack)(dataset, lengths)
-    if "inputs" not in lengths:
-        return _LM(pack=pack)(dataset, lengths)
+    _check_ids(dataset)
     if loss_on_targets_only is None:
-        loss_on_targets_only = layout is Layout.PREFIX_LM
-    converter = _PrefixLM(pack=pack, loss_on_targets_only=loss_on_targets_only)
-    dataset = converter(dataset, lengths)
-    if layout is Layout.LM:
-        dataset = dataset.map(_without_causal_attention, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset
+        loss_on_targets_only = LAYOUTS[layout].loss_on_targets_only
+    converter = _Converter(
+        features=LAYOUTS[layout].features,
+        special=SpecialTokens(),
+        lengths=lengths,
+        pack=pack,
+        loss_on_targets_only=loss_on_targets_only,
+        room=room,
+    )
+    at_once = max(converter.row_lengths.values()) if pack else rows
+    converted = segments.batches(dataset, at_once).map(
+        tf.autograph.experimental.do_not_convert(converter), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return converted.unbatch().batch(rows) if pack else converted
 
 
-def _reserve(features: Mapping[str, tf.Tensor], *, where: str, room: int) -> dict[str, tf.Tensor]:
-    held = features[where]
-    return {**features, where: tf.concat([tf.ones([room], held.dtype), held], axis=0)}
+def _check_ids(dataset: tf.data.Dataset) -> None:
+    for name, spec in dataset.element_spec.items():
+        if not spec.dtype.is_integer or spec.shape.rank != 1:
+            raise UserError(
+                f"{name} is {spec.dtype.name} of shape {spec.shape}; needed are ids, a sequence of "
+                "integers: is a tokenizing preprocessor missing, such as "
+                "seqio.preprocessors.tokenize?"
+            )
 
 
-def _without_loss(features: Mapping[str, tf.Tensor], *, room: int) -> dict[str, tf.Tensor]:
-    """The position before each reserved one, whose target it is, counts nothing."""
-    weights = features["decoder_loss_weights"]
-    before = features["decoder_positions"] < room
-    return {**features, "decoder_loss_weights": tf.where(before, tf.zeros_like(weights), weights)}
+class _Role(enum.IntEnum):
+    """What a token of joined inputs and targets is. NONE stands for targets that are empty, and
+    counts nothing.
+    """
+
+    NONE = 0
+    INPUT = 1
+    TARGET = 2
 
 
-def _without_causal_attention(features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {name: f for name, f in features.items() if name != "decoder_causal_attention"}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Converter:
+    """Ragged examples of a task's features -> rows of a layout's."""
+
+    features: tuple[ModelFeature, ...]
+    special: SpecialTokens
+    lengths: Mapping[str, int]
+    pack: bool
+    loss_on_targets_only: bool
+    room: int
+
+    @property
+    def sequences(self) -> dict[str, tuple[str, ...]]:
+        """What is packed, by name, and of which of the task's features."""
+        return {
+            feature.sequence: tuple(name for name in feature.of if name in self.lengths)
+            for feature in self.features
+        }
+
+    @property
+    def row_lengths(self) -> dict[str, int]:
+        """The places of each sequence in a row."""
+        return {f.sequence: f.length(self.lengths, self.room) for f in self.features}
+
+    def __call__(self, group: Group) -> dict[str, tf.Tensor]:
+        """Rows of all features."""
+        trimmed = {name: group[name][:, :length] for name, length in self.lengths.items()}
+        first = front(self.lengths)
+        # Whatever stands there, a model puts its prompt in its place.
+        trimmed[first] = segments.prepend(trimmed[first], [1] * self.room)
+        sequences, lengths = {}, self.row_lengths
+        for name, parts in self.sequences.items():
+            sequences[name] = trimmed[parts[0]]
+            if len(parts) > 1:
+                sequences[name], sequences[_ROLES] = self._join(*(trimmed[part] for part in parts))
+                lengths[_ROLES] = lengths[name]
+        rows = (packing.pack if self.pack else packing.pad)(sequences, lengths)
+        return {f.name: tf.cast(self._content(f, rows), f.dtype) for f in self.features}
+
+    def _join(
+        self, inputs: tf.RaggedTensor, targets: tf.RaggedTensor
+    ) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+        """One sequence, and the role of each of its tokens."""
+        is_empty = tf.cast(targets.row_lengths() == 0, tf.int64)
+        padding = tf.fill([tf.reduce_sum(is_empty)], tf.cast(self.special.padding, targets.dtype))
+        parts = [inputs, targets, segments.ragged(padding, is_empty)]
+        joined = tf.concat(parts, axis=1)
+        counts = tf.stack([part.row_lengths() for part in parts], axis=1)
+        roles = tf.tile([_Role.INPUT, _Role.TARGET, _Role.NONE], [tf.size(is_empty)])
+        return joined, joined.with_flat_values(tf.repeat(roles, tf.reshape(counts, [-1])))
+
+    def _content(self, feature: ModelFeature, rows: Mapping[str, Rows]) -> tf.Tensor:
+        values, segment_ids, positions = rows[feature.sequence]
+        tokens = tf.where(segment_ids > 0, values, self.special.padding)
+        match feature.content:
+            case Content.TOKENS:
+                return tokens
+            case Content.SHIFTED:
+                return tf.where(positions == 0, self.special.start, _shift(tokens))
+            case Content.SEGMENT_IDS:
+                return segment_ids
+            case Content.POSITIONS:
+                return positions
+            case Content.LOSS_WEIGHTS:
+                return self._counts(feature, rows)
+            case Content.CAUSAL_ATTENTION:
+                follows_input = _shift(rows[_ROLES].values) == _Role.INPUT
+                return (segment_ids > 0) & ((positions == 0) | follows_input)
+
+    def _counts(self, feature: ModelFeature, rows: Mapping[str, Rows]) -> tf.Tensor:
+        """Which places count for the loss."""
+        _, segment_ids, positions = rows[feature.sequence]
+        if _ROLES in rows:
+            roles = rows[_ROLES].values
+            counts = (roles == _Role.TARGET) | (
+                (roles == _Role.INPUT) & (not self.loss_on_targets_only)
+            )
+        else:
+            counts = segment_ids > 0
+        # The position before each reserved one, whose target it is, counts nothing.
+        return counts & (positions >= self.room) if front(self.lengths) in feature.of else counts
 
 
-class _FastPacking(seqio.FeatureConverter):
-    """A converter of SeqIO whose packing takes a fraction of the time and gives the same rows."""
-
-    def _pack_or_pad(
-        self, ds: tf.data.Dataset, packed_lengths: Mapping[str, int]
-    ) -> tf.data.Dataset:
-        if self.pack:
-            return packing.trim_and_pack(ds, packed_lengths)
-        return super()._pack_or_pad(ds, packed_lengths)
-
-
-class _EncoderDecoder(_FastPacking, seqio.EncDecFeatureConverter):
-    pass
-
-
-class _LM(_FastPacking, seqio.LMFeatureConverter):
-    pass
-
-
-class _PrefixLM(_FastPacking, seqio.PrefixLMFeatureConverter):
-    pass
+def _shift(rows: tf.Tensor) -> tf.Tensor:
+    """One place to the right."""
+    return tf.pad(rows, [[0, 0], [1, 0]])[:, :-1]

@@ -9,14 +9,14 @@ import seqio
 
 from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import LAYOUTS, Layout
 
 
 def fingerprint(config: DatasetConfig, layout: Layout, num_shards: int) -> dict[str, Any]:
     """The job's own settings, and of each task what it reads, as what, and how often."""
     loss_on_targets_only = config.loss_on_targets_only
     if loss_on_targets_only is None:
-        loss_on_targets_only = layout is Layout.PREFIX_LM
+        loss_on_targets_only = LAYOUTS[layout].loss_on_targets_only
     fields: dict[str, Any] = {
         "mixture_or_task_name": config.mixture_or_task_name,
         "split": config.split,
@@ -29,7 +29,7 @@ def fingerprint(config: DatasetConfig, layout: Layout, num_shards: int) -> dict[
         "layout": layout.value,
         "loss_on_targets_only": loss_on_targets_only,
     }
-    if config.pack and config.prompt_length:
+    if config.prompt_length:
         fields["prompt_length"] = config.prompt_length
     provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
     for task in streams.tasks_with_split(provider, config.split):

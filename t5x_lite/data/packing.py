@@ -1,37 +1,43 @@
-"""Examples to packed rows, as SeqIO packs them, without a loop over examples.
+"""Ragged examples to rows of one length, packed as SeqIO packs or one in a row, without a loop.
 
-Inputs [8 7 1] and [2 3 1], targets [4 1] and [5 6 1], lengths 7 and 6, give
-inputs              8 7 1 2 3 1 0     targets              4 1 5 6 1 0
-inputs_segment_ids  1 1 1 2 2 2 0     targets_segment_ids  1 1 2 2 2 0
-inputs_positions    0 1 2 0 1 2 0     targets_positions    0 1 0 1 2 0
+Inputs [8 7 1] and [2 3 1], targets [4 1] and [5 6 1], lengths 7 and 6, packed:
+inputs       8 7 1 2 3 1 0     targets      4 1 5 6 1 0
+segment_ids  1 1 1 2 2 2 0     segment_ids  1 1 2 2 2 0
+positions    0 1 2 0 1 2 0     positions    0 1 0 1 2 0
 
 An example joins the row before it if every feature still fits. Rows are made of groups of as many
 examples as the longest feature has places, and no row crosses the border of two groups.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from t5x_lite.objectives import segments
+
+class Rows(NamedTuple):
+    """[rows, length] each: values, the number of the example in its row from 1 on (0 is behind
+    all), and the place in the example.
+    """
+
+    values: tf.Tensor
+    segment_ids: tf.Tensor
+    positions: tf.Tensor
 
 
-def trim_and_pack(dataset: tf.data.Dataset, lengths: Mapping[str, int]) -> tf.data.Dataset:
-    """Rows of each feature in `lengths`, its `_segment_ids` and `_positions`, of no other."""
-
-    @tf.autograph.experimental.do_not_convert
-    def pack(group: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
-        return _pack({name: group[name][:, :length] for name, length in lengths.items()}, lengths)
-
-    examples = dataset.map(
-        lambda example: {name: example[name] for name in lengths},
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    groups = segments.batches(examples, max(lengths.values()))
-    return groups.map(pack, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+def pad(group: Mapping[str, tf.RaggedTensor], lengths: Mapping[str, int]) -> dict[str, Rows]:
+    """A row for each example; its positions count on behind its end."""
+    return {name: _pad(examples, lengths[name]) for name, examples in group.items()}
 
 
-def _pack(group: Mapping[str, tf.RaggedTensor], lengths: Mapping[str, int]) -> dict[str, tf.Tensor]:
+def _pad(examples: tf.RaggedTensor, length: int) -> Rows:
+    values = tf.cast(examples.to_tensor(shape=[None, length]), tf.int32)
+    real = tf.sequence_mask(examples.row_lengths(), length, tf.int32)
+    return Rows(values, real, tf.zeros_like(real) + tf.range(length))
+
+
+def pack(group: Mapping[str, tf.RaggedTensor], lengths: Mapping[str, int]) -> dict[str, Rows]:
+    """Rows of as many examples as fit, in order; no example may be longer than its length."""
     starts = _row_starts(group, lengths)
     row = tf.cumsum(tf.cast(starts, tf.int64)) - 1
     first = tf.gather(tf.where(starts)[:, 0], row)  # of each example: the first one in its row
@@ -47,8 +53,7 @@ def _pack(group: Mapping[str, tf.RaggedTensor], lengths: Mapping[str, int]) -> d
         values = tf.stack([tf.cast(column, tf.int32) for column in columns], axis=1)
         shape = tf.stack([(row[-1] + 1) * length, 3])
         rows = tf.reshape(tf.scatter_nd(place[:, None], values, shape), [-1, length, 3])
-        for index, suffix in enumerate(("", "_segment_ids", "_positions")):
-            packed[name + suffix] = rows[:, :, index]
+        packed[name] = Rows(*tf.unstack(rows, axis=2))
     return packed
 
 

@@ -50,12 +50,10 @@ def shard_batches(
         _examples(config, shard, num_epochs=num_epochs, has_examples=has_examples),
         layout,
         lengths=lengths,
+        rows=config.batch_size // shard.num_shards,
         pack=config.pack,
         loss_on_targets_only=config.loss_on_targets_only,
-        room=config.prompt_length if config.pack else 0,
-    )
-    dataset = dataset.batch(
-        config.batch_size // shard.num_shards, drop_remainder=num_epochs is None
+        room=config.prompt_length,
     )
     options = tf.data.Options()
     options.deterministic = True

@@ -120,7 +120,7 @@ class TrainConfig:
             if dataset is not None and dataset.prompt_length != self.model.prompt_length:
                 raise UserError(
                     f"{name}.prompt_length={dataset.prompt_length} and model.prompt_length="
-                    f"{self.model.prompt_length}: needed is one number, because packed rows must "
-                    "have room for the prompt: --gin_file=finetuning/prompt_tuning.gin sets both "
+                    f"{self.model.prompt_length}: needed is one number, because rows must have "
+                    "room for the prompt: --gin_file=finetuning/prompt_tuning.gin sets both "
                     "to PROMPT_LENGTH."
                 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import itertools
 import json
 import types
@@ -272,6 +273,21 @@ def test_data_started_anew_counts_on(run, start, tmp_path):
     assert_same(take(batches, 10), run.taken[:10])
     folder = store(tmp_path / "a", batches.position(110))
     assert_same(take(start(restore_from=folder, batches_done=110), 10), run.taken[10:20])
+
+
+@pytest.mark.parametrize("pack", [True, False], ids=["packed", "unpacked"])
+def test_positions_from_before_segment_ids_always_travelled_hold(start, pack):
+    """What is compared is what those rows had: unpacked ones neither segment ids nor positions."""
+    batches = start(dataclasses.replace(CONFIG, num_data_shards=1, pack=pack))
+    digest = bytes(16)
+    for batch in take(batches, 2):
+        hashed = hashlib.blake2b(digest, digest_size=16)
+        for name in sorted(batch):
+            if pack or not name.endswith(("_segment_ids", "_positions")):
+                hashed.update(f"{name} int32 {batch[name].shape}".encode() + batch[name].tobytes())
+        digest = hashed.digest()
+    stored = json.loads(batches.position(2)["shard-00000-of-00001.json"])
+    assert stored["digest"] == digest.hex()
 
 
 def test_settings_that_change_the_order_are_listed(run, tmp_path):

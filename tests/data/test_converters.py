@@ -1,8 +1,9 @@
-"""INV-15, the packing part: SPEC B.9's own example, and rows against a greedy oracle."""
+"""INV-15, the packing part: SPEC B.9's own example, rows against SeqIO's and a greedy oracle."""
 
 import hypothesis
 import numpy as np
 import pytest
+import seqio
 import tensorflow as tf
 from hypothesis import strategies as st
 
@@ -12,20 +13,29 @@ from t5x_lite.features.layouts import Layout
 OWN_EXAMPLE = {"inputs": [11, 12, 1], "targets": [21, 1]}
 
 
-def rows(examples, layout, lengths, *, pack=True, loss_on_targets_only=None, room=0):
-    dataset = tf.data.Dataset.from_generator(
+def dataset_of(examples):
+    return tf.data.Dataset.from_generator(
         lambda: iter([{k: np.asarray(v, np.int32) for k, v in e.items()} for e in examples]),
         output_signature={k: tf.TensorSpec([None], tf.int32) for k in examples[0]},
     )
+
+
+def rows(examples, layout, lengths, *, pack=True, loss_on_targets_only=None, room=0):
     converted = convert(
-        dataset,
+        dataset_of(examples),
         layout,
         lengths=lengths,
+        rows=3,
         pack=pack,
         loss_on_targets_only=loss_on_targets_only,
         room=room,
     )
-    return list(converted.as_numpy_iterator())
+    batches = list(converted.as_numpy_iterator())
+    return [
+        {name: feature[i] for name, feature in batch.items()}
+        for batch in batches
+        for i in range(len(batch["decoder_target_tokens"]))
+    ]
 
 
 def greedy(examples, lengths):
@@ -49,6 +59,8 @@ def test_the_specification_s_example_for_a_prefix_lm():
         "decoder_input_tokens": [0, 11, 12, 1, 21, 1, 0],
         "decoder_causal_attention": [1, 1, 1, 1, 0, 0, 0],
         "decoder_loss_weights": [0, 0, 0, 1, 1, 0, 0],
+        "decoder_segment_ids": [1, 1, 1, 1, 1, 0, 0],
+        "decoder_positions": [0, 1, 2, 3, 4, 5, 6],
     }
 
 
@@ -60,6 +72,10 @@ def test_the_specification_s_example_for_an_encoder_decoder():
         "decoder_target_tokens": [21, 1, 0],
         "decoder_input_tokens": [0, 21, 1],
         "decoder_loss_weights": [1, 1, 0],
+        "encoder_segment_ids": [1, 1, 1, 0],
+        "decoder_segment_ids": [1, 1, 0],
+        "encoder_positions": [0, 1, 2, 3],
+        "decoder_positions": [0, 1, 2],
     }
 
 
@@ -88,6 +104,99 @@ def test_where_the_loss_is_can_be_chosen(layout, on_targets_only, weights):
         loss_on_targets_only=on_targets_only,
     )
     assert row["decoder_loss_weights"].tolist() == weights
+
+
+SEQIO = {
+    Layout.ENCODER_DECODER: seqio.EncDecFeatureConverter,
+    Layout.LM: seqio.LMFeatureConverter,
+    Layout.PREFIX_LM: seqio.PrefixLMFeatureConverter,
+}
+
+
+@pytest.mark.parametrize("pack", [True, False], ids=["packed", "unpacked"])
+@pytest.mark.parametrize(
+    "layout, features, on_targets_only",
+    [
+        (Layout.ENCODER_DECODER, ("inputs", "targets"), None),
+        (Layout.LM, ("targets",), None),
+        (Layout.LM, ("inputs", "targets"), False),
+        (Layout.LM, ("inputs", "targets"), True),
+        (Layout.PREFIX_LM, ("inputs", "targets"), True),
+        (Layout.PREFIX_LM, ("inputs", "targets"), False),
+    ],
+)
+def test_rows_are_those_of_seqio(layout, features, on_targets_only, pack):
+    """The same names, values, types and order, for ids without a 0; unpacked rows have segment ids
+    and positions besides. Some inputs are empty, some examples are as long as their feature.
+    """
+    generator, lengths = np.random.default_rng(0), {"inputs": 9, "targets": 7}
+    lengths = {name: lengths[name] for name in features}
+    examples = [
+        {k: generator.integers(1, 99, generator.integers(k == "targets", n + 1)).tolist()
+         for k, n in lengths.items()}
+        for _ in range(40)
+    ]  # fmt: skip
+    converter, settings = SEQIO[layout], {}
+    if layout is Layout.LM and "inputs" in features:
+        converter = seqio.PrefixLMFeatureConverter
+    if on_targets_only is not None:
+        settings["loss_on_targets_only"] = on_targets_only
+    converted = converter(pack=pack, **settings)(dataset_of(examples), lengths)
+    expected = list(converted.as_numpy_iterator())
+    found = rows(examples, layout, lengths, pack=pack, loss_on_targets_only=on_targets_only)
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected):
+        if layout is Layout.LM:
+            theirs.pop("decoder_causal_attention", None)
+        if pack:
+            assert ours.keys() == theirs.keys()
+        for name, feature in theirs.items():
+            assert ours[name].dtype == feature.dtype
+            np.testing.assert_array_equal(ours[name], feature, err_msg=name)
+
+
+@pytest.mark.parametrize("pack", [True, False], ids=["packed", "unpacked"])
+@pytest.mark.parametrize("layout", list(Layout))
+def test_an_id_of_0_may_be_text(layout, pack):
+    """Only segment ids say what is padding; as many places count as there are tokens."""
+    examples = [{"inputs": [0, 5, 0], "targets": [0, 0]}, {"inputs": [0], "targets": [7, 0]}]
+    found = rows(examples, layout, {"inputs": 5, "targets": 5}, pack=pack)
+    assert len(found) == (1 if pack else 2)
+    real, weights = (
+        sum(row[name].astype(bool).sum() for row in found)
+        for name in ("decoder_segment_ids", "decoder_loss_weights")
+    )
+    assert real == (4 if layout is Layout.ENCODER_DECODER else 8)
+    assert weights == (8 if layout is Layout.LM else 4)
+    if layout is Layout.ENCODER_DECODER:
+        assert sum((row["encoder_segment_ids"] > 0).sum() for row in found) == 4
+
+
+@pytest.mark.parametrize("pack", [True, False], ids=["packed", "unpacked"])
+def test_empty_targets_count_nothing(pack):
+    """A token of padding stands for them, as in SeqIO: the inputs are read, nothing is learned."""
+    examples = [{"inputs": [8, 9], "targets": []}, {"inputs": [], "targets": []}]
+    found = rows(examples, Layout.PREFIX_LM, {"inputs": 3, "targets": 3}, pack=pack)
+    assert sum((row["decoder_segment_ids"] > 0).sum() for row in found) == 4
+    assert not any(row["decoder_loss_weights"].any() for row in found)
+    assert found[0]["decoder_causal_attention"].tolist()[:3] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "spec", [tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, 2], tf.int32)]
+)
+def test_what_is_no_sequence_of_ids_is_refused(spec):
+    """Numbers would be cut off, and tables packed as if they were one token each."""
+    dataset = tf.data.Dataset.from_generator(lambda: iter([]), output_signature={"targets": spec})
+    with pytest.raises(ValueError, match="targets is .*needed are ids"):
+        convert(
+            dataset,
+            Layout.LM,
+            lengths={"targets": 4},
+            rows=1,
+            pack=True,
+            loss_on_targets_only=None,
+        )
 
 
 EXAMPLES = st.lists(
@@ -144,6 +253,20 @@ def test_prefix_lm_rows_are_packed_greedily_in_order(raw):
 
 def pad(values, size):
     return values + [0] * (size - len(values))
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_unpacked_rows_have_the_same_room(layout):
+    """The tokens and weights of an example that is alone in a packed row."""
+    settings = {"lengths": {"inputs": 7, "targets": 3}, "room": 2}
+    (packed,) = rows([OWN_EXAMPLE], layout, **settings)
+    (unpacked,) = rows([OWN_EXAMPLE], layout, **settings, pack=False)
+    assert packed.keys() == unpacked.keys()
+    for name in packed:
+        side = name.partition("_")[0]
+        real = packed[f"{side}_segment_ids"] > 0
+        assert packed[name].shape == unpacked[name].shape
+        np.testing.assert_array_equal(packed[name][real], unpacked[name][real], err_msg=name)
 
 
 @pytest.mark.parametrize("layout", list(Layout))
