@@ -82,7 +82,7 @@ def tiny_model(
         return StackConfig(
             num_layers=2,
             visibility=visibility,
-            relative_bias=RelativeBiasConfig(bidirectional=visibility is not Visibility.CAUSAL),
+            positions=RelativeBiasConfig(bidirectional=visibility is not Visibility.CAUSAL),
             block=BlockConfig(
                 attention=AttentionConfig(num_heads=8, head_dim=4),
                 mlp=MLPConfig(mlp_dim=64),
@@ -190,7 +190,7 @@ def _train(
 
     schedule = ScheduleConfig(base_learning_rate=0.02)
     factory = StateFactory(model, AdafactorConfig(), schedule, partitioner)
-    step = make_train_step(factory, LossConfig(), seed=0)
+    step = make_train_step(factory, (LossConfig(),), seed=0)
     state = factory.initialize(seed=0)
     placed = [partitioner.global_batch(batch) for batch in batches]
     losses = []

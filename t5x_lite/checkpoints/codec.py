@@ -31,8 +31,8 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(cls: type[T], values: Any, where: str = "") -> T:
-    """The dataclass that `to_json` was given. A field that is absent takes its default, so that a
-    checkpoint outlives new fields.
+    """The dataclass that `to_json` was given. A field that is absent takes its default, and one
+    that was renamed its new name, so that a checkpoint outlives changes.
 
     Raises:
         UserError: a field is unknown, absent without a default, or of another type.
@@ -41,6 +41,8 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
     if not isinstance(values, collections.abc.Mapping):
         raise UserError(f"{name} is {_show(values)}; needed is a mapping with its fields.")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    former = {f.metadata["formerly"]: n for n, f in fields.items() if "formerly" in f.metadata}
+    values = {former.get(key, key): value for key, value in values.items()}
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)

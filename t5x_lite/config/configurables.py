@@ -81,7 +81,12 @@ def is_configurable(annotation: object) -> bool:
 
 
 def built_by_itself(field: dataclasses.Field[object], annotation: object) -> type | None:
-    """The class of a field that needs no `@Class()`: what it would hold is clear without."""
+    """The class of a field that needs no `@Class()`: what it would hold is clear without, or said
+    by its metadata {"built_unless_bound": Class} where it may be one of several.
+    """
+    if chosen := field.metadata.get("built_unless_bound"):
+        assert isinstance(chosen, type), "metadata names a class"
+        return chosen
     if not isinstance(annotation, type) or not dataclasses.is_dataclass(annotation):
         return None
     if options(annotation) != (annotation,):
@@ -89,6 +94,15 @@ def built_by_itself(field: dataclasses.Field[object], annotation: object) -> typ
     has_default = field.default is not dataclasses.MISSING
     other_factory = field.default_factory not in (dataclasses.MISSING, annotation)
     return None if has_default or other_factory else annotation
+
+
+@functools.cache
+def renamed_fields(cls: type) -> Mapping[str, str]:
+    """Names that fields had once -> those they have, from the metadata {"formerly": name}: what
+    users and runs wrote before stays valid.
+    """
+    fields = dataclasses.fields(cls)
+    return {f.metadata["formerly"]: f.name for f in fields if "formerly" in f.metadata}
 
 
 def built_if_bound(field: dataclasses.Field[object], annotation: object) -> type | None:
@@ -110,5 +124,6 @@ def if_missing(definition: Definition) -> str:
     if definition.is_macro or cls is None:
         return ""
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    advice = fields[definition.field].metadata.get("if_missing")
+    name = renamed_fields(cls).get(definition.field, definition.field)
+    advice = fields[name].metadata.get("if_missing")
     return f"; {advice}" if advice else ""

@@ -4,7 +4,12 @@ import collections
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from t5x_lite.config.configurables import field_types, find, unknown_selector
+from t5x_lite.config.configurables import (
+    field_types,
+    find,
+    renamed_fields,
+    unknown_selector,
+)
 from t5x_lite.config.errors import Location, Problem, did_you_mean
 from t5x_lite.config.files import Layer
 from t5x_lite.config.parse import Definition, Reference, nested
@@ -72,12 +77,13 @@ class Definitions:
             message = unknown_selector(definition.selector, definition.field)
             self._report(message, definition.location)
             return None
-        if definition.field not in field_types(cls):
+        field = renamed_fields(cls).get(definition.field, definition.field)
+        if field not in field_types(cls):
             similar = did_you_mean(definition.field, field_types(cls))
             message = f"{cls.__name__} has no parameter {definition.field}{similar}"
             self._report(message, definition.location)
             return None
-        return split_scope(definition.scope), cls, definition.field
+        return split_scope(definition.scope), cls, field
 
     def _check_references(self, definition: Definition) -> None:
         for each in nested(definition.value):

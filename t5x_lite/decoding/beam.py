@@ -14,8 +14,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from t5x_lite.decoding.language_model import (
-    EOS_ID,
-    PAD_ID,
     Decoded,
     LanguageModel,
     rows_of,
@@ -88,7 +86,8 @@ def beam_search(
 
     def grow(step: Array, live: _Hypotheses, finished: _Hypotheses, logits: Array) -> tuple:
         """One more token: the new live and finished hypotheses, and each live one's parent."""
-        candidates, parents, ended = _candidates(step, live, logits, first_forbidden)
+        candidates, parents, tokens = _candidates(step, live, logits, first_forbidden)
+        ended = tokens == model.end
         log_probs = candidates.log_probs
         alive = jnp.where(ended, -jnp.inf, log_probs)
         living = candidates._replace(log_probs=alive, scores=alive)
@@ -112,7 +111,7 @@ def beam_search(
         )
         return _State(state.step + 1, live, finished, select(cache, parents))
 
-    none = _nothing(batch, beam_size, max_decode_length)
+    none = _nothing(batch, beam_size, max_decode_length, model.padding)
     # One living hypothesis, the empty one: its copies would all grow alike.
     root = none.log_probs.at[:, 0].set(0.0)
     logits = jnp.repeat(first_logits[:, None], beam_size, axis=1)
@@ -127,9 +126,9 @@ def _candidates(
     live: _Hypotheses,
     logits: Float[Array, "batch beams vocab"],
     first_forbidden: int | None,
-) -> tuple[_Hypotheses, Int[Array, "batch candidates"], Bool[Array, "batch candidates"]]:
+) -> tuple[_Hypotheses, Int[Array, "batch candidates"], Int[Array, "batch candidates"]]:
     """The 2 * beams likeliest continuations, best first, the hypothesis that each continues, and
-    whether the new token ends it.
+    its new token.
     """
     batch, beams, vocab = logits.shape
     log_probs = without(jax.nn.log_softmax(logits, axis=-1), first_forbidden)
@@ -137,7 +136,7 @@ def _candidates(
     log_probs, places = jax.lax.top_k(total, 2 * beams)
     parents, tokens = places // vocab, (places % vocab).astype(jnp.int32)
     sequences = _take(live.tokens, parents).at[:, :, step].set(tokens)
-    return _Hypotheses(sequences, log_probs, log_probs), parents, tokens == EOS_ID
+    return _Hypotheses(sequences, log_probs, log_probs), parents, tokens
 
 
 def _result(state: _State, last_penalty: Array, num_decodes: int) -> Decoded:
@@ -151,9 +150,9 @@ def _result(state: _State, last_penalty: Array, num_decodes: int) -> Decoded:
     return Decoded(chosen.tokens, chosen.log_probs, chosen.scores)
 
 
-def _nothing(batch: int, n: int, length: int) -> _Hypotheses:
+def _nothing(batch: int, n: int, length: int, padding: int) -> _Hypotheses:
     impossible = jnp.full((batch, n), -jnp.inf)
-    return _Hypotheses(jnp.full((batch, n, length), PAD_ID, jnp.int32), impossible, impossible)
+    return _Hypotheses(jnp.full((batch, n, length), padding, jnp.int32), impossible, impossible)
 
 
 def _take(values: Array, places: Int[Array, "batch n"]) -> Array:

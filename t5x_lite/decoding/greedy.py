@@ -36,7 +36,7 @@ def greedy(
     tokens, log_probs = decode_rows(
         first_logits,
         cache,
-        model.advance,
+        model,
         choose,
         max_decode_length=max_decode_length,
         active=rows_of(active, first_logits.shape[0]),

@@ -8,9 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-EOS_ID = 1
-PAD_ID = 0
-
 # Feeds one token per row and gives the logits of the next ones; the second value is the model's own
 # memory (its key-value cache), which a decoder only passes on.
 Advance = Callable[[Int[Array, "rows"], Any], tuple[Float[Array, "rows vocab"], Any]]
@@ -22,9 +19,13 @@ Select = Callable[[Any, Int[Array, "batch n"]], Any]
 
 @dataclasses.dataclass(frozen=True)
 class LanguageModel:
-    """A model that scores next tokens; `repeat` and `select` serve several outputs per input."""
+    """A model that scores next tokens and ends with the token `end`, behind which `padding` fills;
+    `repeat` and `select` serve several outputs per input.
+    """
 
     advance: Advance
+    end: int
+    padding: int
     repeat: Repeat | None = None
     select: Select | None = None
 

@@ -51,7 +51,7 @@ def sample(
     tokens, log_probs = decode_rows(
         first_logits,
         cache,
-        model.advance,
+        model,
         choose,
         max_decode_length=max_decode_length,
         active=rows_of(active, batch, num_decodes),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from t5x_lite.decoding.language_model import EOS_ID, PAD_ID, Advance, log_prob_of
+from t5x_lite.decoding.language_model import LanguageModel, log_prob_of
 
 # Logits and the number of tokens already written to the next token of each row.
 Choose = Callable[[Float[Array, "rows vocab"], Int[Array, ""]], Int[Array, "rows"]]
@@ -16,7 +16,7 @@ Choose = Callable[[Float[Array, "rows vocab"], Int[Array, ""]], Int[Array, "rows
 def decode_rows(
     first_logits: Float[Array, "rows vocab"],
     cache: Any,
-    advance: Advance,
+    model: LanguageModel,
     choose: Choose,
     *,
     max_decode_length: int,
@@ -27,6 +27,7 @@ def decode_rows(
     Args:
         first_logits: what the model says of the first token.
         cache: the model's state behind those logits.
+        model: one step of the model.
         active: rows that are decoded; the others are padding from the first token on.
     """
     rows = first_logits.shape[0]
@@ -36,8 +37,8 @@ def decode_rows(
     ) -> tuple[Array, Array, Array]:
         token = choose(logits, step).astype(jnp.int32)
         log_probs = log_probs + jnp.where(ended, 0.0, log_prob_of(logits, token))
-        token = jnp.where(ended, PAD_ID, token)
-        return token, ended | (token == EOS_ID), log_probs
+        token = jnp.where(ended, model.padding, token)
+        return token, ended | (token == model.end), log_probs
 
     def unfinished(state: tuple) -> Bool[Array, ""]:
         step, _, _, ended, _, _ = state
@@ -47,11 +48,11 @@ def decode_rows(
         step, tokens, last, ended, log_probs, cache = state
         # The model reads a token only if another is to follow, so the cache never needs a position
         # beyond max_decode_length.
-        logits, cache = advance(last, cache)
+        logits, cache = model.advance(last, cache)
         token, ended, log_probs = pick(logits, step, ended, log_probs)
         return step + 1, tokens.at[:, step].set(token), token, ended, log_probs, cache
 
-    tokens = jnp.full((rows, max_decode_length), PAD_ID, jnp.int32)
+    tokens = jnp.full((rows, max_decode_length), model.padding, jnp.int32)
     token, ended, log_probs = pick(first_logits, jnp.int32(0), ~active, jnp.zeros((rows,)))
     state = (jnp.int32(1), tokens.at[:, 0].set(token), token, ended, log_probs, cache)
     _, tokens, _, _, log_probs, _ = jax.lax.while_loop(unfinished, body, state)

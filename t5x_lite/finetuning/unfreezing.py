@@ -55,9 +55,10 @@ def groups(config: UnfreezingConfig, model: ModelConfig) -> tuple[ParameterGroup
                     from_step=step,
                 )
             )
-        tables = [name for name in names if not stacks[name].relative_bias.per_layer]
-        if tables:
-            found.append(ParameterGroup(pattern=f"{pattern}/relpos_bias/.*", from_step=opening[0]))
+        for table in dict.fromkeys(stacks[name].position_table for name in names):
+            if table is not None:
+                group = ParameterGroup(pattern=f"{pattern}/{table}/.*", from_step=opening[0])
+                found.append(group)
     return tuple(found)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Int32
 
+from t5x_lite.features.config import SpecialTokens
+
 Ids = Sequence[int] | Int32[np.ndarray, " _length"]
 
 _SHORTEST = 16
@@ -52,11 +54,16 @@ def bucket(length: int) -> int:
 
 
 def padded(
-    sequences: Sequence[Ids], *, rows: int, width: int, filler: int = 0
-) -> Int32[np.ndarray, "rows width"]:
-    """Ids, cut or padded with zeros to `width`; rows behind the last begin with `filler`."""
-    batch = np.zeros((rows, width), np.int32)
-    batch[len(sequences) :, 0] = filler
-    for row, sequence in zip(batch, sequences):
-        row[: len(sequence)] = sequence[:width]
-    return batch
+    sequences: Sequence[Ids], *, rows: int, width: int, special: SpecialTokens
+) -> tuple[Int32[np.ndarray, "rows width"], Int32[np.ndarray, "rows width"]]:
+    """Ids, cut or padded to `width`, and their segment ids. Rows behind the last hold an end token
+    alone: one without any token would attend to nothing.
+    """
+    tokens = np.full((rows, width), special.padding, np.int32)
+    segments = np.zeros((rows, width), np.int32)
+    tokens[len(sequences) :, 0] = special.end
+    segments[len(sequences) :, 0] = 1
+    for row, sequence in enumerate(sequences):
+        cut = sequence[:width]
+        tokens[row, : len(cut)], segments[row, : len(cut)] = cut, 1
+    return tokens, segments

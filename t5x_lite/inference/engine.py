@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
 from t5x_lite.decoding.config import DecodingConfig
-from t5x_lite.decoding.language_model import EOS_ID
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.batching import Group, Ids, groups, padded
@@ -23,6 +22,8 @@ from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.inference.generate import EXAMPLE_INDEX, make_generate
 from t5x_lite.partitioning.partitioner import Partitioner
 
+# 1 where a row has a token of the inputs themselves.
+_IS_INPUT = "is_input"
 # Told how many examples are done.
 Report = Callable[[int], None]
 
@@ -34,15 +35,16 @@ class Generated:
     tokens: Int32[np.ndarray, "decodes length"]
     log_probs: Float32[np.ndarray, "decodes"]
     scores: Float32[np.ndarray, "decodes"]
+    end: int
 
     def ids(self, decode: int = 0) -> list[int]:
         """One output, its end token included, without the padding behind it."""
         row = self.tokens[decode].tolist()
-        return row[: row.index(EOS_ID) + 1] if EOS_ID in row else row
+        return row[: row.index(self.end) + 1] if self.end in row else row
 
     def ended(self, decode: int = 0) -> bool:
         """Whether the output has an end token, so was not cut at max_decode_length."""
-        return bool((self.tokens[decode] == EOS_ID).any())
+        return bool((self.tokens[decode] == self.end).any())
 
 
 class Engine:
@@ -60,6 +62,7 @@ class Engine:
         self.parameters = tuple(parameters)
         self.first_sentinel = first_sentinel
         self.layout = _common_layout(models)
+        self.special = models.members[0].special
         self._shardings = jax.tree.map(lambda leaf: leaf.sharding, self.parameters)
         self._compiled: dict[Any, Callable] = {}
 
@@ -80,7 +83,7 @@ class Engine:
         index_step: int = 1,
         report: Report | None = None,
     ) -> list[Generated]:
-        """Answers `prompts`, which end in their end token.
+        """Answers `prompts`, which end as `special.end_after_inputs` says.
 
         Args:
             batch_size: rows that are run together, rounded up to what the devices divide.
@@ -88,6 +91,8 @@ class Engine:
             first_index, index_step: the numbers of the prompts among all examples, which decide
                 what sampling draws.
         """
+        longest = max(map(len, prompts), default=0) if width is None else width
+        self._check_length(longest, decoding.max_decode_length)
         results: list[Generated | None] = [None] * len(prompts)
         run = self._once(("generate", decoding), lambda: self._make_generate(decoding))
         for group in self._groups([len(prompt) for prompt in prompts], batch_size, width, report):
@@ -96,7 +101,8 @@ class Engine:
             index[: len(group.places)] = first_index + index_step * np.array(group.places)
             decoded = self._run(run, features | {EXAMPLE_INDEX: index})
             for row, place in enumerate(group.places):
-                results[place] = Generated(*(part[row] for part in decoded))
+                tokens, log_probs, scores = (part[row] for part in decoded)
+                results[place] = Generated(tokens, log_probs, scores, self.special.end)
         return [result for result in results if result is not None]
 
     def score(
@@ -110,7 +116,10 @@ class Engine:
         """The log-probability of each token of each target, given its input."""
         results: list[np.ndarray | None] = [None] * len(inputs)
         run = self._once("score", lambda: self._jit(self._log_probs))
-        lengths = [max(len(i), len(t)) for i, t in zip(inputs, targets, strict=True)]
+        pairs = list(zip(inputs, targets, strict=True))
+        lengths = [max(len(i), len(t)) for i, t in pairs]
+        if self.layout is not Layout.ENCODER_DECODER:
+            self._check_length(max((len(i) + len(t) for i, t in pairs), default=0), 0)
         for group in self._groups(lengths, batch_size, None, report):
             starts, features = self._examples(
                 [inputs[place] for place in group.places],
@@ -131,19 +140,21 @@ class Engine:
         width: int | None = None,
         report: Report | None = None,
     ) -> list[Float32[np.ndarray, "..."]]:
-        """The encoder's output for each input: [length, embed], or its mean over the tokens."""
+        """The last hidden states of each input, the encoder's or without one the decoder's:
+        [length, embed], or their mean over the tokens.
+        """
         if self.layout is not Layout.ENCODER_DECODER:
-            raise UserError(
-                "this model has no encoder (encoder=None), so there is nothing to encode."
-            )
+            self._check_length(max(map(len, inputs), default=0), 0)
         results: list[np.ndarray | None] = [None] * len(inputs)
         run = self._once(
             ("encode", mean), lambda: self._jit(self._pooled if mean else self._encoded)
         )
         for group in self._groups([len(ids) for ids in inputs], batch_size, width, report):
-            hidden = self._run(run, self._prompts([inputs[place] for place in group.places], group))
+            starts, features = self._inputs([inputs[place] for place in group.places], group)
+            hidden = self._run(run, features)
             for row, place in enumerate(group.places):
-                results[place] = hidden[row] if mean else hidden[row, : len(inputs[place])]
+                kept = hidden[row] if mean else hidden[row, starts[row] :][: len(inputs[place])]
+                results[place] = kept
         return [result for result in results if result is not None]
 
     # Compiled functions.
@@ -170,9 +181,9 @@ class Engine:
         return self.models.encode(parameters, batch)
 
     def _pooled(self, parameters: Any, batch: Mapping[str, Array]) -> Float[Array, "batch embed"]:
-        is_real = (batch["encoder_input_tokens"] > 0)[..., None]
-        total = jnp.sum(jnp.where(is_real, self._encoded(parameters, batch), 0.0), axis=1)
-        return total / jnp.sum(is_real, axis=1)
+        is_input = (batch[_IS_INPUT] > 0)[..., None]
+        total = jnp.sum(jnp.where(is_input, self._encoded(parameters, batch), 0.0), axis=1)
+        return total / jnp.sum(is_input, axis=1)
 
     def _jit(self, function: Callable) -> Callable:
         def placed(parameters: Any, batch: Mapping[str, Array]) -> Array:
@@ -210,29 +221,79 @@ class Engine:
             if report is not None:
                 report(done)
 
+    def _check_length(self, read: int, written: int) -> None:
+        """Refuses what a language model with learned positions has no positions for."""
+        bounds = [member.decoder.max_length for member in self.models.members]
+        longest = min((bound for bound in bounds if bound is not None), default=None)
+        needed = len(self._ahead(())) + read + written
+        if self.layout is not Layout.ENCODER_DECODER and longest is not None and needed > longest:
+            raise UserError(
+                f"{read} tokens to read and {written} to write need {needed} positions, and the "
+                f"model has learned {longest}: give shorter inputs, or a smaller "
+                "max_decode_length (--gin.MAX_DECODE_LENGTH)."
+            )
+
+    @property
+    def _room(self) -> list[int]:
+        """What is put where the learned prompt will stand."""
+        return [self.special.padding] * self.models.members[0].prompt_length
+
+    def _ahead(self, inputs: Ids) -> list[int]:
+        """What a language model reads before these inputs."""
+        starts = self.special.start_before_prompts or self._room or not len(inputs)
+        return [self.special.start, *self._room] if starts else []
+
+    def _padded(
+        self, rows: Sequence[Ids], group: Group, width: int
+    ) -> tuple[Int32[np.ndarray, "rows width"], Int32[np.ndarray, "rows width"]]:
+        return padded(rows, rows=group.rows, width=width, special=self.special)
+
     def _prompts(self, rows: Sequence[Ids], group: Group) -> dict[str, np.ndarray]:
-        # Filler is an end token alone: a row without any token would be attended by nothing.
-        tokens = padded(rows, rows=group.rows, width=group.width, filler=EOS_ID)
+        """What decoding begins with; the start token is the model's own affair."""
+        rows = [[*self._room, *row[: group.width]] for row in rows]
+        tokens, segments = self._padded(rows, group, group.width + len(self._room))
         if self.layout is Layout.ENCODER_DECODER:
-            return {"encoder_input_tokens": tokens}
-        return {"decoder_prefix_tokens": tokens}
+            return {"encoder_input_tokens": tokens, "encoder_segment_ids": segments}
+        return {"decoder_prefix_tokens": tokens, "decoder_prefix_segment_ids": segments}
+
+    def _inputs(self, rows: Sequence[Ids], group: Group) -> tuple[list[int], dict[str, np.ndarray]]:
+        """Where the inputs begin in each row, and a batch that has nothing else."""
+        if self.layout is Layout.ENCODER_DECODER:
+            starts, features = [len(self._room)] * len(rows), self._prompts(rows, group)
+            segments = features["encoder_segment_ids"]
+        else:
+            ahead = [self._ahead(row) for row in rows]
+            starts, width = [len(each) for each in ahead], group.width + len(self._room) + 1
+            read = [[*front, *row] for front, row in zip(ahead, rows, strict=True)]
+            tokens, segments = self._padded(read, group, width)
+            features = {
+                "decoder_input_tokens": tokens,
+                "decoder_segment_ids": segments,
+                "decoder_causal_attention": segments,
+            }
+        index = np.arange(segments.shape[1], dtype=np.int32)[None, :]
+        first = np.zeros((group.rows, 1), np.int32)
+        first[: len(starts), 0] = starts
+        return starts, features | {_IS_INPUT: np.where(index >= first, segments, 0)}
 
     def _examples(
         self, inputs: Sequence[Ids], targets: Sequence[Ids], group: Group
     ) -> tuple[list[int], dict[str, np.ndarray]]:
         """Where in each decoder row its targets begin, and the batch of given targets."""
         if self.layout is Layout.ENCODER_DECODER:
-            rows, starts = list(targets), [0] * len(targets)
             features, width = self._prompts(inputs, group), group.width
+            read = [[self.special.start, *target] for target in targets]
+            starts = [0] * len(targets)
         else:
-            rows = [[*i, *t] for i, t in zip(inputs, targets, strict=True)]
-            starts = [len(i) for i in inputs]
-            features, width = {}, 2 * group.width
-        tokens = padded(rows, rows=group.rows, width=width, filler=EOS_ID)
-        features["decoder_target_tokens"] = tokens
-        features["decoder_input_tokens"] = np.pad(tokens, ((0, 0), (1, 0)))[:, :-1]
+            pairs = list(zip(inputs, targets, strict=True))
+            features, width = {}, 2 * group.width + len(self._room)
+            read = [[*self._ahead(given), *given, *target] for given, target in pairs]
+            starts = [len(self._ahead(given)) + len(given) - 1 for given in inputs]
+        tokens, segments = self._padded([row[1:] for row in read], group, width)
+        features["decoder_target_tokens"], features["decoder_segment_ids"] = tokens, segments
+        features["decoder_input_tokens"] = self._padded([row[:-1] for row in read], group, width)[0]
         if self.layout is Layout.PREFIX_LM:
-            # The start token takes a position, so a prefix of n tokens is n + 1 positions.
+            # The position that scores the first target sees the whole prefix and is seen by it.
             ends = np.zeros((group.rows, 1), np.int32)
             ends[: len(starts), 0] = starts
             positions = np.arange(width, dtype=np.int32)[None, :]

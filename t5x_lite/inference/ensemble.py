@@ -54,8 +54,11 @@ class Ensemble:
                 list(zip(parameters, caches, strict=True)),
             )
 
+        special = self.members[0].special
         return LanguageModel(
             advance,
+            special.end,
+            special.padding,
             lambda caches, n: tuple(transformer.repeat(cache, n) for cache in caches),
             lambda caches, chosen: tuple(transformer.select(cache, chosen) for cache in caches),
         )
@@ -65,12 +68,14 @@ class Ensemble:
     ) -> Float[Array, "batch length vocab"]:
         """Of every decoder position of given targets."""
         pairs = zip(self.members, parameters, strict=True)
-        return self._average([transformer.apply(member, own, batch) for member, own in pairs])
+        return self._average([transformer.logits(member, own, batch) for member, own in pairs])
 
     def encode(
         self, parameters: Parameters, batch: Mapping[str, Array]
     ) -> Float[Array, "batch length embed"]:
-        """The mean of the encoders' outputs, in float32."""
+        """The mean of the members' last hidden states, in float32: of the encoder's, or without one
+        of the decoder's.
+        """
         pairs = zip(self.members, parameters, strict=True)
         every = [transformer.encode(member, own, batch) for member, own in pairs]
         return jnp.mean(jnp.stack([hidden.astype(jnp.float32) for hidden in every]), axis=0)

@@ -16,19 +16,18 @@ class LossNormalization(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """Token cross-entropy plus z-loss (1e-4 log^2 Z, training only), label smoothing 0 in T5.
+class TermConfig:
+    """A summand of what training minimizes; each is a subclass with a row in `losses/table.py`.
 
-    `normalizing_factor` is a number to divide the sum by, a rule, or None for the sum itself, T5X's
-    default; ours is the mean per real target token.
+    It is multiplied by `weight`. `normalizing_factor` is a number to divide the sum over tokens by,
+    a rule, or None for the sum itself, T5X's default; ours is the mean per real target token.
     """
 
-    z_loss: float = 1e-4
-    label_smoothing: float = 0.0
+    weight: float = 1.0
     normalizing_factor: float | LossNormalization | None = LossNormalization.NUM_REAL_TARGET_TOKENS
 
     def __post_init__(self) -> None:
-        check_bounds(self, z_loss=(0.0, FINITE), label_smoothing=(0.0, BELOW_ONE))
+        check_bounds(self, weight=(POSITIVE, FINITE))
         factor = self.normalizing_factor
         if isinstance(factor, float | int) and not POSITIVE <= factor <= FINITE:
             raise UserError(
@@ -36,3 +35,28 @@ class LossConfig:
                 f"{', '.join(rule.name for rule in LossNormalization)}: "
                 "--gin.LOSS_NORMALIZING_FACTOR=NUM_REAL_TARGET_TOKENS"
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig(TermConfig):
+    """Token cross-entropy plus z-loss (1e-4 log^2 Z, training only), label smoothing 0 in T5."""
+
+    z_loss: float = 1e-4
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self, z_loss=(0.0, FINITE), label_smoothing=(0.0, BELOW_ONE))
+        super().__post_init__()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MatchTeacherConfig(TermConfig):
+    """How far the model's tokens are from a teacher's: the divergence of the two distributions,
+    both softened by `temperature`, times its square (Hinton et al. 2015, section 2).
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self, temperature=(POSITIVE, FINITE))
+        super().__post_init__()

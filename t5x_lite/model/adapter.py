@@ -10,8 +10,9 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import parameters
+from t5x_lite.model.config import NormConfig
 from t5x_lite.model.linear import Linear
-from t5x_lite.model.norms import RMSNorm
+from t5x_lite.model.norms import make_norm
 from t5x_lite.partitioning.constrain import constrain
 
 # So small that the adapted model starts as the pre-trained one (Houlsby et al. 2019, section 2.1).
@@ -24,9 +25,9 @@ class Adapter(nnx.Module):
     of the feed-forward sub-layer.
     """
 
-    def __init__(self, adapter_dim: int, embed_dim: int, *, key: PRNGKeyArray):
+    def __init__(self, adapter_dim: int, embed_dim: int, *, norm: NormConfig, key: PRNGKeyArray):
         inward, outward = jax.random.split(key)
-        self.layer_norm = RMSNorm(embed_dim)
+        self.layer_norm = make_norm(norm, embed_dim)
         self.wi = Linear(
             parameters.truncated_normal(
                 inward, (embed_dim, adapter_dim), axes=("embed", "mlp"), stddev=embed_dim**-0.5

@@ -1,8 +1,4 @@
-"""Multi-head attention as in T5: no biases, and no 1/sqrt(head_dim).
-
-The factor is folded into the initialization of the queries; dividing again would break every
-imported checkpoint. Logits and softmax are float32 whatever the activations are.
-"""
+"""Multi-head attention; logits and softmax are float32 whatever the activations are."""
 
 from typing import NamedTuple
 
@@ -11,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import masks, maxima, parameters
+from t5x_lite.model import masks, maxima
 from t5x_lite.model.config import AttentionConfig, LoraConfig
 from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear
 from t5x_lite.model.lora import make_lora
 from t5x_lite.model.masks import AttentionMask
@@ -46,6 +43,7 @@ class Attention(nnx.Module):
         config: AttentionConfig,
         embed_dim: int,
         *,
+        init: Initializer,
         key: PRNGKeyArray,
         lora: LoraConfig | None = None,
     ):
@@ -53,21 +51,24 @@ class Attention(nnx.Module):
         joined_kv = config.num_heads * config.head_dim
         query_key, key_key, value_key, out_key = jax.random.split(key, 4)
 
-        def inward(name: str, kernel_key: PRNGKeyArray, stddev: float) -> Linear:
+        def linear(name: str, kernel: nnx.Param) -> Linear:
+            return Linear(kernel, bias=config.bias, lora=make_lora(lora, name, kernel, key=key))
+
+        def inward(name: str, kernel_key: PRNGKeyArray, t5_stddev: float) -> Linear:
             shape, axes = (embed_dim, joined_kv), ("embed", "joined_kv")
-            kernel = parameters.normal(kernel_key, shape, axes=axes, stddev=stddev)
-            return Linear(kernel, make_lora(lora, name, kernel, key=key))
+            return linear(name, init.kernel(kernel_key, shape, axes=axes, t5_stddev=t5_stddev))
 
         self.query = inward("query", query_key, (embed_dim * config.head_dim) ** -0.5)
         self.key = inward("key", key_key, embed_dim**-0.5)
         self.value = inward("value", value_key, embed_dim**-0.5)
-        kernel = parameters.normal(
+        kernel = init.kernel(
             out_key,
             (joined_kv, embed_dim),
             axes=("joined_kv", "embed"),
-            stddev=joined_kv**-0.5,
+            t5_stddev=joined_kv**-0.5,
+            ends_residual=True,
         )
-        self.out = Linear(kernel, make_lora(lora, "out", kernel, key=key))
+        self.out = linear("out", kernel)
 
     def keys_values(self, x: Float[Array, "batch kv_len embed"], dropout: Dropout) -> KeysValues:
         """What `x` offers to queries."""
@@ -95,6 +96,8 @@ class Attention(nnx.Module):
             precision=precision,
             preferred_element_type=jnp.float32,
         )
+        if self.config.scale:
+            logits = logits * self.config.head_dim**-0.5
         if position_bias is not None:
             logits = logits + position_bias
         maxima.observe("logits", logits)

@@ -1,7 +1,8 @@
 """One layer, whichever stack it is in: self-attention, cross-attention if it has one, feed-forward,
 an adapter if it has one.
 
-Every sub-layer is `x + dropout(f(norm(x)))` (Raffel et al. 2020, section 2.1).
+Every sub-layer is `x + dropout(f(norm(x)))` (Raffel et al. 2020, section 2.1; Radford et al. 2019,
+section 2.3).
 """
 
 import dataclasses
@@ -16,9 +17,10 @@ from t5x_lite.model.adapter import Adapter
 from t5x_lite.model.attention import Attention, KeysValues
 from t5x_lite.model.config import BlockConfig, RelativeBiasConfig
 from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.mlp import MLP
-from t5x_lite.model.norms import RMSNorm
+from t5x_lite.model.norms import make_norm
 from t5x_lite.model.position_bias import RelativePositionBias
 
 
@@ -30,15 +32,16 @@ class LayerCache(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class StackContext:
     """What a stack gives to each of its layers alike.
 
-    `position_bias` is None where every layer has a table of its own; `encoded` and `cross_mask`
-    are None in an encoder and in a decoder-only model.
+    `relative_bias` is None where positions are not relative, `position_bias` also where every layer
+    has a table of its own; `encoded` and `cross_mask` are None in an encoder and in a decoder-only
+    model.
     """
 
     mask: AttentionMask
-    relative_bias: RelativeBiasConfig
+    relative_bias: RelativeBiasConfig | None
     position_bias: Float[Array, "rows heads q_len kv_len"] | None
     encoded: Float[Array, "batch enc_len embed"] | None
     cross_mask: AttentionMask | None
@@ -50,27 +53,32 @@ class Block(nnx.Module):
     def __init__(
         self,
         config: BlockConfig,
-        relative_bias: RelativeBiasConfig,
+        relative_bias: RelativeBiasConfig | None,
         embed_dim: int,
         *,
+        init: Initializer,
         key: PRNGKeyArray,
     ):
         own, cross, feed_forward, bias = jax.random.split(key, 4)
-        self.pre_self_attention_layer_norm = RMSNorm(embed_dim)
-        self.self_attention = Attention(config.attention, embed_dim, key=own, lora=config.lora)
+
+        def attend(key: PRNGKeyArray) -> Attention:
+            return Attention(config.attention, embed_dim, init=init, key=key, lora=config.lora)
+
+        self.pre_self_attention_layer_norm = make_norm(config.norm, embed_dim)
+        self.self_attention = attend(own)
         if config.cross_attention:
-            self.pre_cross_attention_layer_norm = RMSNorm(embed_dim)
-            self.encoder_decoder_attention = Attention(
-                config.attention, embed_dim, key=cross, lora=config.lora
-            )
-        self.pre_mlp_layer_norm = RMSNorm(embed_dim)
-        self.mlp = MLP(config.mlp, embed_dim, key=feed_forward, lora=config.lora)
+            self.pre_cross_attention_layer_norm = make_norm(config.norm, embed_dim)
+            self.encoder_decoder_attention = attend(cross)
+        self.pre_mlp_layer_norm = make_norm(config.norm, embed_dim)
+        self.mlp = MLP(config.mlp, embed_dim, init=init, key=feed_forward, lora=config.lora)
         # Folded, not split off: all else begins as it would without an adapter.
         added = jax.random.fold_in(key, 4)
         self.adapter = (
-            Adapter(config.adapter_dim, embed_dim, key=added) if config.adapter_dim else None
+            Adapter(config.adapter_dim, embed_dim, norm=config.norm, key=added)
+            if config.adapter_dim
+            else None
         )
-        if relative_bias.per_layer:
+        if relative_bias is not None and relative_bias.per_layer:
             self.relpos_bias = RelativePositionBias(
                 config.attention.num_heads, relative_bias.num_buckets, key=bias
             )
@@ -78,7 +86,7 @@ class Block(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch length embed"],
-        around: Surroundings,
+        context: StackContext,
         *,
         cache: LayerCache | None,
         dropout: Dropout,
@@ -87,27 +95,27 @@ class Block(nnx.Module):
         h = self.pre_self_attention_layer_norm(x)
         seen = self.self_attention.keys_values(h, dropout.fold("self_attention"))
         if cache is not None:
-            seen = attention.insert(cache.self_attention, seen, around.mask.q_positions)
+            seen = attention.insert(cache.self_attention, seen, context.mask.q_positions)
         with maxima.within("self_attention"):
             h = self.self_attention(
                 h,
                 seen,
-                around.mask,
-                position_bias=self._position_bias(around),
+                context.mask,
+                position_bias=self._position_bias(context),
                 dropout=dropout.fold("self_attention"),
             )
         x = x + dropout(h, "self_attention_output")
         crossed = None
-        if around.cross_mask is not None:
+        if context.cross_mask is not None:
             h = self.pre_cross_attention_layer_norm(x)
-            crossed = self._crossed(around, cache, dropout.fold("cross_attention"))
+            crossed = self._crossed(context, cache, dropout.fold("cross_attention"))
             # Rows that decode one example read its keys and values as several queries of one row.
             examples = crossed.keys.shape[0]
             with maxima.within("cross_attention"):
                 h = self.encoder_decoder_attention(
                     h.reshape(examples, -1, h.shape[-1]),
                     crossed,
-                    around.cross_mask,
+                    context.cross_mask,
                     position_bias=None,
                     dropout=dropout.fold("cross_attention"),
                 ).reshape(h.shape)
@@ -120,18 +128,20 @@ class Block(nnx.Module):
         maxima.observe("residual", x)
         return x, LayerCache(seen, crossed)
 
-    def _position_bias(self, around: Surroundings) -> Float[Array, "rows heads q_len kv_len"]:
-        if around.position_bias is not None:
-            return around.position_bias
+    def _position_bias(
+        self, context: StackContext
+    ) -> Float[Array, "rows heads q_len kv_len"] | None:
+        if context.position_bias is not None or context.relative_bias is None:
+            return context.position_bias
         return self.relpos_bias(
-            around.mask.q_positions, around.mask.kv_positions, around.relative_bias
+            context.mask.q_positions, context.mask.kv_positions, context.relative_bias
         )
 
     def _crossed(
-        self, around: Surroundings, cache: LayerCache | None, dropout: Dropout
+        self, context: StackContext, cache: LayerCache | None, dropout: Dropout
     ) -> KeysValues:
         """Keys and values of the encoder's output, made anew or remembered."""
         if cache is not None and cache.cross_attention is not None:
             return cache.cross_attention
-        assert around.encoded is not None, "without a cache cross-attention reads the encoder"
-        return self.encoder_decoder_attention.keys_values(around.encoded, dropout)
+        assert context.encoded is not None, "without a cache cross-attention reads the encoder"
+        return self.encoder_decoder_attention.keys_values(context.encoded, dropout)

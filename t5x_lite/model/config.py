@@ -13,7 +13,6 @@ One Transformer covers every architecture of Raffel et al. (2020), section 3.2; 
 
 import dataclasses
 import difflib
-import enum
 from typing import Any
 
 from t5x_lite.bounds import (
@@ -23,56 +22,22 @@ from t5x_lite.bounds import (
     MAX_LENGTH,
     MAX_VOCABULARY,
     MAX_WIDTH,
+    POSITIVE,
     check_bounds,
 )
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import Layout
-
-# gelu is the tanh form that T5 v1.1 was trained with, linear the identity of its gated unit.
-ACTIVATIONS = ("relu", "gelu", "silu", "linear")
-# The kernels of a layer, by the names of their modules.
-KERNELS = ("query", "key", "value", "out", "wi", "wi_0", "wi_1", "wo")
-
-
-class Visibility(enum.Enum):
-    """Which keys a query may see: Raffel et al. (2020), figure 3."""
-
-    FULL = "full"
-    CAUSAL = "causal"
-    PREFIX = "prefix"
-
-
-class Sharing(enum.Enum):
-    """Whether the encoder has its own weights or reads the decoder's."""
-
-    NONE = "none"
-    ENCODER_DECODER = "encoder_decoder"
-
-
-class Remat(enum.Enum):
-    """What the backward pass recomputes: nothing, all but matrix products, everything."""
-
-    NONE = "none"
-    MINIMAL = "minimal"
-    FULL = "full"
-
-
-class ActivationDtype(enum.Enum):
-    """AUTO is bfloat16 on accelerators and float32 on CPU; parameters are always float32."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-
-    @classmethod
-    def _missing_(cls, value: object) -> None:
-        if value in ("float16", "fp16", "half"):
-            raise UserError(
-                "activation_dtype='float16' is refused: T5's feed-forward outputs exceed 65504, "
-                "the largest float16, so activations overflow to inf and the loss to NaN. "
-                "Use 'bfloat16' (same size, float32's range) or 'float32'."
-            )
+from t5x_lite.model.choices import (
+    ACTIVATIONS,
+    KERNELS,
+    ActivationDtype,
+    InitScheme,
+    NormKind,
+    Remat,
+    Sharing,
+    Visibility,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,11 +65,58 @@ class RelativeBiasConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LearnedPositionsConfig:
+    """A learned vector for each of `max_length` positions, added to those of tokens (GPT-2, BERT);
+    positions begin anew in each packed example.
+    """
+
+    max_length: int
+
+    def __post_init__(self) -> None:
+        check_bounds(self, max_length=(1, MAX_LENGTH))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NormConfig:
+    """How a sub-layer's input is normalized: T5's RMS norm or a layer norm, which also subtracts
+    the mean and has a bias.
+    """
+
+    kind: NormKind = NormKind.RMS
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_bounds(self, epsilon=(POSITIVE, FINITE))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """How parameters begin. T5 draws each kernel by its fan-in and token vectors with a deviation
+    of 1; NORMAL draws all with `stddev` (GPT-2, BERT), learned positions with `positions_stddev`,
+    and with `scale_residual` kernels that end a residual sub-layer are divided by the root of the
+    number of those sub-layers (Radford et al. 2019, section 2.3; OpenAI's code does not).
+    """
+
+    scheme: InitScheme = InitScheme.T5
+    stddev: float = 0.02
+    positions_stddev: float = 0.01
+    scale_residual: bool = True
+
+    def __post_init__(self) -> None:
+        check_bounds(self, stddev=(POSITIVE, FINITE), positions_stddev=(POSITIVE, FINITE))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
-    """Multi-head attention without biases; joined_kv = num_heads * head_dim."""
+    """Multi-head attention; joined_kv = num_heads * head_dim. `bias` gives all four projections a
+    bias. With `scale` logits are divided by the root of head_dim; T5 has that in its
+    initialization of the queries, so that dividing again would break its checkpoints.
+    """
 
     num_heads: int
     head_dim: int
+    bias: bool = False
+    scale: bool = False
 
     def __post_init__(self) -> None:
         check_bounds(self, num_heads=(1, MAX_WIDTH), head_dim=(1, MAX_WIDTH))
@@ -116,6 +128,7 @@ class MLPConfig:
 
     mlp_dim: int
     activations: tuple[str, ...] = ("relu",)
+    bias: bool = False
 
     def __post_init__(self) -> None:
         check_bounds(self, mlp_dim=(1, MAX_WIDTH))
@@ -175,6 +188,7 @@ class BlockConfig:
 
     attention: AttentionConfig
     mlp: MLPConfig
+    norm: NormConfig = dataclasses.field(default_factory=NormConfig)
     cross_attention: bool = False
     adapter_dim: int | None = None
     lora: LoraConfig | None = dataclasses.field(default=None, metadata={"built_if_bound": True})
@@ -196,12 +210,16 @@ class BlockConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """`num_layers / layers_divisor` blocks; the divisor is 2 in the paper's half-depth model."""
+    """`num_layers / layers_divisor` blocks; the divisor is 2 in the paper's half-depth model.
+    `positions` is how tokens know where they stand.
+    """
 
     num_layers: int
     visibility: Visibility
     block: BlockConfig
-    relative_bias: RelativeBiasConfig
+    positions: RelativeBiasConfig | LearnedPositionsConfig = dataclasses.field(
+        metadata={"built_unless_bound": RelativeBiasConfig, "formerly": "relative_bias"}
+    )
     layers_divisor: int = 1
 
     def __post_init__(self) -> None:
@@ -216,6 +234,30 @@ class StackConfig:
     def depth(self) -> int:
         """Number of layers the stack really has."""
         return self.num_layers // self.layers_divisor
+
+    @property
+    def num_residual(self) -> int:
+        """Number of sub-layers that add to the residual stream."""
+        return self.depth * (3 if self.block.cross_attention else 2)
+
+    @property
+    def relative_bias(self) -> RelativeBiasConfig | None:
+        """The buckets of a stack whose positions are relative."""
+        return self.positions if isinstance(self.positions, RelativeBiasConfig) else None
+
+    @property
+    def position_table(self) -> str | None:
+        """The module of the stack whose table tells positions; None if layers have their own."""
+        if isinstance(self.positions, LearnedPositionsConfig):
+            return "position_embedder"
+        return None if self.positions.per_layer else "relpos_bias"
+
+    @property
+    def max_length(self) -> int | None:
+        """The longest sequence, where positions are learned; None has no bound."""
+        if isinstance(self.positions, LearnedPositionsConfig):
+            return self.positions.max_length
+        return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -249,6 +291,7 @@ class ModelConfig:
     dropout_shared_along_length: bool = True
     prompt_length: int = 0
     special: SpecialTokens = dataclasses.field(default_factory=SpecialTokens)
+    init: InitConfig = dataclasses.field(default_factory=InitConfig)
     compute: ComputeConfig = dataclasses.field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
@@ -281,15 +324,16 @@ class ModelConfig:
             encoder.depth == decoder.depth
             and encoder.block.attention == decoder.block.attention
             and encoder.block.mlp == decoder.block.mlp
+            and encoder.block.norm == decoder.block.norm
             and encoder.block.adapter_dim == decoder.block.adapter_dim
             and encoder.block.lora == decoder.block.lora
-            and encoder.relative_bias.num_buckets == decoder.relative_bias.num_buckets
-            and encoder.relative_bias.per_layer == decoder.relative_bias.per_layer
+            and _tables(encoder.positions) == _tables(decoder.positions)
         )
         if not same:
             raise UserError(
-                "sharing='encoder_decoder' needs the same depth, attention, mlp, adapter, LoRA "
-                f"and position tables in both stacks; given encoder={encoder} decoder={decoder}."
+                "sharing='encoder_decoder' needs the same depth, attention, mlp, norm, adapter, "
+                "LoRA and position tables in both stacks; given "
+                f"encoder={encoder} decoder={decoder}."
             )
 
     @property
@@ -318,3 +362,10 @@ class ModelConfig:
 
         encoder = None if self.encoder is None else of_stack(self.encoder)
         return dataclasses.replace(self, encoder=encoder, decoder=of_stack(self.decoder))
+
+
+def _tables(positions: RelativeBiasConfig | LearnedPositionsConfig) -> object:
+    """What of positions is a parameter: stacks that share one may read it by two rules."""
+    if isinstance(positions, RelativeBiasConfig):
+        return positions.num_buckets, positions.per_layer
+    return positions

@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from t5x_lite.features.outputs import TOKENS
 from t5x_lite.model import masks, parameter_tree
 from t5x_lite.model.attention import KeysValues
 from t5x_lite.model.block import LayerCache
 from t5x_lite.model.config import ModelConfig, Visibility
 from t5x_lite.model.masks import AttentionMask
-from t5x_lite.model.network import Batch, Encoded
+from t5x_lite.model.network import Batch, Encoded, segments_of
 
 
 class Cache(NamedTuple):
@@ -27,13 +28,13 @@ class Cache(NamedTuple):
 
     `layers` holds self-attention keys and values [layers, batch, kv_len, heads, head_dim], and
     cross-attention ones over enc_len, computed once. `positions` is where each row's next token
-    goes. `encoder_is_real` is None in decoder-only models. After `repeat` it and cross-attention
+    goes. `encoder_segments` is None in decoder-only models. After `repeat` it and cross-attention
     have fewer rows than the rest: neighbouring rows read the same one.
     """
 
     layers: LayerCache
     positions: Array
-    encoder_is_real: Array | None
+    encoder_segments: Array | None
 
 
 def start(
@@ -42,28 +43,32 @@ def start(
     """Logits of the first new token, and the cache with room for `max_decode_length` tokens.
 
     Args:
-        batch: encoder_input_tokens, or decoder_prefix_tokens: the inputs with their end token,
-            padded with 0 on the right; the start token is put in front here.
+        batch: encoder_input_tokens, or decoder_prefix_tokens, each with its segment ids (1, and 0
+            in the padding on the right) and room for the prompt in front, if the model has one. The
+            start token is put in front here.
     """
     network = parameter_tree.to_modules(config, parameters)
     if config.encoder is not None:
-        encoded = network.encode({"encoder_input_tokens": batch["encoder_input_tokens"]})
-        tokens = jnp.zeros((encoded.is_real.shape[0], 1), jnp.int32)
+        encoded = network.encode(batch)
+        rows = encoded.segments.shape[0]
+        tokens = jnp.full((rows, 1), config.special.start, jnp.int32)
+        segments = jnp.ones_like(tokens)
+        x = network.embed(tokens)
     else:
         encoded = None
-        tokens = jnp.pad(batch["decoder_prefix_tokens"], ((0, 0), (1, 0)))
-    lengths = 1 + jnp.sum(tokens > 0, axis=1, dtype=jnp.int32)
-    x = network.embed(tokens)
-    if network.prompt is not None and encoded is None:
-        x, lengths = network.prompt.insert(x, at=1), lengths + config.prompt_length
+        tokens, segments = _started(
+            config, batch["decoder_prefix_tokens"], segments_of(batch, "decoder_prefix")
+        )
+        x = network.embed(tokens, segments, prompt_at=1)
+    lengths = jnp.sum(segments, axis=1, dtype=jnp.int32)
     positions = masks.row_positions(x.shape[1])
-    given = positions < lengths[:, None]
     mask = AttentionMask(
         visibility=config.decoder.visibility,
         q_positions=positions,
         kv_positions=positions,
-        kv_is_real=given,
-        kv_in_prefix=given,
+        kv_in_prefix=segments > 0,
+        q_segments=segments,
+        kv_segments=segments,
     )
     hidden, seen = network.decode(x, mask, encoded, keep_cache=True)
     assert seen is not None, "keep_cache=True keeps it"
@@ -74,9 +79,9 @@ def start(
             self_attention=KeysValues(*(jnp.pad(part, room) for part in seen.self_attention))
         ),
         positions=lengths,
-        encoder_is_real=None if encoded is None else encoded.is_real,
+        encoder_segments=None if encoded is None else encoded.segments,
     )
-    return network.logits(last)[:, 0], cache
+    return network.head(TOKENS, last)[:, 0], cache
 
 
 def advance(
@@ -90,13 +95,30 @@ def advance(
         q_positions=cache.positions[:, None],
         kv_positions=masks.row_positions(cache.layers.self_attention.keys.shape[2]),
     )
-    is_real = cache.encoder_is_real
-    encoded = None if is_real is None else Encoded(hidden=None, is_real=is_real, segments=None)
+    segments = cache.encoder_segments
+    encoded = None if segments is None else Encoded(hidden=None, segments=segments)
     hidden, layers = network.decode(
         network.embed(tokens[:, None]), mask, encoded, cache=cache.layers, keep_cache=True
     )
     assert layers is not None, "keep_cache=True keeps it"
-    return network.logits(hidden)[:, 0], Cache(layers, cache.positions + 1, is_real)
+    return network.head(TOKENS, hidden)[:, 0], Cache(layers, cache.positions + 1, segments)
+
+
+def _started(
+    config: ModelConfig, tokens: Int[Array, "batch length"], segments: Int[Array, "batch length"]
+) -> tuple[Int[Array, "batch longer"], Int[Array, "batch longer"]]:
+    """A prompt with the start token in front, if the model reads one there; a row without a prompt
+    begins with it in any case.
+    """
+    special = config.special
+    if special.start_before_prompts or config.prompt_length:
+        in_front = ((0, 0), (1, 0))
+        tokens = jnp.pad(tokens, in_front, constant_values=special.start)
+        return tokens, jnp.pad(segments, in_front, constant_values=1)
+    is_empty = (jnp.sum(segments, axis=1, keepdims=True) == 0) & (
+        masks.row_positions(tokens.shape[1]) == 0
+    )
+    return jnp.where(is_empty, special.start, tokens), jnp.where(is_empty, 1, segments)
 
 
 def repeat(cache: Cache, n: int) -> Cache:

@@ -1,25 +1,39 @@
-"""The one matrix product of the model: a float32 kernel, used in the activations' dtype."""
+"""The one matrix product of the model: float32 parameters, used in the activations' dtype."""
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from t5x_lite.model import parameters
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
 from t5x_lite.model.lora import Lora
 from t5x_lite.model.precision import precision_of
 
 
 class Linear(nnx.Module):
-    """`x @ kernel`, no bias; fine-tuning may have added a low-rank term."""
+    """`x @ kernel`, a bias if asked for; fine-tuning may have added a low-rank term."""
 
-    def __init__(self, kernel: nnx.Param, lora: Lora | None = None):
+    def __init__(self, kernel: nnx.Param, *, bias: bool = False, lora: Lora | None = None):
         self.kernel = kernel
+        out_dim, out_axis = kernel[...].shape[-1], kernel.get_metadata("axes")[-1]
+        self.bias = parameters.zeros((out_dim,), axes=(out_axis,)) if bias else None
         self.lora = lora
 
     def __call__(
-        self, x: Float[Array, "batch length in_dim"], dropout: Dropout = NO_DROPOUT
+        self,
+        x: Float[Array, "batch length in_dim"],
+        dropout: Dropout = NO_DROPOUT,
+        *,
+        precision: jax.lax.Precision | None = None,
     ) -> Float[Array, "batch length out_dim"]:
-        """The product, in the dtype of `x`; `dropout` is the low-rank term's alone."""
-        kernel = self.kernel[...].astype(x.dtype)
-        product = jnp.matmul(x, kernel, precision=precision_of(x.dtype))
+        """The product, in the dtype of `x`; `dropout` is the low-rank term's alone.
+
+        Args:
+            precision: of the product; None is what the dtype of `x` asks for.
+        """
+        precision = precision_of(x.dtype) if precision is None else precision
+        product = jnp.matmul(x, self.kernel[...].astype(x.dtype), precision=precision)
+        if self.bias is not None:
+            product = product + self.bias[...].astype(x.dtype)[None, None, :]
         return product if self.lora is None else product + self.lora(x, dropout)

@@ -1,11 +1,12 @@
 """Who may attend to whom, kept symbolic until `bias_of` makes the one array that attention adds.
 
-Three conditions must hold at once (Raffel et al. 2020, section 3.2.1): the visibility lets query i
-see key j, key j is not padding, and both belong to the same packed example.
+Two conditions must hold at once (Raffel et al. 2020, section 3.2.1): the visibility lets query i
+see key j, and both belong to one segment. Segments are packed examples 1, 2, ...; 0 is padding.
 """
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -17,16 +18,15 @@ MASKED = -1e10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentionMask:
-    """visibility x padding x segments; `None` stands for "no such condition".
+    """visibility x segments; `None` stands for "no such condition".
 
     Rows are 1 where all rows of the batch are alike. Positions count along the row, also in packed
-    rows: of two keys of one example only the difference matters.
+    rows, where `token_positions` count in each example.
     """
 
     visibility: Visibility
     q_positions: Int[Array, "q_rows q_len"]
     kv_positions: Int[Array, "kv_rows kv_len"]
-    kv_is_real: Bool[Array, "batch kv_len"] | None = None
     kv_in_prefix: Bool[Array, "batch kv_len"] | None = None
     q_segments: Int[Array, "batch q_len"] | None = None
     kv_segments: Int[Array, "batch kv_len"] | None = None
@@ -39,14 +39,34 @@ class AttentionMask:
             )
         if (self.q_segments is None) != (self.kv_segments is None):
             raise UserError(
-                "segment ids are given for one side of an attention only; packed batches carry "
+                "segment ids are given for one side of an attention only; batches carry "
                 "encoder_segment_ids and decoder_segment_ids together."
             )
+
+    @property
+    def token_positions(self) -> Int[Array, "rows q_len"]:
+        """Where each query stands in its own example."""
+        if self.q_segments is None:
+            return self.q_positions
+        return positions_in(self.q_segments)
 
 
 def row_positions(length: int) -> Int[Array, "1 length"]:
     """0, 1, 2, ...: the positions of every row."""
     return jnp.arange(length, dtype=jnp.int32)[None, :]
+
+
+def positions_in(segments: Int[Array, "batch length"]) -> Int[Array, "batch length"]:
+    """0, 1, 2, ... from the beginning of each segment.
+
+    >>> import jax.numpy as jnp
+    >>> [int(p) for p in positions_in(jnp.array([[1, 1, 1, 2, 2, 0, 0]]))[0]]
+    [0, 1, 2, 0, 1, 0, 1]
+    """
+    index = row_positions(segments.shape[1])
+    before = jnp.pad(segments, ((0, 0), (1, 0)), constant_values=-1)[:, :-1]
+    starts = jnp.where(segments != before, index, 0)
+    return index - jax.lax.cummax(starts, axis=1)
 
 
 def allowed(mask: AttentionMask) -> Bool[Array, "rows 1 q_len kv_len"]:
@@ -58,8 +78,6 @@ def allowed(mask: AttentionMask) -> Bool[Array, "rows 1 q_len kv_len"]:
         see = jnp.ones_like(see)
     elif mask.kv_in_prefix is not None and mask.visibility is Visibility.PREFIX:
         see = see | mask.kv_in_prefix[:, None, None, :]
-    if mask.kv_is_real is not None:
-        see = see & mask.kv_is_real[:, None, None, :]
     if mask.q_segments is not None and mask.kv_segments is not None:
         same = mask.q_segments[:, None, :, None] == mask.kv_segments[:, None, None, :]
         see = see & same

@@ -8,9 +8,10 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from t5x_lite.model import maxima, parameters
+from t5x_lite.model import maxima
 from t5x_lite.model.config import LoraConfig, MLPConfig
 from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear
 from t5x_lite.model.lora import make_lora
 from t5x_lite.partitioning.constrain import constrain
@@ -24,33 +25,39 @@ _FUNCTION_OF: dict[str, Callable[[Array], Array]] = {
 
 
 class MLP(nnx.Module):
-    """wo(relu(wi x)) in T5 v1.0, wo(gelu(wi_0 x) * (wi_1 x)) in v1.1; no biases."""
+    """wo(relu(wi x)) in T5 v1.0, wo(gelu(wi_0 x) * (wi_1 x)) in v1.1; a bias each if asked for."""
 
     def __init__(
         self,
         config: MLPConfig,
         embed_dim: int,
         *,
+        init: Initializer,
         key: PRNGKeyArray,
         lora: LoraConfig | None = None,
     ):
         self.config = config
         names = config.inward_names
         for name, inward_key in zip(names, jax.random.split(key, len(names)), strict=True):
-            kernel = parameters.truncated_normal(
+            kernel = init.kernel(
                 inward_key,
                 (embed_dim, config.mlp_dim),
                 axes=("embed", "mlp"),
-                stddev=embed_dim**-0.5,
+                t5_stddev=embed_dim**-0.5,
+                t5_truncated=True,
             )
-            setattr(self, name, Linear(kernel, make_lora(lora, name, kernel, key=key)))
-        kernel = parameters.truncated_normal(
+            term = make_lora(lora, name, kernel, key=key)
+            setattr(self, name, Linear(kernel, bias=config.bias, lora=term))
+        kernel = init.kernel(
             jax.random.fold_in(key, len(names)),
             (config.mlp_dim, embed_dim),
             axes=("mlp", "embed"),
-            stddev=config.mlp_dim**-0.5,
+            t5_stddev=config.mlp_dim**-0.5,
+            t5_truncated=True,
+            ends_residual=True,
         )
-        self.wo = Linear(kernel, make_lora(lora, "wo", kernel, key=key))
+        term = make_lora(lora, "wo", kernel, key=key)
+        self.wo = Linear(kernel, bias=config.bias, lora=term)
 
     def __call__(
         self, x: Float[Array, "batch length embed"], dropout: Dropout

@@ -1,4 +1,4 @@
-"""The Transformer: token embedding, encoder if there is one, decoder, head."""
+"""The Transformer: token embedding, encoder if there is one, decoder, heads."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,13 +8,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import masks, maxima, parameters
+from t5x_lite.errors import UserError
+from t5x_lite.model import masks, maxima
 from t5x_lite.model.block import LayerCache
 from t5x_lite.model.config import ModelConfig, Sharing, Visibility
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
-from t5x_lite.model.linear import Linear
+from t5x_lite.model.heads import HEADS
+from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.masks import AttentionMask
-from t5x_lite.model.precision import activation_dtype, precision_of
+from t5x_lite.model.precision import activation_dtype
 from t5x_lite.model.prompt import Prompt
 from t5x_lite.model.stack import Stack
 from t5x_lite.partitioning.constrain import constrain
@@ -23,22 +25,21 @@ Batch = Mapping[str, Array]
 
 
 class Encoded(NamedTuple):
-    """What cross-attention reads: [batch, enc_len, embed] and which positions are real.
+    """What cross-attention reads: [batch, enc_len, embed] and the segment of each position.
 
     `hidden` is None once a decoding cache holds the keys and values made of it.
     """
 
     hidden: Array | None
-    is_real: Array
-    segments: Array | None
+    segments: Array
 
 
 class Embedding(nnx.Module):
     """The table of token vectors, shared by encoder, decoder and, in v1.0, the head."""
 
-    def __init__(self, vocab_size: int, embed_dim: int, *, key: PRNGKeyArray):
-        self.embedding = parameters.normal(
-            key, (vocab_size, embed_dim), axes=("vocab", "embed"), stddev=1.0
+    def __init__(self, config: ModelConfig, *, key: PRNGKeyArray):
+        self.embedding = Initializer(config.init).vectors(
+            key, (config.vocab_size, config.embed_dim), axes=("vocab", "embed")
         )
 
     def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length embed"]:
@@ -52,18 +53,13 @@ class Transformer(nnx.Module):
     def __init__(self, config: ModelConfig, *, key: PRNGKeyArray):
         self.config = config
         embed_key, encoder_key, decoder_key, head_key = jax.random.split(key, 4)
-        self.token_embedder = Embedding(config.vocab_size, config.embed_dim, key=embed_key)
+        self.token_embedder = Embedding(config, key=embed_key)
         if config.encoder is not None and config.sharing is Sharing.NONE:
-            self.encoder = Stack(config.encoder, config.embed_dim, key=encoder_key)
-        self.decoder = Stack(config.decoder, config.embed_dim, key=decoder_key)
-        if config.head_is_separate:
-            kernel = parameters.truncated_normal(
-                head_key,
-                (config.embed_dim, config.vocab_size),
-                axes=("embed", "vocab"),
-                stddev=config.embed_dim**-0.5,
+            self.encoder = Stack(
+                config.encoder, config.embed_dim, init=config.init, key=encoder_key
             )
-            self.logits_dense = Linear(kernel)
+        self.decoder = Stack(config.decoder, config.embed_dim, init=config.init, key=decoder_key)
+        self.heads = nnx.Dict({name: head(config, key=head_key) for name, head in HEADS.items()})
         self.prompt = (
             # Folded beyond what the split gave: all else begins as it would without a prompt.
             Prompt(config.prompt_length, config.embed_dim, key=jax.random.fold_in(key, 4))
@@ -72,18 +68,13 @@ class Transformer(nnx.Module):
         )
 
     def encode(self, batch: Batch, dropout: Dropout = NO_DROPOUT) -> Encoded:
-        """Runs the encoder on `encoder_input_tokens`, behind the prompt if there is one."""
+        """Runs the encoder on `encoder_input_tokens`, which has room for the prompt in front of
+        each example if there is one.
+        """
         config = self.config.encoder
         assert config is not None, "only a model with an encoder encodes"
-        tokens = batch["encoder_input_tokens"]
-        segments = batch.get("encoder_segment_ids")
-        is_real = tokens > 0 if segments is None else segments > 0
-        x = self.embed(tokens)
-        if self.prompt is not None and segments is None:
-            added = ((0, 0), (self.config.prompt_length, 0))
-            x, is_real = self.prompt.insert(x, at=0), jnp.pad(is_real, added, constant_values=True)
-        elif self.prompt is not None and segments is not None:
-            x = self.prompt.fill(x, batch.get("encoder_positions"), segments, at=0)
+        segments = segments_of(batch, "encoder")
+        x = self.embed(batch["encoder_input_tokens"], segments, prompt_at=0)
         positions = masks.row_positions(x.shape[1])
         shared = self.config.sharing is Sharing.ENCODER_DECODER
         with maxima.within("encoder"):
@@ -94,14 +85,13 @@ class Transformer(nnx.Module):
                     visibility=config.visibility,
                     q_positions=positions,
                     kv_positions=positions,
-                    kv_is_real=is_real,
                     q_segments=segments,
                     kv_segments=segments,
                 ),
                 compute=self.config.compute,
                 dropout=dropout.fold("encoder"),
             )
-        return Encoded(hidden, is_real, segments)
+        return Encoded(hidden, segments)
 
     def decode(
         self,
@@ -119,12 +109,14 @@ class Transformer(nnx.Module):
             # Behind a cache several rows may read one example, so theirs are not its positions; a
             # query of the encoder's output sees all of it wherever it stands.
             is_cached = encoded.hidden is None
+            q_segments = mask.q_segments
+            if q_segments is None:
+                q_segments = jnp.ones((encoded.segments.shape[0], 1), encoded.segments.dtype)
             cross_mask = AttentionMask(
                 visibility=Visibility.FULL,
                 q_positions=masks.row_positions(1) if is_cached else mask.q_positions,
-                kv_positions=masks.row_positions(encoded.is_real.shape[1]),
-                kv_is_real=encoded.is_real,
-                q_segments=mask.q_segments,
+                kv_positions=masks.row_positions(encoded.segments.shape[1]),
+                q_segments=q_segments,
                 kv_segments=encoded.segments,
             )
         with maxima.within("decoder"):
@@ -140,23 +132,42 @@ class Transformer(nnx.Module):
                 keep_cache=keep_cache,
             )
 
-    def logits(
-        self, hidden: Float[Array, "batch length embed"]
-    ) -> Float[Array, "batch length vocab"]:
-        """Scores of every token, in float32."""
-        precision = precision_of(hidden.dtype)
-        hidden = hidden.astype(jnp.float32)
-        if self.config.scale_logits:
-            hidden = hidden * self.config.embed_dim**-0.5
-        if self.config.logits_via_embedding:
-            kernel, product = self.token_embedder.embedding[...], "ble,ve->blv"
-        else:
-            kernel, product = self.logits_dense.kernel[...], "ble,ev->blv"
-        logits = jnp.einsum(product, hidden, kernel, precision=precision)
-        maxima.observe("logits", logits)
-        return constrain(logits, ("batch", "length", "vocab"))
+    def head(
+        self, name: str, hidden: Float[Array, "batch length embed"]
+    ) -> Float[Array, "batch length outputs"]:
+        """What a head makes of hidden states, in float32."""
+        return self.heads[name](hidden, self.token_embedder.embedding[...])
 
-    def embed(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length embed"]:
-        """The vector of each token, as the stacks read it."""
+    def embed(
+        self,
+        tokens: Int[Array, "batch length"],
+        segments: Int[Array, "batch length"] | None = None,
+        *,
+        prompt_at: int = 0,
+    ) -> Float[Array, "batch length embed"]:
+        """The vector of each token, as the stacks read it.
+
+        Args:
+            segments: of the tokens, if there may be room for the prompt among them: from position
+                `prompt_at` on of each example.
+        """
         dtype = activation_dtype(self.config.compute.activation_dtype)
-        return constrain(self.token_embedder(tokens).astype(dtype), ("batch", "length", "embed"))
+        x = constrain(self.token_embedder(tokens).astype(dtype), ("batch", "length", "embed"))
+        if self.prompt is None or segments is None:
+            return x
+        return self.prompt.fill(x, segments, at=prompt_at)
+
+
+def segments_of(batch: Batch, stack: str) -> Int[Array, "batch length"]:
+    """The segment ids of a stack's tokens: packed examples 1, 2, ..., padding 0.
+
+    Raises:
+        UserError: the batch has none.
+    """
+    name = f"{stack}_segment_ids"
+    if name not in batch:
+        raise UserError(
+            f"the batch has {', '.join(sorted(batch))} and no {name}; needed are ids that are 1, "
+            "2, ... in the packed examples of a row and 0 in padding, for tokens alone cannot tell."
+        )
+    return batch[name]

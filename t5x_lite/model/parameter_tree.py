@@ -85,8 +85,8 @@ def _outside(inside: dict) -> dict:
 
 
 def _t5x_path(path: Path) -> Path:
-    if path[0] == "logits_dense":  # T5X's head lives in the decoder
-        return ("decoder", *path)
+    if path[0] == "heads":  # T5X's head lives in the decoder
+        return ("decoder", *path[2:])
     names = _T5X_NAMES.get(path[0], {})
     return tuple(names.get(part, part) for part in path)
 

@@ -8,11 +8,19 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import maxima
-from t5x_lite.model.block import Block, LayerCache, Surroundings
-from t5x_lite.model.config import ComputeConfig, Remat, StackConfig
+from t5x_lite.model.block import Block, LayerCache, StackContext
+from t5x_lite.model.config import (
+    ComputeConfig,
+    InitConfig,
+    LearnedPositionsConfig,
+    Remat,
+    StackConfig,
+)
 from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.initializer import Initializer
+from t5x_lite.model.learned_positions import LearnedPositions
 from t5x_lite.model.masks import AttentionMask
-from t5x_lite.model.norms import RMSNorm
+from t5x_lite.model.norms import make_norm
 from t5x_lite.model.position_bias import RelativePositionBias
 from t5x_lite.partitioning.constrain import constrain
 
@@ -24,19 +32,24 @@ class Stack(nnx.Module):
     because the shared architecture reads one stack's weights in two ways.
     """
 
-    def __init__(self, config: StackConfig, embed_dim: int, *, key: PRNGKeyArray):
-        layers_key, bias_key = jax.random.split(key)
-        bias = config.relative_bias
-        if not bias.per_layer:
+    def __init__(self, config: StackConfig, embed_dim: int, *, init: InitConfig, key: PRNGKeyArray):
+        layers_key, positions_key = jax.random.split(key)
+        initializer = Initializer(init, config.num_residual)
+        positions, relative = config.positions, config.relative_bias
+        if isinstance(positions, LearnedPositionsConfig):
+            self.position_embedder = LearnedPositions(
+                positions.max_length, embed_dim, init=initializer, key=positions_key
+            )
+        if relative is not None and not relative.per_layer:
             self.relpos_bias = RelativePositionBias(
-                config.block.attention.num_heads, bias.num_buckets, key=bias_key
+                config.block.attention.num_heads, relative.num_buckets, key=positions_key
             )
         # A loop, not vmap: the values are the same and the program compiles in half the time.
         self.layers = jax.lax.map(
-            lambda key: Block(config.block, bias, embed_dim, key=key),
+            lambda key: Block(config.block, relative, embed_dim, init=initializer, key=key),
             jax.random.split(layers_key, config.depth),
         )
-        self.final_norm = RMSNorm(embed_dim)
+        self.final_norm = make_norm(config.block.norm, embed_dim)
 
     def __call__(
         self,
@@ -52,14 +65,14 @@ class Stack(nnx.Module):
         keep_cache: bool = False,
     ) -> tuple[Float[Array, "batch length embed"], LayerCache | None]:
         """The stack's output and, if asked for, the keys and values that its layers saw."""
-        shared_bias = None
-        if not config.relative_bias.per_layer:
-            shared_bias = self.relpos_bias(
-                mask.q_positions, mask.kv_positions, config.relative_bias
-            )
-        around = Surroundings(
+        relative, shared_bias = config.relative_bias, None
+        if relative is not None and not relative.per_layer:
+            shared_bias = self.relpos_bias(mask.q_positions, mask.kv_positions, relative)
+        if isinstance(config.positions, LearnedPositionsConfig):
+            x = x + self.position_embedder(mask.token_positions).astype(x.dtype)
+        context = StackContext(
             mask=mask,
-            relative_bias=config.relative_bias,
+            relative_bias=relative,
             position_bias=shared_bias,
             encoded=encoded,
             cross_mask=cross_mask,
@@ -71,7 +84,7 @@ class Stack(nnx.Module):
             layer, index, layer_cache = inputs
             x = constrain(x, ("batch", "length", "embed"))
             with maxima.apart() as found:
-                x, seen = layer(x, around, cache=layer_cache, dropout=dropout.fold(index))
+                x, seen = layer(x, context, cache=layer_cache, dropout=dropout.fold(index))
             return x, (seen if keep_cache else None, found)
 
         maxima.observe("input", x)

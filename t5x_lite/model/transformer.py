@@ -1,25 +1,23 @@
 """The model as pure functions of a config and a nested dict of parameters: all that others use.
 
-`batch` holds SeqIO's model features: encoder_input_tokens, decoder_input_tokens and, where they
-apply, decoder_target_tokens (its zeros are padding), decoder_causal_attention (1 on a prefix LM's
-inputs and the position after them), encoder_segment_ids and decoder_segment_ids (packed rows).
-encoder_positions and decoder_positions are welcome but not read, unless packed rows have room for a
-prompt: packed examples lie in one piece, so positions along the row have the same differences, and
-only differences enter the model.
+`batch` holds SeqIO's model features: encoder_input_tokens, decoder_input_tokens, and with each
+their segment ids (packed examples 1, 2, ..., padding 0); for a prefix LM decoder_causal_attention
+(1 on the inputs and the position after them). Positions are not read: segments tell them.
 """
 
 import math
 
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.errors import UserError
+from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
 from t5x_lite.model import decoding_cache, masks, maxima, parameter_tree
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.heads import HEADS
 from t5x_lite.model.masks import AttentionMask
-from t5x_lite.model.network import Batch, Transformer
-from t5x_lite.model.prompt import stretch
+from t5x_lite.model.network import Batch, Transformer, segments_of
 
 Parameters = dict
 Cache = decoding_cache.Cache
@@ -27,6 +25,7 @@ start = decoding_cache.start
 advance = decoding_cache.advance
 repeat = decoding_cache.repeat
 select = decoding_cache.select
+TOKEN_LOGITS = Wanted()
 
 
 def init_parameters(config: ModelConfig, key: PRNGKeyArray) -> Parameters:
@@ -54,22 +53,54 @@ def apply(
     parameters: Parameters,
     batch: Batch,
     *,
+    wanted: Wanted = TOKEN_LOGITS,
     dropout_key: PRNGKeyArray | None = None,
-) -> Float[Array, "batch length vocab"]:
-    """Float32 logits of every decoder position; without a dropout key nothing is dropped."""
+) -> Outputs:
+    """What is wanted of every position; without a dropout key nothing is dropped. Hidden states are
+    those behind the last norm, in the activations' dtype, the prompt's included.
+
+    Raises:
+        UserError: the model has no such head or stack.
+    """
+    _check(config, wanted)
     network = parameter_tree.to_modules(config, parameters)
     dropout = Dropout(config.dropout_rate, config.dropout_shared_along_length, dropout_key)
-    encoded = network.encode(batch, dropout) if config.encoder is not None else None
-    x, mask = network.embed(batch["decoder_input_tokens"]), _decoder_mask(config, batch)
-    unread = 0  # outputs in front of those that are asked for
-    if network.prompt is not None and encoded is None:
-        segments = batch.get("decoder_segment_ids")
-        if segments is None:
-            x, unread = network.prompt.insert(x, at=1), config.prompt_length
-        else:
-            x = network.prompt.fill(x, batch.get("decoder_positions"), segments, at=1)
-    hidden, _ = network.decode(x, mask, encoded, dropout=dropout)
-    return network.logits(hidden[:, unread:])
+    decodes = bool(wanted.heads) or "decoder" in wanted.hidden
+    encoded, found = None, {}
+    if config.encoder is not None:
+        encoded = network.encode(batch, dropout)
+        assert encoded.hidden is not None, "only a decoding cache stands in for hidden states"
+        found["encoder"] = encoded.hidden
+    if decodes:
+        segments = segments_of(batch, "decoder")
+        # An encoder has the prompt; without one it stands behind the start token.
+        own = None if encoded is not None else segments
+        x = network.embed(batch["decoder_input_tokens"], own, prompt_at=1)
+        mask = _decoder_mask(config, batch, segments)
+        found["decoder"], _ = network.decode(x, mask, encoded, dropout=dropout)
+    return Outputs(
+        heads={name: network.head(name, found["decoder"]) for name in wanted.heads},
+        hidden={name: found[name] for name in wanted.hidden},
+    )
+
+
+def logits(
+    config: ModelConfig,
+    parameters: Parameters,
+    batch: Batch,
+    *,
+    dropout_key: PRNGKeyArray | None = None,
+) -> Float[Array, "batch length vocab"]:
+    """Float32 scores of every token at every decoder position."""
+    return apply(config, parameters, batch, dropout_key=dropout_key).heads[TOKENS]
+
+
+def encode(
+    config: ModelConfig, parameters: Parameters, batch: Batch
+) -> Float[Array, "batch length embed"]:
+    """The encoder's last hidden states, or the decoder's in a model without an encoder."""
+    stack = "decoder" if config.encoder is None else "encoder"
+    return apply(config, parameters, batch, wanted=Wanted((), (stack,))).hidden[stack]
 
 
 def apply_with_maxima(
@@ -77,40 +108,33 @@ def apply_with_maxima(
     parameters: Parameters,
     batch: Batch,
     *,
+    wanted: Wanted = TOKEN_LOGITS,
     dropout_key: PRNGKeyArray | None = None,
-) -> tuple[Float[Array, "batch length vocab"], maxima.Maxima]:
-    """The logits, and the largest absolute value of the activations at each place: [layers] inside
+) -> tuple[Outputs, maxima.Maxima]:
+    """The outputs, and the largest absolute value of the activations at each place: [layers] inside
     a stack, a scalar elsewhere; `maxima.in_order` knows where they come first.
     """
     with maxima.collecting() as found:
-        logits = apply(config, parameters, batch, dropout_key=dropout_key)
-    return logits, found
+        outputs = apply(config, parameters, batch, wanted=wanted, dropout_key=dropout_key)
+    return outputs, found
 
 
-def encode(
-    config: ModelConfig, parameters: Parameters, batch: Batch
-) -> Float[Array, "batch enc_len embed"]:
-    """The encoder's output at the positions of its input, in the activations' dtype."""
-    if config.encoder is None:
-        raise UserError("this model has no encoder (encoder=None), so there is nothing to encode.")
-    hidden = parameter_tree.to_modules(config, parameters).encode(batch).hidden
-    assert hidden is not None, "only a decoding cache stands in for hidden states"
-    return hidden[:, hidden.shape[1] - batch["encoder_input_tokens"].shape[1] :]
+def _check(config: ModelConfig, wanted: Wanted) -> None:
+    stacks = ("decoder",) if config.encoder is None else ("encoder", "decoder")
+    for name, known in [*((h, HEADS) for h in wanted.heads), *((s, stacks) for s in wanted.hidden)]:
+        if name not in known:
+            raise UserError(f"the model has no {name!r}; it has {', '.join(known)}.")
 
 
-def _decoder_mask(config: ModelConfig, batch: Batch) -> AttentionMask:
-    segments = batch.get("decoder_segment_ids")
-    targets = batch.get("decoder_target_tokens")
+def _decoder_mask(
+    config: ModelConfig, batch: Batch, segments: Int[Array, "batch length"]
+) -> AttentionMask:
     prefix = batch.get("decoder_causal_attention")
-    inserted = config.prompt_length if config.encoder is None and segments is None else 0
-    targets, prefix = stretch(targets, inserted), stretch(prefix, inserted)
-    positions = masks.row_positions(batch["decoder_input_tokens"].shape[1] + inserted)
+    positions = masks.row_positions(segments.shape[1])
     return AttentionMask(
         visibility=config.decoder.visibility,
         q_positions=positions,
         kv_positions=positions,
-        # In packed rows padding is a segment of its own.
-        kv_is_real=targets > 0 if segments is None and targets is not None else None,
         kv_in_prefix=None if prefix is None else prefix > 0,
         q_segments=segments,
         kv_segments=segments,

@@ -14,7 +14,7 @@ import numpy as np
 
 from t5x_lite.errors import UserError
 from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.loss import compute_loss
+from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ComputeConfig, ModelConfig, StackConfig
 from t5x_lite.preflight.findings import Kind, Said
@@ -100,7 +100,7 @@ def _small(batch: Mapping[str, np.ndarray], vocab_size: int) -> dict[str, np.nda
 
 def _loss(model: ModelConfig, batch: Mapping[str, np.ndarray]) -> float:
     def sums(key: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        logits = transformer.apply(model, transformer.init_parameters(model, key), batch)
+        logits = transformer.logits(model, transformer.init_parameters(model, key), batch)
         return compute_loss(logits, batch, LossConfig(), training=False)[1]
 
     found = jax.jit(sums, compiler_options=_QUICKLY)(jax.random.key(0), dict(batch))

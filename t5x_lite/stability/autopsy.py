@@ -27,7 +27,7 @@ from t5x_lite.checkpoints import folders
 from t5x_lite.checkpoints.folders import absolute
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
-from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.config import TermConfig
 from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.stability.examine import Findings, make_examination
 from t5x_lite.stability.guard import Event
@@ -46,7 +46,7 @@ def write_autopsy(
     state: State,
     states: States,
     *,
-    loss: LossConfig,
+    loss: tuple[TermConfig, ...],
     seed: int,
     operative_config: str,
     decode: Decode | None,

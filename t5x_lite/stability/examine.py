@@ -12,9 +12,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.cross_entropy import token_losses
-from t5x_lite.losses.loss import compute_loss, loss_weights
+from t5x_lite.features.outputs import Outputs
+from t5x_lite.losses.config import TermConfig
+from t5x_lite.losses.table import Loss, make_loss
 from t5x_lite.model import maxima, transformer
 from t5x_lite.optim.per_layer import Axes, is_stacked
 from t5x_lite.stability.states import State, States
@@ -69,7 +69,7 @@ class Findings:
 
 @functools.lru_cache(maxsize=1)  # a run that leaves out several steps compiles it once
 def make_examination(
-    states: States, loss: LossConfig, *, seed: int
+    states: States, terms: tuple[TermConfig, ...], *, seed: int
 ) -> Callable[[State, Mapping[str, Array]], Findings]:
     """A function that runs a step's forward and backward pass, with the dropout noise of that step,
     and changes nothing.
@@ -77,13 +77,17 @@ def make_examination(
     The whole batch goes through at once, also where training cuts it to microbatches.
     """
     examine = jax.jit(
-        lambda state, batch: _examine(states, loss, seed, state, batch),
-        in_shardings=(states.shardings, states.partitioner.batch_sharding),
+        functools.partial(_examine, states, make_loss(terms), seed),
+        in_shardings=(
+            states.shardings,
+            states.frozen_shardings,
+            states.partitioner.batch_sharding,
+        ),
         out_shardings=states.partitioner.sharding(()),
     )
 
     def findings(state: State, batch: Mapping[str, Array]) -> Findings:
-        found = jax.device_get(examine(state, batch))
+        found = jax.device_get(examine(state, states.frozen, batch))
         return Findings(
             loss=float(found["loss"]),
             gradient_norm=float(found["gradient_norm"]),
@@ -98,20 +102,22 @@ def make_examination(
 
 def _examine(
     states: States,
-    loss: LossConfig,
+    loss: Loss,
     seed: int,
     state: State,
+    frozen: Mapping[str, Any],
     batch: Mapping[str, Array],
 ) -> dict[str, Any]:
     dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
+    taught = states.taught(loss.wanted_of_teacher, frozen, batch)
 
     def loss_of(parameters: Any) -> tuple[Array, Any]:
         with states.partitioner.activations():
-            logits, activations = transformer.apply_with_maxima(
-                states.model, parameters, batch, dropout_key=dropout_key
+            outputs, activations = transformer.apply_with_maxima(
+                states.model, parameters, batch, wanted=loss.wanted, dropout_key=dropout_key
             )
-        value, metrics = compute_loss(logits, batch, loss, training=True)
-        return value, (metrics, activations, _row_losses(logits, batch, loss))
+        value, metrics = loss(outputs, taught, batch, training=True)
+        return value, (metrics, activations, _row_losses(loss, outputs, taught, batch))
 
     found, gradients = jax.value_and_grad(loss_of, has_aux=True)(state.parameters)
     metrics, activations, rows = found[1]
@@ -127,17 +133,16 @@ def _examine(
 
 
 def _row_losses(
-    logits: Float[Array, "batch length vocab"], batch: Mapping[str, Array], loss: LossConfig
+    loss: Loss, outputs: Outputs, taught: Outputs | None, batch: Mapping[str, Array]
 ) -> Float[Array, " batch"]:
-    tokens, z_loss = token_losses(
-        jax.lax.stop_gradient(logits),
-        batch["decoder_target_tokens"],
-        label_smoothing=loss.label_smoothing,
-        z_loss=loss.z_loss,
-    )
-    weights = loss_weights(batch)
-    total = jnp.sum((tokens + z_loss) * weights, axis=-1)
-    return total / jnp.maximum(jnp.sum(weights, axis=-1), 1.0)
+    """The loss per token of each row alone."""
+
+    def of_row(*parts: Any) -> Float[Array, ""]:
+        alone = jax.tree.map(lambda part: part[None], parts)
+        _, sums = loss(*alone, training=True)
+        return sums["loss_sum"] / jnp.maximum(sums["weight_sum"], 1.0)
+
+    return jax.vmap(of_row)(jax.lax.stop_gradient(outputs), taught, dict(batch))
 
 
 def _largest(leaf: Array, axes: Axes) -> Float[Array, "*layers"]:

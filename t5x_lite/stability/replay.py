@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from t5x_lite.checkpoints import description, manager
 from t5x_lite.display.progress import say
-from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.config import TermConfig
 from t5x_lite.stability import health
 from t5x_lite.stability.autopsy import read_batch, read_event
 from t5x_lite.stability.examine import make_examination
@@ -28,7 +28,7 @@ def replay(
     directory: epath.PathLike,
     states: States,
     *,
-    loss: LossConfig,
+    loss: tuple[TermConfig, ...],
     seed: int,
     make_step: Callable[[int], TrainStep],
 ) -> bool:

@@ -8,7 +8,7 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
-from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.config import MatchTeacherConfig, TermConfig
 from t5x_lite.metrics.direction import Direction
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import OptimizerConfig, ParameterGroup, ScheduleConfig
@@ -58,7 +58,8 @@ class TrainConfig:
 
     A batch is computed in `num_microbatches` parts, one after the other, which needs less memory
     and gives the same update. Gradients with a longer norm than `clip_gradient_norm` are shortened
-    to it. With `unfreezing` layers begin to train one after the other; parameter groups go first.
+    to it. `loss` is a sum of terms; `teacher_path` is the checkpoint of a frozen model that a term
+    matches. With `unfreezing` layers begin to train one after the other; parameter groups go first.
     `log_weight_metrics` adds the size of every parameter, gradient and update to the log.
     """
 
@@ -68,10 +69,11 @@ class TrainConfig:
     eval_dataset: DatasetConfig | None = None
     optimizer: OptimizerConfig
     learning_rate: ScheduleConfig
-    loss: LossConfig
+    loss: tuple[TermConfig, ...]
     partitioning: PartitioningConfig
     checkpoints: SaveCheckpointConfig
     restore: RestoreCheckpointConfig
+    teacher_path: str | None = None
     health: HealthConfig = HealthConfig()
     parameter_groups: tuple[ParameterGroup, ...] = ()
     unfreezing: UnfreezingConfig | None = dataclasses.field(
@@ -115,6 +117,7 @@ class TrainConfig:
                 f"{self.train_steps_relative}: give exactly one, --gin.TRAIN_STEPS=... (counted "
                 "from zero) or --gin.TRAIN_STEPS_RELATIVE=... (counted from the restored step)."
             )
+        self._check_loss()
         # Last: it needs the model and the data, which may not be given yet.
         for name, dataset in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset)):
             if dataset is not None and dataset.prompt_length != self.model.prompt_length:
@@ -124,3 +127,17 @@ class TrainConfig:
                     "room for the prompt: --gin_file=finetuning/prompt_tuning.gin sets both "
                     "to PROMPT_LENGTH."
                 )
+
+    def _check_loss(self) -> None:
+        kinds = [type(term) for term in self.loss]
+        if not kinds or len(set(kinds)) < len(kinds):
+            raise UserError(
+                f"loss={tuple(kind.__name__ for kind in kinds)}: needed is a term, or several of "
+                "different kinds: --gin.TrainConfig.loss=(@LossConfig(),)"
+            )
+        if (MatchTeacherConfig in kinds) != (self.teacher_path is not None):
+            raise UserError(
+                f"teacher_path={self.teacher_path!r} with the terms "
+                f"{', '.join(kind.__name__ for kind in kinds)}: a teacher is needed where the loss "
+                "has MatchTeacherConfig, and nowhere else: --gin.TrainConfig.teacher_path=..."
+            )

@@ -13,7 +13,8 @@ import numpy as np
 # Before the tag of a metric whose mean over steps is wanted.
 PER_STEP = "per_step/"
 
-_FRACTIONS = {
+# Of each stack the feature whose tokens are counted.
+COUNTED = {
     "encoder": "encoder_input_tokens",
     "decoder": "decoder_target_tokens",
 }
@@ -44,34 +45,54 @@ def summarize(sums: Mapping[str, float]) -> dict[str, float]:
     count (see stability/health.py) add nothing; if none did, all scalars are 0.
     """
     steps, weight = max(sums["steps"], 1.0), max(sums["weight_sum"], 1.0)
-    # What normalized the loss normalizes its two parts, so that they add up to it.
-    share = sums["cross_entropy_sum"] / (sums["loss_sum"] or 1.0)
-    scalars = {
-        "loss_per_token": sums["loss_sum"] / weight,
-        "loss": sums["loss"] / steps,
-        "cross_ent_loss": sums["loss"] / steps * share,
-        "z_loss": sums["loss"] / steps * (1.0 - share),
-        "accuracy": sums["correct_sum"] / weight,
-        "perplexity": math.exp(min(sums["cross_entropy_sum"] / weight, 700.0)),
-        "loss_per_nonpadding_target_token": sums["loss_sum"] / weight,
+    scalars = {"loss_per_token": sums["loss_sum"] / weight, "loss": sums["loss"] / steps}
+    scalars |= _of_tokens(sums, steps, weight)
+    scalars["loss_per_nonpadding_target_token"] = sums["loss_sum"] / weight
+    scalars |= _per_position(sums)
+    others = {
+        name.removesuffix("/term"): value / steps
+        for name, value in sums.items()
+        if name.endswith("/term")
     }
-    targets = sums.get("positions/decoder_target_tokens", 0.0)
-    if targets:
-        scalars["loss_per_all_target_tokens"] = sums["loss_sum"] / targets
-        scalars["cross_ent_loss_per_all_target_tokens"] = sums["cross_entropy_sum"] / targets
-        scalars["z_loss_per_all_target_tokens"] = sums["z_loss_sum"] / targets
     means = {
         name.removeprefix(PER_STEP): value / steps
         for name, value in sums.items()
         if name.startswith(PER_STEP)
     }
-    return scalars | _non_padding(sums) | means
+    return scalars | others | _non_padding(sums) | means
+
+
+def _of_tokens(sums: Mapping[str, float], steps: float, weight: float) -> dict[str, float]:
+    """What the cross-entropy of tokens is made of, where it is the first term of the loss."""
+    if "cross_entropy_sum" not in sums:
+        return {}
+    # What normalized the term normalizes its two parts, so that they add up to it.
+    share = sums["cross_entropy_sum"] / (sums["loss_sum"] or 1.0)
+    return {
+        "cross_ent_loss": sums["term"] / steps * share,
+        "z_loss": sums["term"] / steps * (1.0 - share),
+        "accuracy": sums["correct_sum"] / weight,
+        "perplexity": math.exp(min(sums["cross_entropy_sum"] / weight, 700.0)),
+    }
+
+
+def _per_position(sums: Mapping[str, float]) -> dict[str, float]:
+    """The sums over all positions of targets, padding included."""
+    positions = sums.get("positions/decoder_target_tokens", 0.0)
+    parts = {"loss": "loss_sum", "cross_ent_loss": "cross_entropy_sum", "z_loss": "z_loss_sum"}
+    if not positions:
+        return {}
+    return {
+        f"{tag}_per_all_target_tokens": sums[name] / positions
+        for tag, name in parts.items()
+        if name in sums
+    }
 
 
 def _non_padding(sums: Mapping[str, float]) -> dict[str, float]:
     """Shares of positions that hold a token, and the rows they would fill if packed perfectly."""
     present = {
-        name: feature for name, feature in _FRACTIONS.items() if sums.get(f"positions/{feature}")
+        name: feature for name, feature in COUNTED.items() if sums.get(f"positions/{feature}")
     }
     fractions = {
         name: sums[f"tokens/{feature}"] / sums[f"positions/{feature}"]
@@ -90,7 +111,7 @@ def _non_padding(sums: Mapping[str, float]) -> dict[str, float]:
 
 def real_tokens(sums: Mapping[str, float]) -> float:
     """Tokens read and written, padding not counted."""
-    return sum(sums.get(f"tokens/{feature}", 0.0) for feature in _FRACTIONS.values())
+    return sum(sums.get(f"tokens/{feature}", 0.0) for feature in COUNTED.values())
 
 
 def speed(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from t5x_lite.errors import UserError
-from t5x_lite.losses.loss import Batch
+from t5x_lite.losses.weighting import Batch
 from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.partitioning.rules import divisors
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 
 from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
+from t5x_lite.features.outputs import Outputs, Wanted
 from t5x_lite.finetuning import additions, unfreezing
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
@@ -22,6 +23,10 @@ from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.stability import health
 from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.teacher import Teacher, make_teacher
+
+# What steps read and never change, nor checkpoints hold: a teacher's parameters.
+Frozen = Mapping[str, Any]
 
 
 @jax.tree_util.register_dataclass
@@ -50,6 +55,26 @@ class StateFactory:
     learning_rate: ScheduleConfig
     partitioner: Partitioner
     parameter_groups: tuple[ParameterGroup, ...] = ()
+    teacher: Teacher | None = None
+
+    @property
+    def frozen(self) -> Frozen:
+        """What stands beside the state, on the devices."""
+        return {} if self.teacher is None else {"teacher": self.teacher.parameters}
+
+    @property
+    def frozen_shardings(self) -> Frozen:
+        """The sharding of every leaf of it."""
+        return {} if self.teacher is None else {"teacher": self.teacher.shardings}
+
+    def taught(
+        self, wanted: Wanted | None, frozen: Frozen, batch: Mapping[str, Array]
+    ) -> Outputs | None:
+        """What the teacher says of a batch, if anything of it is wanted."""
+        if wanted is None:
+            return None
+        assert self.teacher is not None, "TrainConfig refuses a term that lacks its teacher"
+        return self.teacher.outputs(frozen["teacher"], batch, wanted)
 
     @functools.cached_property
     def groups(self) -> Groups:
@@ -176,6 +201,9 @@ def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
         config.learning_rate,
         partitioner,
         groups,
+        None
+        if config.teacher_path is None
+        else make_teacher(config.teacher_path, config.model, partitioner),
     )
 
 

@@ -1,7 +1,7 @@
 """One optimizer step and one evaluation step, compiled for a mesh."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.loss import compute_loss, loss_normalizer
+from t5x_lite.losses.config import TermConfig
+from t5x_lite.losses.table import make_loss
 from t5x_lite.model import transformer
 from t5x_lite.stability.config import HealthConfig
 from t5x_lite.stability.health import judge, metrics_of, select
 from t5x_lite.training import microbatches, weight_metrics
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.metrics import PER_STEP
-from t5x_lite.training.state import StateFactory, TrainState
+from t5x_lite.training.metrics import COUNTED, PER_STEP
+from t5x_lite.training.state import Frozen, StateFactory, TrainState
 
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
@@ -25,26 +25,33 @@ Gradients = dict[str, Any]
 
 
 def make_gradients(
-    factory: StateFactory, loss: LossConfig, *, seed: int, num_microbatches: int = 1
-) -> Callable[[TrainState, Batch], tuple[Gradients, Metrics]]:
-    """A function, not compiled, of a state and a global batch: the gradients of what trains, and
-    sums of metrics. The dropout noise is a function of (seed, step, number of microbatches) alone.
+    factory: StateFactory, terms: Sequence[TermConfig], *, seed: int, num_microbatches: int = 1
+) -> Callable[[TrainState, Frozen, Batch], tuple[Gradients, Metrics]]:
+    """A function, not compiled, of a state, what is frozen beside it and a global batch: the
+    gradients of what trains, and sums of metrics. The dropout noise is a function of (seed, step,
+    number of microbatches) alone.
     """
-    partitioner, groups = factory.partitioner, factory.groups
+    partitioner, groups, loss = factory.partitioner, factory.groups, make_loss(terms)
 
-    def gradients_of(state: TrainState, batch: Batch) -> tuple[Gradients, Metrics]:
+    def gradients_of(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[Gradients, Metrics]:
         step_key = jax.random.fold_in(jax.random.key(seed), state.step)
-        normalizer = loss_normalizer(batch, loss)
+        normalizers = loss.normalizers(batch)
         trainable = groups.trainable(state.parameters)
 
         def of_rows(rows: Batch, dropout_key: Array) -> tuple[Gradients, Metrics]:
+            taught = factory.taught(loss.wanted_of_teacher, frozen, rows)
+
             def loss_of(trainable: Gradients) -> tuple[Array, Metrics]:
                 parameters = groups.whole(trainable, state.parameters)
                 with partitioner.activations():
-                    logits = transformer.apply(
-                        factory.model, parameters, rows, dropout_key=dropout_key
+                    outputs = transformer.apply(
+                        factory.model,
+                        parameters,
+                        rows,
+                        wanted=loss.wanted,
+                        dropout_key=dropout_key,
                     )
-                return compute_loss(logits, rows, loss, training=True, normalizer=normalizer)
+                return loss(outputs, taught, rows, training=True, normalizers=normalizers)
 
             (value, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
             return gradients, metrics | {"loss": value}
@@ -67,7 +74,7 @@ def make_gradients(
 
 def make_train_step(
     factory: StateFactory,
-    loss: LossConfig,
+    terms: Sequence[TermConfig],
     *,
     seed: int,
     num_microbatches: int = 1,
@@ -87,11 +94,11 @@ def make_train_step(
         initial_step: at which the run began, for parameters that train from a step of it on.
     """
     groups, optimizer = factory.groups, factory.optimizer
-    gradients_of = make_gradients(factory, loss, seed=seed, num_microbatches=num_microbatches)
+    gradients_of = make_gradients(factory, terms, seed=seed, num_microbatches=num_microbatches)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[TrainState, Metrics]:
         run_step = state.step - initial_step
-        gradients, metrics = gradients_of(state, batch)
+        gradients, metrics = gradients_of(state, frozen, batch)
         gradients = groups.moving(gradients, run_step)
         norm = optax.tree.norm(gradients)
         if clip_gradient_norm is not None:
@@ -122,12 +129,17 @@ def make_train_step(
         chosen = select(is_bad, state, next_state)
         return dataclasses.replace(chosen, health=known), metrics_of(is_bad, metrics)
 
-    return jax.jit(
+    compiled = jax.jit(
         step,
-        in_shardings=(factory.shardings, factory.partitioner.batch_sharding),
+        in_shardings=(
+            factory.shardings,
+            factory.frozen_shardings,
+            factory.partitioner.batch_sharding,
+        ),
         out_shardings=(factory.shardings, factory.partitioner.sharding(())),
         donate_argnums=0,
     )
+    return lambda state, batch: compiled(state, factory.frozen, batch)
 
 
 def make_step_of(
@@ -146,21 +158,29 @@ def make_step_of(
     )
 
 
-def make_eval_step(factory: StateFactory, loss: LossConfig) -> Callable[[Any, Batch], Metrics]:
+def make_eval_step(
+    factory: StateFactory, terms: Sequence[TermConfig]
+) -> Callable[[Any, Batch], Metrics]:
     """A function of parameters and a global batch: sums of metrics, without dropout or z-loss."""
-    partitioner = factory.partitioner
+    partitioner, loss = factory.partitioner, make_loss(terms)
 
-    def step(parameters: Any, batch: Batch) -> Metrics:
+    def step(parameters: Any, frozen: Frozen, batch: Batch) -> Metrics:
+        taught = factory.taught(loss.wanted_of_teacher, frozen, batch)
         with partitioner.activations():
-            logits = transformer.apply(factory.model, parameters, batch)
-        value, metrics = compute_loss(logits, batch, loss, training=False)
+            outputs = transformer.apply(factory.model, parameters, batch, wanted=loss.wanted)
+        value, metrics = loss(outputs, taught, batch, training=False)
         return metrics | _counts(batch) | {"loss": value}
 
-    return jax.jit(
+    compiled = jax.jit(
         step,
-        in_shardings=(factory.shardings.parameters, partitioner.batch_sharding),
+        in_shardings=(
+            factory.shardings.parameters,
+            factory.frozen_shardings,
+            partitioner.batch_sharding,
+        ),
         out_shardings=partitioner.sharding(()),
     )
+    return lambda parameters, batch: compiled(parameters, factory.frozen, batch)
 
 
 def clip(gradients: Gradients, norm: Float[Array, ""], longest: float | int) -> Gradients:
@@ -175,8 +195,9 @@ def _counts(batch: Batch) -> Metrics:
         "steps": jnp.float32(1),
         "rows": jnp.float32(len(batch["decoder_target_tokens"])),
     }
-    for feature in ("encoder_input_tokens", "decoder_target_tokens"):
+    for stack, feature in COUNTED.items():
         if feature in batch:
+            is_real = batch[f"{stack}_segment_ids"] > 0
             counts[f"positions/{feature}"] = jnp.float32(batch[feature].size)
-            counts[f"tokens/{feature}"] = jnp.sum(batch[feature] > 0).astype(jnp.float32)
+            counts[f"tokens/{feature}"] = jnp.sum(is_real).astype(jnp.float32)
     return counts

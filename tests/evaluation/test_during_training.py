@@ -55,7 +55,7 @@ def hook_of(factory, tmp_path):
             decoding=DecodingConfig(max_decode_length=4),
             optimizer=factory.optimizer_config,
             learning_rate=factory.learning_rate,
-            loss=LossConfig(),
+            loss=(LossConfig(),),
             partitioning=PartitioningConfig(num_partitions=2),
             checkpoints=SaveCheckpointConfig(),
             restore=RestoreCheckpointConfig(),

@@ -7,7 +7,7 @@ from t5x_lite.checkpoints.inspect import in_words
 from t5x_lite.finetuning import additions
 from t5x_lite.finetuning.lora import merge
 from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.loss import compute_loss
+from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model.config import LoraConfig
 from t5x_lite.optim.config import AdafactorConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig

@@ -119,7 +119,7 @@ def test_a_layer_rests_to_the_last_bit_until_its_step(model_of, parameters_of, b
         make_partitioner(PartitioningConfig(num_partitions=2)),
         groups,
     )
-    step = make_train_step(factory, LossConfig(), seed=0, initial_step=100)
+    step = make_train_step(factory, (LossConfig(),), seed=0, initial_step=100)
     state = factory.from_parameters(parameters_of(model))
     state = dataclasses.replace(state, step=jax.device_put(np.int32(100), state.step.sharding))
     placed = factory.partitioner.global_batch(batch)

@@ -107,7 +107,7 @@ def test_a_score_is_the_sum_over_the_model_s_own_softmax(engine_of):
         "decoder_input_tokens": jnp.array([[0, *target[:-1]]]),
     }
     (model,) = engine.models.members
-    logits = jax.jit(lambda p: transformer.apply(model, p, batch))(engine.parameters[0])
+    logits = jax.jit(lambda p: transformer.logits(model, p, batch))(engine.parameters[0])
     expected = jax.nn.log_softmax(logits)[0][np.arange(3), target]
     (found,) = engine.score([inputs], [target], batch_size=1)
     np.testing.assert_allclose(found, expected, rtol=1e-5)

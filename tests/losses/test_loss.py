@@ -7,7 +7,8 @@ import pytest
 
 from t5x_lite.losses.config import LossConfig, LossNormalization
 from t5x_lite.losses.cross_entropy import token_losses
-from t5x_lite.losses.loss import compute_loss, loss_normalizer
+from t5x_lite.losses.tokens import compute_loss
+from t5x_lite.losses.weighting import loss_normalizer
 
 VOCAB = 9
 # Two rows, padded; the second sequence is a third as long as the first.

@@ -9,7 +9,7 @@ import pytest
 
 from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.loss import compute_loss
+from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.testing import tiny_model
 
@@ -70,7 +70,7 @@ def model_of(architecture):
     config = LossConfig(z_loss=0.01, normalizing_factor=1.0)
 
     def loss(parameters, batch):
-        logits = transformer.apply(model, parameters, batch)
+        logits = transformer.logits(model, parameters, batch)
         return compute_loss(logits, batch, config, training=True)
 
     init = jax.jit(functools.partial(transformer.init_parameters, model))

@@ -53,13 +53,13 @@ def _tiny(architecture="encoder_decoder", family="t5_1_0", **fields):
         layers_divisor=divisor,
         visibility=Visibility.FULL,
         block=block,
-        relative_bias=RelativeBiasConfig(bidirectional=True, per_layer=per_layer),
+        positions=RelativeBiasConfig(bidirectional=True, per_layer=per_layer),
     )
     decoder = dataclasses.replace(
         encoder,
         visibility=Visibility.PREFIX if architecture == "prefix_lm" else Visibility.CAUSAL,
         block=dataclasses.replace(block, cross_attention=has_encoder),
-        relative_bias=RelativeBiasConfig(bidirectional=bidirectional, per_layer=per_layer),
+        positions=RelativeBiasConfig(bidirectional=bidirectional, per_layer=per_layer),
     )
     return ModelConfig(
         vocab_size=VOCAB,

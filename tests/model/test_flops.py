@@ -8,7 +8,7 @@ import pytest
 
 from t5x_lite import config as gin_config
 from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.loss import compute_loss
+from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import flops, transformer
 from t5x_lite.model.config import ModelConfig
 
@@ -61,7 +61,7 @@ def test_the_formula_is_xlas_count(architecture, family):
     }
 
     def loss(parameters, batch):
-        logits = transformer.apply(model, parameters, batch)
+        logits = transformer.logits(model, parameters, batch)
         return compute_loss(logits, batch, LossConfig(), training=True)[0]
 
     step = jax.jit(jax.value_and_grad(loss)).lower(transformer.abstract_parameters(model), batch)

@@ -89,7 +89,7 @@ def model(*, heads, head_dim, embed, mlp, vocab, activations, layers=2):
                 mlp=MLPConfig(mlp_dim=mlp, activations=activations),
                 cross_attention=is_decoder,
             ),
-            relative_bias=RelativeBiasConfig(bidirectional=not is_decoder),
+            positions=RelativeBiasConfig(bidirectional=not is_decoder),
         )
 
     return ModelConfig(

@@ -20,7 +20,7 @@ def assert_equal_but_for_rounding(got, expected):
 
 def token_loss(config, parameters, batch, dropout_key=None):
     """Summed over real target positions only."""
-    logits = transformer.apply(config, parameters, batch, dropout_key=dropout_key)
+    logits = transformer.logits(config, parameters, batch, dropout_key=dropout_key)
     scores, targets = jax.nn.log_softmax(logits), batch["decoder_target_tokens"]
     picked = jnp.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
     return -jnp.sum(jnp.where(targets > 0, picked, 0.0))

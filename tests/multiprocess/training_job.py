@@ -19,7 +19,7 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
 from t5x_lite.losses.config import LossConfig  # noqa: E402
-from t5x_lite.losses.loss import compute_loss  # noqa: E402
+from t5x_lite.losses.tokens import compute_loss  # noqa: E402
 from t5x_lite.model import transformer  # noqa: E402
 from t5x_lite.optim.config import AdamWConfig  # noqa: E402
 from t5x_lite.optim.optimizer import make_optimizer, state_axes  # noqa: E402
@@ -56,7 +56,7 @@ slots = partitioner.shardings(
 
 def loss_of(parameters, batch):
     with partitioner.activations():
-        logits = transformer.apply(MODEL, parameters, batch)
+        logits = transformer.logits(MODEL, parameters, batch)
     return compute_loss(logits, batch, LossConfig(), training=True)[0]
 
 

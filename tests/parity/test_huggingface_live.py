@@ -76,7 +76,7 @@ def same_model(tmp_path):
 
 @functools.partial(jax.jit, static_argnums=0)
 def apply(config, parameters, batch):
-    return transformer.apply(config, parameters, batch)
+    return transformer.logits(config, parameters, batch)
 
 
 def assert_same_logits(model, config, parameters, shape):

@@ -59,7 +59,7 @@ def pretrained(request, tmp_path):
 
 @functools.partial(jax.jit, static_argnums=0)
 def apply(config, parameters, batch):
-    return transformer.apply(config, parameters, batch)
+    return transformer.logits(config, parameters, batch)
 
 
 def assert_same_logits(model, config, parameters):

@@ -96,7 +96,7 @@ from t5x_lite.training.state import StateFactory
 from t5x_lite.training.step import make_train_step
 partitioner = make_partitioner(PartitioningConfig(num_partitions=2))
 factory = StateFactory(tiny_model(16), AdafactorConfig(), ScheduleConfig(), partitioner)
-step = make_train_step(factory, LossConfig(), seed=0)
+step = make_train_step(factory, (LossConfig(),), seed=0)
 state = factory.initialize(seed=0)
 rng = np.random.default_rng(0)
 names = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from t5x_lite.losses.config import LossConfig
-from t5x_lite.losses.loss import compute_loss
+from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.optim.config import AdafactorConfig
 from t5x_lite.optim.optimizer import make_optimizer, state_axes
@@ -55,7 +55,7 @@ def packed_batch():
 
 
 def loss_of(parameters, batch):
-    logits = transformer.apply(MODEL, parameters, batch, dropout_key=jax.random.key(7))
+    logits = transformer.logits(MODEL, parameters, batch, dropout_key=jax.random.key(7))
     return compute_loss(logits, batch, LOSS, training=True)[0]
 
 

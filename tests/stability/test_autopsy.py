@@ -16,7 +16,7 @@ from etils import epath
 from t5x_lite import cli, config
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.manager import Checkpoints, Description
-from t5x_lite.losses.loss import compute_loss
+from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.stability import autopsy, health, replay
@@ -216,7 +216,7 @@ def test_the_largest_gradients_are_those_of_the_step(resolved, factory):
     @jax.jit
     @jax.grad
     def gradient(parameters):
-        logits = transformer.apply(job.model, parameters, batch, dropout_key=key)
+        logits = transformer.logits(job.model, parameters, batch, dropout_key=key)
         return compute_loss(logits, batch, job.loss, training=True)[0]
 
     kernel = np.abs(gradient(state.parameters)["encoder"]["layers"]["mlp"]["wi"]["kernel"])

@@ -122,13 +122,13 @@ def test_settings_that_make_no_sense_are_refused(fields):
 def train_step(factory):
     """Warm after three losses, so that spikes can be had."""
     config = HealthConfig(warmup_losses=3)
-    return make_train_step(factory, LossConfig(), seed=0, health=config)
+    return make_train_step(factory, (LossConfig(),), seed=0, health=config)
 
 
 @pytest.fixture(scope="module")
 def plain_step(factory):
     """The same without a judge."""
-    return make_train_step(factory, LossConfig(), seed=0)
+    return make_train_step(factory, (LossConfig(),), seed=0)
 
 
 def batch(factory, seed):

@@ -22,7 +22,7 @@ def job(tmp_path) -> TrainConfig:
         dataset=DatasetConfig(mixture_or_task_name="unused", batch_size=8),
         optimizer=AdafactorConfig(),
         learning_rate=ScheduleConfig(),
-        loss=LossConfig(),
+        loss=(LossConfig(),),
         partitioning=PartitioningConfig(num_partitions=2),
         checkpoints=SaveCheckpointConfig(),
         restore=RestoreCheckpointConfig(),

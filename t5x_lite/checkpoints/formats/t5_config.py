@@ -72,12 +72,14 @@ def read(values: Mapping[str, Any], tensor_names: Collection[str]) -> ModelConfi
 
 
 def write(config: ModelConfig) -> dict[str, Any] | None:
-    """The config.json of the T5 that is nearest to a model; None for one without an encoder."""
+    """The config.json of the T5 that is nearest to a model; None for one that has no
+    encoder or no relative positions.
+    """
     block, bias = config.decoder.block, config.decoder.relative_bias
     mlp = {activations: name for name, activations in ACTIVATIONS.items()}.get(
         block.mlp.activations
     )
-    if config.encoder is None or mlp is None:
+    if config.encoder is None or mlp is None or bias is None:
         return None
     family = "umt5" if bias.per_layer else "t5"
     return {
@@ -131,7 +133,7 @@ def _model(
                 mlp=MLPConfig(mlp_dim=values["d_ff"], activations=activations),
                 cross_attention=not is_encoder,
             ),
-            relative_bias=RelativeBiasConfig(
+            positions=RelativeBiasConfig(
                 num_buckets=values.get("relative_attention_num_buckets") or 32,
                 max_distance=values.get("relative_attention_max_distance") or 128,
                 bidirectional=is_encoder,

@@ -28,7 +28,7 @@ def assert_trees_equal(found, expected):
 
 @functools.partial(jax.jit, static_argnums=0)
 def apply(config, parameters, batch):
-    return transformer.apply(config, parameters, batch)
+    return transformer.logits(config, parameters, batch)
 
 
 def worst_error(folder: pathlib.Path, reference: pathlib.Path) -> float:

@@ -89,7 +89,7 @@ def losses(config: ModelConfig, *, num_steps: int = NUM_STEPS, with_segments: bo
     partitioner = make_partitioner(PartitioningConfig(), jax.devices()[:1])
     schedule = ScheduleConfig(base_learning_rate=0.01)
     factory = StateFactory(config, AdafactorConfig(), schedule, partitioner)
-    step = make_train_step(factory, LossConfig(label_smoothing=0.1), seed=0)
+    step = make_train_step(factory, (LossConfig(label_smoothing=0.1),), seed=0)
     state, found = factory.initialize(0), []
     for number in range(num_steps):
         features = batch(number, config, with_segments=with_segments)

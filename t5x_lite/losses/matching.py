@@ -1,0 +1,40 @@
+"""Matching a teacher (Hinton et al. 2015): its whole distribution is the target of each token."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
+from t5x_lite.losses.config import MatchTeacherConfig
+from t5x_lite.losses.weighting import Batch, Sums, loss_weights, sequence_scale
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchTeacher:
+    """The term of `MatchTeacherConfig`: KL(teacher || model), 0 for a copy of the teacher."""
+
+    config: MatchTeacherConfig
+    wanted: Wanted = Wanted()
+    wanted_of_teacher: Wanted | None = Wanted()
+
+    def __call__(
+        self,
+        outputs: Outputs,
+        teacher: Outputs | None,
+        batch: Batch,
+        normalizer: Float[Array, ""],
+        *,
+        training: bool,
+    ) -> tuple[Float[Array, ""], Sums]:
+        """The loss, alike in training and evaluation, and the sums behind it."""
+        assert teacher is not None, "a job without a teacher is refused"
+        temperature = self.config.temperature
+        ours = jax.nn.log_softmax(outputs.heads[TOKENS] / temperature, axis=-1)
+        theirs = jax.nn.log_softmax(teacher.heads[TOKENS] / temperature, axis=-1)
+        divergence = jnp.sum(jnp.exp(theirs) * (theirs - ours), axis=-1) * temperature**2
+        weights = loss_weights(batch)
+        sums = {"loss_sum": jnp.sum(divergence * weights), "weight_sum": jnp.sum(weights)}
+        scaled = weights * sequence_scale(batch, weights, self.config)
+        return jnp.sum(divergence * scaled) / normalizer, sums

@@ -1,0 +1,77 @@
+"""Cross-entropy of target tokens with z-loss and label smoothing: what T5 is trained by."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
+from t5x_lite.losses import cross_entropy
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.weighting import (
+    Batch,
+    Sums,
+    is_real,
+    loss_normalizer,
+    loss_weights,
+    sequence_scale,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenCrossEntropy:
+    """The term of `LossConfig`."""
+
+    config: LossConfig
+    wanted: Wanted = Wanted()
+    wanted_of_teacher: Wanted | None = None
+
+    def __call__(
+        self,
+        outputs: Outputs,
+        teacher: Outputs | None,
+        batch: Batch,
+        normalizer: Float[Array, ""],
+        *,
+        training: bool,
+    ) -> tuple[Float[Array, ""], Sums]:
+        """The loss and the sums behind it; the teacher is not asked."""
+        logits = outputs.heads[TOKENS]
+        return compute_loss(logits, batch, self.config, training=training, normalizer=normalizer)
+
+
+def compute_loss(
+    logits: Float[Array, "batch length vocab"],
+    batch: Batch,
+    config: LossConfig,
+    *,
+    training: bool,
+    normalizer: Float[Array, ""] | None = None,
+) -> tuple[Float[Array, ""], Sums]:
+    """The normalized loss and the sums behind it; z-loss counts in training only.
+
+    Args:
+        normalizer: what to divide by; default is this batch's own. Give the whole batch's to
+            microbatches, so that their losses and gradients add up to those of the whole.
+    """
+    targets = batch["decoder_target_tokens"]
+    token_loss, z_loss = cross_entropy.token_losses(
+        logits,
+        targets,
+        label_smoothing=config.label_smoothing,
+        z_loss=config.z_loss if training else 0.0,
+    )
+    weights = loss_weights(batch)
+    correct = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
+    metrics = {
+        "cross_entropy_sum": jnp.sum(token_loss * weights),
+        "z_loss_sum": jnp.sum(z_loss * weights),
+        "correct_sum": jnp.sum(correct * weights),
+        "weight_sum": jnp.sum(weights),
+        "num_tokens": jnp.sum(is_real(batch)).astype(jnp.float32),
+    }
+    metrics["loss_sum"] = metrics["cross_entropy_sum"] + metrics["z_loss_sum"]
+    if normalizer is None:
+        normalizer = loss_normalizer(batch, config)
+    scaled = weights * sequence_scale(batch, weights, config)
+    return jnp.sum((token_loss + z_loss) * scaled) / normalizer, metrics

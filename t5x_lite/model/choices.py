@@ -1,0 +1,64 @@
+"""The choices that a model's config offers by name; standard library only, as config.py."""
+
+import enum
+
+from t5x_lite.errors import UserError
+
+# gelu is the tanh form that T5 v1.1 was trained with, linear the identity of its gated unit.
+ACTIVATIONS = ("relu", "gelu", "silu", "linear")
+# The kernels of a layer, by the names of their modules.
+KERNELS = ("query", "key", "value", "out", "wi", "wi_0", "wi_1", "wo")
+
+
+class Visibility(enum.Enum):
+    """Which keys a query may see: Raffel et al. (2020), figure 3."""
+
+    FULL = "full"
+    CAUSAL = "causal"
+    PREFIX = "prefix"
+
+
+class Sharing(enum.Enum):
+    """Whether the encoder has its own weights or reads the decoder's."""
+
+    NONE = "none"
+    ENCODER_DECODER = "encoder_decoder"
+
+
+class NormKind(enum.Enum):
+    """RMS only rescales (Zhang and Sennrich 2019), LAYER also centers (Ba et al. 2016)."""
+
+    RMS = "rms"
+    LAYER = "layer"
+
+
+class InitScheme(enum.Enum):
+    """By which rule parameters begin, see `InitConfig`."""
+
+    T5 = "t5"
+    NORMAL = "normal"
+
+
+class Remat(enum.Enum):
+    """What the backward pass recomputes: nothing, all but matrix products, everything."""
+
+    NONE = "none"
+    MINIMAL = "minimal"
+    FULL = "full"
+
+
+class ActivationDtype(enum.Enum):
+    """AUTO is bfloat16 on accelerators and float32 on CPU; parameters are always float32."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        if value in ("float16", "fp16", "half"):
+            raise UserError(
+                "activation_dtype='float16' is refused: T5's feed-forward outputs exceed 65504, "
+                "the largest float16, so activations overflow to inf and the loss to NaN. "
+                "Use 'bfloat16' (same size, float32's range) or 'float32'."
+            )

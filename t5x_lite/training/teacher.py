@@ -1,0 +1,63 @@
+"""A frozen model that reads what the trained one reads, for terms of a loss that match it."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jaxtyping import Array
+
+from t5x_lite.checkpoints import pretrained
+from t5x_lite.checkpoints.parameters import abstract_parameters
+from t5x_lite.errors import UserError
+from t5x_lite.features.outputs import Outputs, Wanted
+from t5x_lite.model import transformer
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.partitioning.partitioner import Partitioner
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """A checkpoint, a model directory or a foreign one; its parameters are read when they are first
+    needed, and lie on the mesh as the trained model's do.
+    """
+
+    path: str
+    model: ModelConfig
+    partitioner: Partitioner
+
+    @functools.cached_property
+    def parameters(self) -> Any:
+        """On the devices."""
+        return pretrained.load_parameters(self.path, self.model, self.partitioner)[0]
+
+    @property
+    def shardings(self) -> Any:
+        """The sharding of every parameter."""
+        abstract = abstract_parameters(self.model, self.partitioner)
+        return jax.tree.map(lambda leaf: leaf.sharding, abstract)
+
+    def outputs(self, parameters: Any, batch: Mapping[str, Array], wanted: Wanted) -> Outputs:
+        """What it says of a batch, without dropout and without a gradient."""
+        with self.partitioner.activations():
+            outputs = transformer.apply(self.model, parameters, batch, wanted=wanted)
+        return jax.lax.stop_gradient(outputs)
+
+
+def make_teacher(path: str, student: ModelConfig, partitioner: Partitioner) -> Teacher:
+    """The teacher of a path, before any tensor is read.
+
+    Raises:
+        UserError: it reads or writes another way than the model that it teaches.
+        FileNotFoundError: there is no checkpoint.
+    """
+    model = pretrained.describe(path).model
+    for name in ("layout", "vocab_size", "special"):
+        theirs, ours = getattr(model, name), getattr(student, name)
+        if theirs != ours:
+            raise UserError(
+                f"the teacher {path} has {name}={theirs}, the model that trains {ours}: needed is "
+                "a teacher that reads the same batches and scores the same tokens."
+            )
+    return Teacher(path, model, partitioner)
