@@ -35,6 +35,10 @@ COUNTS = {
     "byt5/large": 1_228_183_552,
     "byt5/xl": 3_737_801_728,
     "byt5/xxl": 12_906_899_328,
+    "gpt2/small": 124_439_808,
+    "gpt2/medium": 354_823_168,
+    "gpt2/large": 774_030_080,
+    "gpt2/xl": 1_557_611_200,
 }
 
 # Raffel et al. (2020), table 2, on base: all parameters; without the embedding.
