@@ -17,8 +17,14 @@ from t5x_lite.text_files import read_json_object
 
 _FILE = "metadata"  # where Orbax's JsonCheckpointHandler looks
 _SHOWN = 5
-# How the same numbers are computed or disturbed: no checkpoint has to agree.
-_NOT_OF_THE_PARAMETERS = ("compute.", "dropout_rate", "dropout_shared_along_length")
+# How the same numbers begin, are computed, disturbed or asked: no checkpoint has to agree.
+_NOT_OF_THE_PARAMETERS = (
+    "compute.",
+    "dropout_rate",
+    "dropout_shared_along_length",
+    "init.",
+    "prompts.",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Which ids have a meaning to a model, as a frozen value (standard library only)."""
+"""Which ids have a meaning to a model, and what stands around a prompt (standard library only)."""
 
 import dataclasses
 
 from t5x_lite.bounds import MAX_VOCABULARY, check_bounds
+from t5x_lite.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -11,18 +12,45 @@ class SpecialTokens:
 
     A decoder starts from `start` and ends with `end`; GPT-2 has one id for both. `padding` fills
     rows: segment ids say where it stands, so it may be a piece of text as well. `unknown` is None
-    where every text has ids. `start_before_prompts` is whether a language model reads `start`
-    before a prompt that it continues, or only where there is no prompt; `end_after_inputs` whether
-    inputs end with `end`, as T5's do, or go on in the target.
+    where every text has ids.
     """
 
     padding: int = 0
     start: int = 0
     end: int = 1
     unknown: int | None = 2
-    start_before_prompts: bool = True
-    end_after_inputs: bool = True
 
     def __post_init__(self) -> None:
         last = MAX_VOCABULARY - 1
         check_bounds(self, padding=(0, last), start=(0, last), end=(0, last), unknown=(0, last))
+
+
+def check_special(model: SpecialTokens, vocabulary: SpecialTokens, source: object) -> None:
+    """Refuses a vocabulary whose special ids are not those of the model.
+
+    Raises:
+        UserError: with both.
+    """
+    names = [field.name for field in dataclasses.fields(SpecialTokens)]
+    differing = [n for n in names if getattr(model, n) != getattr(vocabulary, n)]
+    if differing:
+        ours = ", ".join(f"{name}={getattr(model, name)}" for name in differing)
+        theirs = ", ".join(f"{name}={getattr(vocabulary, name)}" for name in differing)
+        flags = " ".join(f"--gin.SpecialTokens.{n}={getattr(vocabulary, n)}" for n in differing)
+        raise UserError(
+            f"the model has the special ids {ours}, the vocabulary {source} {theirs}: needed are "
+            f"the same. A model made for this vocabulary is told: {flags}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """What stands around the inputs that a model is given to continue or to answer.
+
+    `end_token` is whether they end with the end token, as T5's do, or go on in the target.
+    `start_token` is whether a language model reads its start token before them, as it does in
+    training; GPT-2's users leave it out. Where there are no inputs it is always read.
+    """
+
+    start_token: bool = True
+    end_token: bool = True

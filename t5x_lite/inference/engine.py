@@ -83,7 +83,7 @@ class Engine:
         index_step: int = 1,
         report: Report | None = None,
     ) -> list[Generated]:
-        """Answers `prompts`, which end as `special.end_after_inputs` says.
+        """Answers `prompts`, which end as `PromptConfig` says.
 
         Args:
             batch_size: rows that are run together, rounded up to what the devices divide.
@@ -240,7 +240,8 @@ class Engine:
 
     def _ahead(self, inputs: Ids) -> list[int]:
         """What a language model reads before these inputs."""
-        starts = self.special.start_before_prompts or self._room or not len(inputs)
+        model = self.models.members[0]
+        starts = model.prompts.start_token or model.prompt_length or not len(inputs)
         return [self.special.start, *self._room] if starts else []
 
     def _padded(

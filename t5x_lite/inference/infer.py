@@ -70,7 +70,7 @@ def _sources(config: InferConfig, found: Restored) -> tuple[int | None, Iterator
     """The ids from which on sentinels stand, and what is read; TensorFlow only for tasks."""
     if config.input_file is not None:
         tokenizer = found.tokenizer(config.input_file.vocabulary)
-        source = file_source(config.input_file, tokenizer, config.num_examples)
+        source = file_source(config.input_file, tokenizer, found.model.prompts, config.num_examples)
         return tokenizer.first_sentinel, iter([source])
     from t5x_lite.data import checks
     from t5x_lite.data.vocabulary_files import first_sentinel

@@ -8,6 +8,7 @@ from etils import epath
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
+from t5x_lite.features.config import check_special
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
@@ -39,7 +40,7 @@ class Restored:
 
         Raises:
             FileNotFoundError: there is none.
-            UserError: it has more ids than the model.
+            UserError: it has more ids than the model, or other special ones.
         """
         folder = self.found[0].vocabulary
         if vocabulary is not None:
@@ -51,6 +52,7 @@ class Restored:
                 f"the vocabulary ({vocabulary or folder}) has {tokenizer.num_ids} ids, the model's "
                 f"vocab_size is {self.model.vocab_size}: it is not the one the model was made for."
             )
+        check_special(self.model.special, tokenizer.special, vocabulary or folder)
         return tokenizer
 
     def engine(

@@ -10,9 +10,10 @@ from etils import epath
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
+from t5x_lite.features.config import PromptConfig
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import InputFileConfig
-from t5x_lite.text.tokenizer import Tokenizer, with_end
+from t5x_lite.text.tokenizer import Tokenizer, inputs_ids, with_end
 from t5x_lite.text_files import parse_json, read_text
 
 _MAX_TOKENS = 2**15
@@ -92,7 +93,12 @@ def task_sources(dataset: DatasetConfig, num_examples: int | None) -> Iterator[S
         )
 
 
-def file_source(file: InputFileConfig, tokenizer: Tokenizer, num_examples: int | None) -> Source:
+def file_source(
+    file: InputFileConfig,
+    tokenizer: Tokenizer,
+    prompts: PromptConfig,
+    num_examples: int | None,
+) -> Source:
     """The lines of a file: every line is an example, an empty one too, in the order of the file.
 
     Raises:
@@ -113,9 +119,9 @@ def file_source(file: InputFileConfig, tokenizer: Tokenizer, num_examples: int |
         for number, line in enumerate(lines, start=1)
     ]
     has_targets = all("targets" in row for row in rows)
-    inputs = with_end(tokenizer, [row["inputs"] for row in rows])
+    inputs = inputs_ids(tokenizer, [row["inputs"] for row in rows], prompts)
     if file.inputs_length is not None:
-        inputs = [[*ids[:-1][: file.inputs_length - 1], ids[-1]] for ids in inputs]
+        inputs = [_cut(ids, file.inputs_length, keep=int(prompts.end_token)) for ids in inputs]
     else:
         _refuse_long(path, inputs)
     known = ("inputs", "targets")
@@ -131,6 +137,13 @@ def file_source(file: InputFileConfig, tokenizer: Tokenizer, num_examples: int |
         batch_size=file.batch_size,
         width=file.inputs_length,
     )
+
+
+def _cut(ids: list[int], length: int, *, keep: int) -> list[int]:
+    """At most `length` ids, the last `keep` of them among these."""
+    if len(ids) <= length:
+        return ids
+    return [*ids[: length - keep], *ids[len(ids) - keep :]]
 
 
 def _refuse_long(path: epath.Path, inputs: Sequence[Ids]) -> None:

@@ -23,7 +23,7 @@ from t5x_lite.inference.reports import SentinelWarning
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
-from t5x_lite.text.tokenizer import Tokenizer, with_end
+from t5x_lite.text.tokenizer import Tokenizer, inputs_ids, with_end
 
 Path = str | os.PathLike[str]
 Texts = Sequence[str]
@@ -124,7 +124,7 @@ class TextModel:
     def outputs(self, inputs: Texts, decoding: DecodingConfig | None = None) -> list[list[Output]]:
         """What `generate` gives, with scores, log-probabilities and ids; greedy if not told."""
         generated = self.engine.generate(
-            with_end(self.tokenizer, _texts(inputs, "inputs")),
+            self._inputs(inputs),
             decoding or DecodingConfig(),
             batch_size=self._batch_size,
         )
@@ -144,7 +144,7 @@ class TextModel:
                 f"{len(inputs)} inputs and {len(targets)} targets: needed is a target for each."
             )
         return self.engine.score(
-            with_end(self.tokenizer, inputs),
+            self._inputs(inputs),
             with_end(self.tokenizer, targets),
             batch_size=self._batch_size,
         )
@@ -176,18 +176,23 @@ class TextModel:
     def encode(
         self, inputs: Texts, *, pooling: Literal["mean"] | None = "mean"
     ) -> Float32[np.ndarray, "inputs embed"] | list[Float32[np.ndarray, "_length embed"]]:
-        """The encoder's output: its mean over the tokens of each input as a row of one array;
-        without pooling one array per input, a row per token, the end token last.
+        """The last hidden states of the inputs, the encoder's or without one the decoder's: their
+        mean over the tokens of each as a row of one array; without pooling one array per input, a
+        row per token, T5's end token last.
         """
         if pooling not in ("mean", None):
             raise UserError(f"pooling={pooling!r}: needed is 'mean' or None.")
-        ids = with_end(self.tokenizer, _texts(inputs, "inputs"))
+        ids = self._inputs(inputs)
         mean = pooling == "mean"
         vectors = self.engine.encode(ids, batch_size=self._batch_size, mean=mean)
         if not mean:
             return vectors
         width = self.engine.models.members[0].embed_dim
         return np.stack(vectors) if vectors else np.zeros((0, width), np.float32)
+
+    def _inputs(self, inputs: Texts) -> list[list[int]]:
+        prompts = self.engine.models.members[0].prompts
+        return inputs_ids(self.tokenizer, _texts(inputs, "inputs"), prompts)
 
     def _outputs(self, generated: Generated) -> list[Output]:
         outputs = []

@@ -26,7 +26,7 @@ from t5x_lite.bounds import (
     check_bounds,
 )
 from t5x_lite.errors import UserError
-from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.config import PromptConfig, SpecialTokens
 from t5x_lite.features.layouts import Layout
 from t5x_lite.model.choices import (
     ACTIVATIONS,
@@ -291,6 +291,7 @@ class ModelConfig:
     dropout_shared_along_length: bool = True
     prompt_length: int = 0
     special: SpecialTokens = dataclasses.field(default_factory=SpecialTokens)
+    prompts: PromptConfig = dataclasses.field(default_factory=PromptConfig)
     init: InitConfig = dataclasses.field(default_factory=InitConfig)
     compute: ComputeConfig = dataclasses.field(default_factory=ComputeConfig)
 

@@ -110,15 +110,15 @@ def _started(
     """A prompt with the start token in front, if the model reads one there; a row without a prompt
     begins with it in any case.
     """
-    special = config.special
-    if special.start_before_prompts or config.prompt_length:
+    start = config.special.start
+    if config.prompts.start_token or config.prompt_length:
         in_front = ((0, 0), (1, 0))
-        tokens = jnp.pad(tokens, in_front, constant_values=special.start)
+        tokens = jnp.pad(tokens, in_front, constant_values=start)
         return tokens, jnp.pad(segments, in_front, constant_values=1)
     is_empty = (jnp.sum(segments, axis=1, keepdims=True) == 0) & (
         masks.row_positions(tokens.shape[1]) == 0
     )
-    return jnp.where(is_empty, special.start, tokens), jnp.where(is_empty, 1, segments)
+    return jnp.where(is_empty, start, tokens), jnp.where(is_empty, 1, segments)
 
 
 def repeat(cache: Cache, n: int) -> Cache:

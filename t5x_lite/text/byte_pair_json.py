@@ -63,12 +63,7 @@ def byte_pair_tokenizer(
     """
     end = _id_of("eos_token", special, pieces, source)
     start = _id_of("bos_token", special, pieces, source) if special.get("bos_token") else end
-    tokens = SpecialTokens(
-        start=start,
-        end=end,
-        unknown=None,
-        start_before_prompts=special.get("add_bos_token") is True,
-    )
+    tokens = SpecialTokens(padding=end, start=start, end=end, unknown=None)
     by_id = sorted(pieces, key=lambda piece: pieces[piece])
     extra_ids = num_trailing_sentinels(by_id)
     kept = {piece: pieces[piece] for piece in by_id[: len(by_id) - extra_ids]}

@@ -126,7 +126,6 @@ def _gpt2_config(tokenizer: BytePairTokenizer) -> dict[str, Any]:
         "eos_token": pieces[special.end],
         "unk_token": pieces[special.end],
         "pad_token": None,
-        "add_bos_token": special.start_before_prompts,
         "add_prefix_space": False,
     }
 

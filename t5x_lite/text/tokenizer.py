@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from etils import epath
 
 from t5x_lite.errors import UserError
-from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.config import PromptConfig, SpecialTokens
 from t5x_lite.text import huggingface_files
 from t5x_lite.text.byte_pair import MERGES_FILE, PIECES_FILE, BytePairTokenizer, parse_merges
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
@@ -99,8 +99,15 @@ def named_tokenizer(name: epath.PathLike) -> Tokenizer:
     return sentencepiece_of_file(path)
 
 
+def inputs_ids(
+    tokenizer: Tokenizer, texts: Sequence[str], prompts: PromptConfig
+) -> list[list[int]]:
+    """Ids of each text as a model is given it to answer or continue."""
+    return with_end(tokenizer, texts) if prompts.end_token else [*map(tokenizer.encode, texts)]
+
+
 def with_end(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Ids of each text, end token included: what T5 is given to read, and to be scored on."""
+    """Ids of each text, end token included: what a model is trained to write."""
     return [[*tokenizer.encode(text), tokenizer.special.end] for text in texts]
 
 
@@ -134,8 +141,7 @@ def _special(values: Any, source: object) -> SpecialTokens:
     wrong = [
         name
         for name, value in values.items()
-        if type(value) is not (bool if name == "start_before_prompts" else int)
-        and not (name == "unknown" and value is None)
+        if type(value) is not int and not (name == "unknown" and value is None)
     ]
     if wrong:
         raise UserError(f"{source} has {wrong[0]}={values[wrong[0]]!r}; needed is an id.")

@@ -50,7 +50,7 @@ def byte_pair(sentences):
     learned.train_from_iterator(texts, trainer)
     pieces = learned.get_vocab() | {"<|endoftext|>": 399}
     merges = [tuple(pair) for pair in json.loads(learned.to_str())["model"]["merges"]]
-    special = SpecialTokens(start=399, end=399, unknown=None, start_before_prompts=False)
+    special = SpecialTokens(padding=399, start=399, end=399, unknown=None)
     return BytePairTokenizer(pieces, merges, special)
 
 

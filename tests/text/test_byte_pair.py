@@ -124,7 +124,7 @@ def test_a_line_of_merges_that_holds_no_pair_is_named():
         ("null", "has special=None; needed is an object with end, padding, start"),
         ('{"end": 1}', "needed is an object with end, padding, start"),
         (
-            '{"padding": 0, "start": 1, "end": "1", "unknown": null, "start_before_prompts": true}',
+            '{"padding": 0, "start": 1, "end": "1", "unknown": null}',
             "has end='1'; needed is an id",
         ),
     ],
