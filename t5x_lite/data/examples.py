@@ -22,6 +22,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
 from t5x_lite.metrics.means import MeanMetric
 from t5x_lite.metrics.sums import SumMetric
+from t5x_lite.text.seqio_vocabulary import padding_of
 
 MetricFn = Callable[[Sequence[Any], Sequence[Any]], dict[str, Any]]
 # Ids are arrays, text is str, other features are whatever the task made.
@@ -109,11 +110,11 @@ class EvaluationTask:
     def decode(self, ids: Sequence[int] | Int32[np.ndarray, " _length"]) -> str:
         """The text of ids up to the first end token; padding is no text."""
         vocabulary = self.task.output_features["targets"].vocabulary
-        kept = []
+        padding, kept = padding_of(vocabulary), []
         for i in map(int, ids):
             if i == vocabulary.eos_id:
                 break
-            if i != vocabulary.pad_id:
+            if i != padding:
                 kept.append(i)
         return vocabulary.decode(kept)
 
@@ -226,9 +227,10 @@ def decoder(name: str) -> Callable[[Sequence[int]], str]:
     checks.check_mixture_or_task(name)
     features = seqio.get_mixture_or_task(name).output_features
     vocabulary = features["targets"].vocabulary
+    padding = padding_of(vocabulary)
 
     def decode(ids: Sequence[int]) -> str:
-        return vocabulary.decode([int(i) for i in ids if i != vocabulary.pad_id])
+        return vocabulary.decode([int(i) for i in ids if i != padding])
 
     return decode
 

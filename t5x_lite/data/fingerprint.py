@@ -10,6 +10,8 @@ import seqio
 from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.features.layouts import LAYOUTS, Layout
+from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
+from t5x_lite.text.seqio_vocabulary import resolve
 
 
 def fingerprint(config: DatasetConfig, layout: Layout, num_shards: int) -> dict[str, Any]:
@@ -70,6 +72,9 @@ def _describe(vocabulary: seqio.Vocabulary) -> str:
     description = f"{type(vocabulary).__name__}, {vocabulary.vocab_size} ids"
     if isinstance(vocabulary, seqio.SentencePieceVocabulary):
         description += f", {hashlib.sha256(vocabulary.sp_model).hexdigest()[:16]}"
+    elif isinstance(resolved := resolve(vocabulary), BytePairVocabulary):
+        files = b"".join(resolved.tokenizer.files().values())
+        description += f", {hashlib.sha256(files).hexdigest()[:16]}"
     return description
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import seqio
 from jaxtyping import Int
 
-from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
+from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
+from t5x_lite.text.seqio_vocabulary import padding_of, resolve
 
 _SPACE = "\u2581"  # as SentencePiece writes it
 _SENTINEL = re.compile(rf"{_SPACE}?<extra_id_(\d+)>")
@@ -45,17 +46,18 @@ class Pieces:
     """The special ids of a vocabulary, and the way from ids to pieces."""
 
     def __init__(self, vocabulary: seqio.Vocabulary):
-        if isinstance(vocabulary, DefaultVocabulary):
-            vocabulary = vocabulary.resolved()
+        vocabulary = resolve(vocabulary)
         self._vocabulary = vocabulary
+        self._padding = padding_of(vocabulary)
         self._sentinels = _sentinels(vocabulary)
         self._knows: dict[str, bool] = {}
 
     @property
     def description(self) -> str:
         """`32,100 ids (spiece.model)`."""
-        path = getattr(self._vocabulary, "sentencepiece_model_file", None)
-        source = path or type(self._vocabulary).__name__
+        vocabulary = self._vocabulary
+        path = getattr(vocabulary, "sentencepiece_model_file", getattr(vocabulary, "path", None))
+        source = path or type(vocabulary).__name__
         return f"{self._vocabulary.vocab_size:,} ids ({source})"
 
     def sentinels(self, ids: Int[np.ndarray, " _length"]) -> list[int]:
@@ -84,12 +86,18 @@ class Pieces:
             {each: count for each, count in counts.items() if self._is_unknown(each)}
         )
 
+    @property
+    def _end(self) -> str:
+        if isinstance(self._vocabulary, BytePairVocabulary):
+            return list(self._vocabulary.tokenizer.pieces)[self._vocabulary.eos_id]
+        return "</s>"
+
     def _kind(self, i: int) -> Kind:
         vocabulary = self._vocabulary
         if i in self._sentinels:
             return Kind.SENTINEL
         special = {vocabulary.eos_id: Kind.END, vocabulary.unk_id: Kind.UNKNOWN}
-        if i == vocabulary.pad_id:
+        if i == self._padding:
             return Kind.PADDING
         if not 0 <= i < vocabulary.vocab_size:
             return Kind.OUTSIDE
@@ -98,7 +106,7 @@ class Pieces:
     def _special(self, kind: Kind, i: int) -> Piece:
         if kind is Kind.SENTINEL:
             return Piece(kind, f"<extra_id_{self._sentinels[i]}>", self._sentinels[i])
-        names = {Kind.END: "</s>", Kind.UNKNOWN: "<unk>", Kind.PADDING: "<pad>"}
+        names = {Kind.END: self._end, Kind.UNKNOWN: "<unk>", Kind.PADDING: "<pad>"}
         return Piece(kind, names.get(kind, f"<no piece {i}>"))
 
     def _decode(self, ids: list[int], *, is_first: bool) -> str:

@@ -8,14 +8,16 @@ import functools
 import seqio
 from etils import epath
 
+from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
-from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
+from t5x_lite.text.seqio_vocabulary import resolve
+from t5x_lite.text.tokenizer import Tokenizer
 
 
 def vocabulary_files(mixture_or_task_name: str) -> dict[str, bytes]:
     """File name -> content; empty where the text of inputs and targets needs more than one
-    SentencePiece model with sentinels behind it, or than bytes.
+    SentencePiece model with sentinels behind it, than bytes or one byte-level BPE.
     """
     features = seqio.get_mixture_or_task(mixture_or_task_name).output_features
     vocabularies = [features[name].vocabulary for name in ("inputs", "targets") if name in features]
@@ -26,29 +28,29 @@ def vocabulary_files(mixture_or_task_name: str) -> dict[str, bytes]:
 def first_sentinel(mixture_or_task_name: str) -> int | None:
     """The targets' ids from here on are sentinels; None where that is not known."""
     features = seqio.get_mixture_or_task(mixture_or_task_name).output_features
-    vocabulary = features["targets"].vocabulary
-    if isinstance(vocabulary, seqio.ByteVocabulary):
-        return ByteTokenizer(vocabulary.extra_ids).first_sentinel
-    files = _files(vocabulary)
-    return _sentencepiece(vocabulary).first_sentinel if files else None
+    tokenizer = _tokenizer(features["targets"].vocabulary)
+    return None if tokenizer is None else tokenizer.first_sentinel
 
 
 def _files(vocabulary: seqio.Vocabulary) -> dict[str, bytes]:
+    tokenizer = _tokenizer(vocabulary)
+    return {} if tokenizer is None else tokenizer.files()
+
+
+def _tokenizer(vocabulary: seqio.Vocabulary) -> Tokenizer | None:
+    vocabulary = resolve(vocabulary)
+    if isinstance(vocabulary, BytePairVocabulary):
+        return vocabulary.tokenizer
     if type(vocabulary) is seqio.ByteVocabulary:
-        return ByteTokenizer(vocabulary.extra_ids).files()
-    if isinstance(vocabulary, DefaultVocabulary):
-        vocabulary = vocabulary.resolved()
+        return ByteTokenizer(vocabulary.extra_ids)
     # Others number their sentinels or normalize their text in ways that the files cannot say.
     plain = type(vocabulary) is seqio.SentencePieceVocabulary and (
         vocabulary._reverse_extra_ids and vocabulary._normalizer_spec_overrides is None
     )
-    return _sentencepiece(vocabulary).files() if plain else {}
-
-
-def _sentencepiece(vocabulary: seqio.Vocabulary) -> SentencePieceTokenizer:
-    return _read(str(vocabulary.sentencepiece_model_file), vocabulary.extra_ids)
+    path = str(vocabulary.sentencepiece_model_file) if plain else None
+    return None if path is None else _sentencepiece(path, vocabulary.extra_ids)
 
 
 @functools.lru_cache(maxsize=4)
-def _read(path: str, extra_ids: int) -> SentencePieceTokenizer:
+def _sentencepiece(path: str, extra_ids: int) -> SentencePieceTokenizer:
     return SentencePieceTokenizer(epath.Path(path).read_bytes(), extra_ids, source=path)

@@ -6,7 +6,8 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.objectives.segments import DOCUMENTS_AT_ONCE
-from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
+from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
+from t5x_lite.text.seqio_vocabulary import resolve
 
 
 def tokenize(
@@ -16,11 +17,9 @@ def tokenize(
 
     128 texts at once take a third of the time that one by one would.
     """
-    vocabulary = output_features["targets"].vocabulary
+    vocabulary = resolve(output_features["targets"].vocabulary)
     texts = dataset.map(lambda example: example["targets"], num_parallel_calls=tf.data.AUTOTUNE)
-    if isinstance(vocabulary, DefaultVocabulary):
-        vocabulary = vocabulary.resolved()
-    if isinstance(vocabulary, seqio.SentencePieceVocabulary):
+    if isinstance(vocabulary, seqio.SentencePieceVocabulary | BytePairVocabulary):
         texts = texts.batch(DOCUMENTS_AT_ONCE)
         ids = texts.map(vocabulary.encode_tf, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
     else:  # which may not know how to

@@ -1,4 +1,4 @@
-"""Which SentencePiece model a process uses, and how many ids come of it. No TensorFlow here.
+"""Which vocabulary a process uses, and how many ids come of it. No TensorFlow here.
 
 A task registers long before anyone says which vocabulary a run uses, and all tasks of a mixture
 must have the same one. So a process has one default vocabulary: the command line sets its path,
@@ -16,7 +16,9 @@ _path: epath.Path | None = None
 
 
 def set_default_vocabulary(path: epath.PathLike | None) -> None:
-    """Makes `path`, a SentencePiece model, the vocabulary of every task of this process."""
+    """Makes what is at `path` the vocabulary of every task of this process: a SentencePiece model,
+    or what `tokenizer.named_tokenizer` finds there.
+    """
     global _path
     _path = None if path is None else epath.Path(path)
 
@@ -25,9 +27,9 @@ def default_vocabulary_path() -> epath.Path:
     """The path given to `set_default_vocabulary`, known to exist."""
     if _path is None:
         raise UserError(
-            "No vocabulary was given, and the task needs one. Name a SentencePiece model: "
-            "--gin.VOCABULARY=/path/to/vocabulary.model (t5x_lite inspect: --vocabulary=...); "
-            "`t5x_lite vocab` builds one."
+            "No vocabulary was given, and the task needs one. Name a SentencePiece model, "
+            "or a folder with a byte-level BPE: --gin.VOCABULARY=/path/to/vocabulary.model "
+            "(t5x_lite inspect: --vocabulary=...); `t5x_lite vocab` builds one."
         )
     if not _path.exists():
         raise UserError(

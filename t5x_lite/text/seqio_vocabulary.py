@@ -1,16 +1,24 @@
-"""The default vocabulary as SeqIO sees it; the only file of this room that knows TensorFlow."""
+"""The default vocabulary as SeqIO sees it."""
 
+import functools
+import tempfile
 from collections.abc import Iterable, Sequence
 
 import seqio
 import tensorflow as tf
+from etils import epath
 
 from t5x_lite.text import default_vocabulary
+from t5x_lite.text.byte_pair import BytePairTokenizer
+from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
+from t5x_lite.text.sentencepiece_tokenizer import SENTENCEPIECE_FILE, SentencePieceTokenizer
+from t5x_lite.text.tokenizer import named_tokenizer
 
 
 class DefaultVocabulary(seqio.Vocabulary):
-    """The process's vocabulary plus 100 sentinels, resolved when first used.
+    """The process's vocabulary, resolved when first used: a SentencePiece model with 100 sentinels
+    behind it, or the vocabulary of a folder.
 
     All instances are equal, so tasks registered in different modules can share a mixture:
 
@@ -19,46 +27,46 @@ class DefaultVocabulary(seqio.Vocabulary):
 
     def __init__(self) -> None:
         super().__init__(extra_ids=default_vocabulary.NUM_SENTINELS)
-        self._resolved: seqio.SentencePieceVocabulary | None = None
+        self._path: str | None = None
+        self._resolved: seqio.Vocabulary | None = None
 
-    def resolved(self) -> seqio.SentencePieceVocabulary:
-        """The SentencePiece vocabulary behind the default path.
+    def resolved(self) -> seqio.Vocabulary:
+        """The vocabulary behind the default path.
 
         Raises:
-            UserError: no path was given, or it is no model of SentencePiece with T5's special ids.
+            UserError: no path was given, or there is no vocabulary, or one of SentencePiece without
+                T5's special ids.
         """
         path = str(default_vocabulary.default_vocabulary_path())
-        if self._resolved is None or self._resolved.sentencepiece_model_file != path:
-            read_sentencepiece(path)
-            vocabulary = seqio.SentencePieceVocabulary(path, extra_ids=self.extra_ids)
-            default_vocabulary.check_special_ids(
-                pad_id=vocabulary.tokenizer.pad_id(),
-                eos_id=vocabulary.tokenizer.eos_id(),
-                unk_id=vocabulary.tokenizer.unk_id(),
-                source=path,
-            )
-            self._resolved = vocabulary
+        if self._resolved is None or self._path != path:
+            self._path, self._resolved = path, _resolve(epath.Path(path))
         return self._resolved
 
     @property
     def sentencepiece_model_file(self) -> str:
-        """Its path."""
+        """Its path; vocabularies of other kinds have none."""
         return self.resolved().sentencepiece_model_file
+
+    @property
+    def extra_ids(self) -> int:
+        """How many sentinels stand behind the pieces."""
+        return self.resolved().extra_ids
 
     @property
     def bos_id(self) -> int | None:
         """T5 has no start piece: decoders start from the padding id."""
-        return None
+        resolved = self.resolved()
+        return resolved.bos_id if isinstance(resolved, BytePairVocabulary) else None
 
     @property
     def eos_id(self) -> int:
-        """Checked when the model is loaded."""
-        return 1
+        """1 for T5, checked when the model is loaded."""
+        return self.resolved().eos_id
 
     @property
-    def unk_id(self) -> int:
-        """Checked when the model is loaded."""
-        return 2
+    def unk_id(self) -> int | None:
+        """2 for T5, checked when the model is loaded."""
+        return self.resolved().unk_id
 
     @property
     def vocab_size(self) -> int:
@@ -77,8 +85,12 @@ class DefaultVocabulary(seqio.Vocabulary):
     def _decode(self, ids: Iterable[int]) -> str:
         return self.resolved().decode(ids)
 
-    def _encode_tf(self, s: tf.Tensor) -> tf.Tensor:
+    def _encode_tf(self, s: tf.Tensor | tf.RaggedTensor) -> tf.Tensor | tf.RaggedTensor:
         return self.resolved().encode_tf(s)
+
+    def decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
+        """What the resolved vocabulary does, which knows what stands behind an end token."""
+        return self.resolved().decode_tf(ids)
 
     def _decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
         return self.resolved().decode_tf(ids)
@@ -91,3 +103,51 @@ class DefaultVocabulary(seqio.Vocabulary):
 
     def __repr__(self) -> str:
         return "DefaultVocabulary()"
+
+
+def resolve(vocabulary: seqio.Vocabulary) -> seqio.Vocabulary:
+    """The vocabulary behind a default one; any other is itself."""
+    return vocabulary.resolved() if isinstance(vocabulary, DefaultVocabulary) else vocabulary
+
+
+def padding_of(vocabulary: seqio.Vocabulary) -> int | None:
+    """The id that is padding wherever it stands; None where it is a piece of text as well."""
+    return None if isinstance(resolve(vocabulary), BytePairVocabulary) else vocabulary.pad_id
+
+
+def _resolve(path: epath.Path) -> seqio.Vocabulary:
+    if not path.is_dir() and path.suffix != ".json":
+        return _sentencepiece(path, default_vocabulary.NUM_SENTINELS)
+    tokenizer = named_tokenizer(path)
+    if isinstance(tokenizer, BytePairTokenizer):
+        return BytePairVocabulary(path)
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return _sentencepiece(_file(tokenizer.model), tokenizer.extra_ids)
+    return seqio.ByteVocabulary(tokenizer.num_ids - tokenizer.first_sentinel)
+
+
+def _sentencepiece(path: epath.Path, extra_ids: int) -> seqio.SentencePieceVocabulary:
+    read_sentencepiece(path)
+    vocabulary = seqio.SentencePieceVocabulary(str(path), extra_ids=extra_ids)
+    default_vocabulary.check_special_ids(
+        pad_id=vocabulary.tokenizer.pad_id(),
+        eos_id=vocabulary.tokenizer.eos_id(),
+        unk_id=vocabulary.tokenizer.unk_id(),
+        source=path,
+    )
+    return vocabulary
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="t5x_lite_vocabulary_")
+
+
+@functools.cache
+def _file(model: bytes) -> epath.Path:
+    """A file for SeqIO, which reads a model by its path; a tokenizer.json holds none. It goes when
+    the process ends.
+    """
+    folder = epath.Path(tempfile.mkdtemp(dir=_folder().name))
+    (folder / SENTENCEPIECE_FILE).write_bytes(model)
+    return folder / SENTENCEPIECE_FILE

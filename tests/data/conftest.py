@@ -7,6 +7,9 @@ import pytest
 import seqio
 import tensorflow as tf
 
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.text.byte_pair import BYTE_CHARACTERS, BytePairTokenizer
+
 VOCABULARY = seqio.PassThroughVocabulary(size=1000, eos_id=1)
 
 
@@ -72,3 +75,14 @@ def tasks(tmp_path_factory):
     for name in ("numbers", "more_numbers", "few", "lines"):
         seqio.TaskRegistry.remove(name)
     seqio.MixtureRegistry.remove("two_to_one")
+
+
+@pytest.fixture(scope="session")
+def bpe_folder(tmp_path_factory):
+    """A byte-level BPE that merges nothing, with three sentinels."""
+    pieces = {character: i for i, character in enumerate([*BYTE_CHARACTERS, "<|endoftext|>"])}
+    special = SpecialTokens(start=256, end=256, unknown=None)
+    folder = tmp_path_factory.mktemp("bpe")
+    for name, content in BytePairTokenizer(pieces, [], special, extra_ids=3).files().items():
+        (folder / name).write_bytes(content)
+    return folder

@@ -7,10 +7,13 @@ import seqio
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import (
     EvaluationTask,
+    decoder,
     evaluation_tasks,
+    find_task,
     inputs_of,
     tasks_with_examples,
 )
+from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
 
 BYTES = seqio.ByteVocabulary()
 TEXTS = [("first", "eins"), ("second one", "zwei"), ("third", "drei")]
@@ -60,6 +63,21 @@ def test_examples_keep_order_text_and_other_features(task):
     assert [e["tag"] for e in examples] == ["a", "b", "c"]
     assert [task.decode(e["inputs"]) for e in examples] == [text for text, _ in TEXTS]
     assert all(e["inputs"][-1] == 1 for e in examples)
+
+
+def test_a_byte_level_bpe_has_no_padding_to_leave_out(bpe_folder):
+    """Id 0 is a byte there; the end token ends the text as elsewhere."""
+    vocabulary = BytePairVocabulary(bpe_folder)
+    source = seqio.FunctionDataSource(lambda split, shuffle_files: None, splits=["test"])
+    features = {"targets": seqio.Feature(vocabulary)}
+    seqio.TaskRegistry.add("of_bpe", source, preprocessors=[], output_features=features)
+    try:
+        ids = vocabulary.encode("a\x00b\x00")
+        assert 0 in ids
+        assert find_task("of_bpe").decode([*ids, 256, 0]) == "a\x00b\x00"
+        assert decoder("of_bpe")([*ids, 256, 0]) == "a\x00b\x00"
+    finally:
+        seqio.TaskRegistry.remove("of_bpe")
 
 
 def test_lengths_trim_and_the_number_limits(task):

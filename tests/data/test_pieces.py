@@ -5,6 +5,7 @@ import pytest
 import seqio
 
 from t5x_lite.data.pieces import Kind, Piece, Pieces
+from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
 
 
 def split(vocabulary, ids):
@@ -23,6 +24,21 @@ def test_text_is_decoded_between_special_pieces():
         Piece(Kind.PADDING, "<pad>"),
         Piece(Kind.OUTSIDE, "<no piece 300>"),
     ]
+
+
+def test_of_a_byte_level_bpe_no_id_is_padding(bpe_folder):
+    """Byte 0x21 is "!"; the end token has a name of its own, and no text is unknown."""
+    vocabulary = BytePairVocabulary(bpe_folder)
+    found = split(vocabulary, [*vocabulary.encode("a!"), 259, 256, 300])
+    assert found == [
+        Piece(Kind.TEXT, "a!"),
+        Piece(Kind.SENTINEL, "<extra_id_0>", 0),
+        Piece(Kind.END, "<|endoftext|>"),
+        Piece(Kind.OUTSIDE, "<no piece 300>"),
+    ]
+    assert Pieces(vocabulary).num_unknown(np.array([0, 1])) == 0
+    assert Pieces(vocabulary).unknown_characters(["\u2603"]) == {}
+    assert Pieces(vocabulary).description == f"260 ids ({bpe_folder})"
 
 
 def test_ids_that_stand_for_nothing_are_shown_as_they_are():

@@ -7,6 +7,7 @@ from etils import epath
 
 from t5x_lite.data.vocabulary_files import first_sentinel, vocabulary_files
 from t5x_lite.text import default_vocabulary
+from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
 from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
 from t5x_lite.text.tokenizer import load_tokenizer
 from t5x_lite.text.training import train_sentencepiece
@@ -49,14 +50,15 @@ def loaded(files, folder):
     return load_tokenizer(folder)
 
 
-@pytest.mark.parametrize("kind", ["default", "sentencepiece", "bytes"])
-def test_the_files_are_the_vocabulary(kind, task, model, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["default", "sentencepiece", "bytes", "bpe"])
+def test_the_files_are_the_vocabulary(kind, task, model, bpe_folder, tmp_path, monkeypatch):
     """Ids, number of ids and sentinels."""
     monkeypatch.setattr(default_vocabulary, "_path", epath.Path(model))
     vocabulary = {
         "default": DefaultVocabulary,
         "sentencepiece": lambda: seqio.SentencePieceVocabulary(str(model), extra_ids=20),
         "bytes": lambda: seqio.ByteVocabulary(extra_ids=9),
+        "bpe": lambda: BytePairVocabulary(bpe_folder),
     }[kind]()
     name = task(inputs=vocabulary, targets=vocabulary)
     tokenizer = loaded(vocabulary_files(name), tmp_path)

@@ -5,8 +5,11 @@ import sentencepiece
 import seqio
 import tensorflow as tf
 
+from t5x_lite.text.byte_tokenizer import ByteTokenizer
 from t5x_lite.text.default_vocabulary import set_default_vocabulary
-from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
+from t5x_lite.text.huggingface_files import huggingface_files
+from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from t5x_lite.text.seqio_vocabulary import DefaultVocabulary, padding_of
 
 
 def test_it_is_made_without_a_path_and_resolved_when_used(vocabulary_path):
@@ -67,6 +70,56 @@ def test_a_vocabulary_with_other_special_ids_is_refused(tmp_path, sentences):
     set_default_vocabulary(path)
     with pytest.raises(ValueError, match="pad_id=-1, eos_id=2, unk_id=0"):
         DefaultVocabulary().encode("the cat")
+
+
+def write(folder, files):
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["", "vocabulary.json", "vocab.json"])
+def test_a_byte_level_bpe_is_the_default_as_well(name, byte_pair, tmp_path, hostile_texts):
+    """Tasks work with GPT-2's vocabulary as they are: its ids, its end token, no sentinels."""
+    set_default_vocabulary(write(tmp_path, byte_pair.files()) / name)
+    vocabulary = DefaultVocabulary()
+    assert (vocabulary.bos_id, vocabulary.eos_id, vocabulary.unk_id) == (399, 399, None)
+    assert (vocabulary.vocab_size, vocabulary.extra_ids) == (400, 0)
+    for text in hostile_texts:
+        ids = byte_pair.encode(text)
+        assert vocabulary.encode(text) == ids
+        assert vocabulary.decode([*ids, 399, 0]) == byte_pair.decode(ids)
+    texts = [text for text in hostile_texts if text.isprintable()]
+    assert vocabulary.encode_tf(tf.constant(texts)).to_list() == [*map(byte_pair.encode, texts)]
+    ids = tf.constant([*byte_pair.encode("cat!"), 399, 0, 0])
+    assert vocabulary.decode_tf(ids).numpy() == b"cat!", '0 is no padding but "!"'
+
+
+def test_of_a_directory_of_transformers_5_as_well(vocabulary_path, tmp_path):
+    """Its tokenizer.json has no file that SeqIO would read, and says how many sentinels it has."""
+    ours = SentencePieceTokenizer(vocabulary_path.read_bytes(), 7)
+    files = huggingface_files(ours)
+    write(tmp_path, {"tokenizer.json": files["tokenizer.json"]})
+    vocabulary = DefaultVocabulary()
+    for path in (tmp_path, tmp_path / "tokenizer.json"):
+        set_default_vocabulary(path)
+        assert (vocabulary.vocab_size, vocabulary.extra_ids) == (67, 7)
+        text = "the <extra_id_0> cat <extra_id_6> \u2603"
+        assert vocabulary.encode_tf(tf.constant(text)).numpy().tolist() == ours.encode(text)
+
+
+def test_bytes_are_the_default_of_their_folder(tmp_path):
+    set_default_vocabulary(write(tmp_path, ByteTokenizer(9).files()))
+    assert DefaultVocabulary().vocab_size == 268
+    assert DefaultVocabulary().encode("a") == [100]
+
+
+def test_the_padding_id_is_text_where_a_piece_has_it(byte_pair, vocabulary_path, tmp_path):
+    """What leaves padding out must not leave out "!"."""
+    set_default_vocabulary(vocabulary_path)
+    assert padding_of(DefaultVocabulary()) == padding_of(seqio.ByteVocabulary()) == 0
+    set_default_vocabulary(write(tmp_path, byte_pair.files()))
+    assert padding_of(DefaultVocabulary()) is None
 
 
 @pytest.mark.test_data
