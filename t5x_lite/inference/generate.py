@@ -1,17 +1,14 @@
 """Models and a decoder as one compiled function from prompts to token ids."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 from jaxtyping import Array
 
-from t5x_lite.decoding.beam import beam_search
-from t5x_lite.decoding.config import DecodingConfig, Strategy
-from t5x_lite.decoding.greedy import greedy
+from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import Decoded
-from t5x_lite.decoding.sampling import sample
+from t5x_lite.decoding.table import decoder_of
 from t5x_lite.errors import UserError
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.partitioning.partitioner import Partitioner
@@ -54,13 +51,15 @@ def make_generate(
             logits, caches = models.start(
                 parameters, prompts, max_decode_length=decoding.max_decode_length
             )
-            run = functools.partial(
-                _DECODERS[decoding.strategy](decoding, indices),
+            decode = decoder_of(decoding, indices)
+            return decode(
+                logits,
+                caches,
+                models.language_model(parameters),
                 max_decode_length=decoding.max_decode_length,
                 first_forbidden=first_forbidden,
                 active=indices >= 0,
             )
-            return run(logits, caches, models.language_model(parameters))
 
     # Every process gets all the ids: they are small, and each then knows the whole result.
     return jax.jit(
@@ -68,32 +67,3 @@ def make_generate(
         in_shardings=(shardings, partitioner.batch_sharding),
         out_shardings=partitioner.sharding(()),
     )
-
-
-def _sampler(decoding: DecodingConfig, indices: Array) -> Callable[..., Decoded]:
-    key = jax.random.key(decoding.seed)
-    return functools.partial(
-        sample,
-        keys=jax.vmap(lambda index: jax.random.fold_in(key, index))(indices),
-        num_decodes=decoding.num_decodes,
-        temperature=decoding.temperature,
-        top_k=decoding.top_k,
-        top_p=decoding.top_p,
-    )
-
-
-def _beam_searcher(decoding: DecodingConfig, indices: Array) -> Callable[..., Decoded]:
-    del indices
-    return functools.partial(
-        beam_search,
-        beam_size=decoding.beam_size,
-        alpha=decoding.alpha,
-        num_decodes=decoding.num_decodes,
-    )
-
-
-_DECODERS: Mapping[Strategy, Callable[[DecodingConfig, Array], Callable[..., Decoded]]] = {
-    Strategy.GREEDY: lambda decoding, indices: greedy,
-    Strategy.SAMPLE: _sampler,
-    Strategy.BEAM: _beam_searcher,
-}
