@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.pipeline import make_batches
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.tasks import c4  # noqa: F401 - it registers the task
 from t5x_lite.text.default_vocabulary import set_default_vocabulary
 
@@ -86,7 +86,7 @@ def our_batches() -> Batches:
         batch_size=BATCH_SIZE,
         seed=0,
     )
-    return make_batches(config, Layout.ENCODER_DECODER)
+    return make_batches(config, ModelFeatures(Layout.ENCODER_DECODER))
 
 
 def rates(batches: Batches, *, seconds: float) -> tuple[float, float]:

@@ -316,7 +316,7 @@ def _check_datasets(job: Job, model: ModelConfig, *, process_count: int) -> None
     for name, dataset in datasets(job).items():
         check_dataset(
             dataset,
-            model.layout,
+            model.features,
             vocab_size=model.vocab_size,
             process_count=process_count if trains else 1,
             is_decoded=not trains or name == "decoded",

@@ -144,13 +144,14 @@ def assert_task_trains(
     num_ids = max(feature.vocabulary.vocab_size for feature in features)
     # A multiple of 128 divides over any mesh, as in T5.
     size = -(-num_ids // 128) * 128 if vocab_size is None else vocab_size
-    checks.check_dataset(dataset, architecture, vocab_size=size)
+    model = tiny_model(size, architecture)
+    checks.check_dataset(dataset, model.features, vocab_size=size)
     partitioner = make_partitioner(PartitioningConfig(num_partitions=num_partitions))
     partitioner.check_batch_size(batch_size)
-    stream = pipeline.make_batches(dataset, architecture)
+    stream = pipeline.make_batches(dataset, model.features)
     batches = [next(stream) for _ in range(_NUM_BATCHES)]
     _check_batches(batches, task_name, size)
-    losses = _train(tiny_model(size, architecture), partitioner, batches, num_steps)
+    losses = _train(model, partitioner, batches, num_steps)
     _check_losses(losses, task_name)
     return losses
 
@@ -160,18 +161,16 @@ def _check_batches(batches: Sequence[Mapping[str, Any]], task_name: str, vocab_s
 
     for number, batch in enumerate(batches):
         for name, tokens in batch.items():
-            if not name.endswith("_tokens"):
-                continue
-            if tokens.min() < 0 or tokens.max() >= vocab_size:
+            if name.endswith("_segment_ids") and not np.any(tokens):
+                raise AssertionError(
+                    f"{task_name}: the {name.partition('_')[0]}'s part of batch {number} is all "
+                    f"padding. Look at the examples: t5x_lite inspect {task_name}"
+                )
+            if name.endswith("_tokens") and not 0 <= tokens.min() <= tokens.max() < vocab_size:
                 raise AssertionError(
                     f"{task_name}: {name} of batch {number} has ids from {tokens.min()} to "
                     f"{tokens.max()}, the vocabulary has 0 to {vocab_size - 1}. Does a "
                     "preprocessor make ids by itself?"
-                )
-            if not np.any(tokens):
-                raise AssertionError(
-                    f"{task_name}: {name} of batch {number} is all padding. Look at the examples: "
-                    f"t5x_lite inspect {task_name}"
                 )
         if not np.any(batch["decoder_loss_weights"]):
             raise AssertionError(

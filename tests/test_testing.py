@@ -75,7 +75,7 @@ def test_a_users_ci_gets_a_mesh_and_trains_his_task(tmp_path):
 
 def batch(**changes):
     tokens = np.ones((2, 3), np.int32)
-    features = {"encoder_input_tokens": tokens, "decoder_target_tokens": tokens}
+    features = {"encoder_input_tokens": tokens, "encoder_segment_ids": tokens}
     return features | {"decoder_loss_weights": tokens} | changes
 
 
@@ -83,7 +83,7 @@ def batch(**changes):
     ("changes", "message"),
     [
         ({"encoder_input_tokens": np.full((2, 3), 64, np.int32)}, "ids from 64 to 64.*0 to 63"),
-        ({"decoder_target_tokens": np.zeros((2, 3), np.int32)}, "target_tokens.* is all padding"),
+        ({"encoder_segment_ids": np.zeros((2, 3), np.int32)}, "encoder's .*batch 1 is all padding"),
         ({"decoder_loss_weights": np.zeros((2, 3), np.int32)}, "no token of batch 1 counts"),
     ],
 )

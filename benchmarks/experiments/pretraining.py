@@ -83,7 +83,7 @@ def unigram_entropy(lab: Lab) -> float:
     """
     from t5x_lite.data.config import DatasetConfig
     from t5x_lite.data.pipeline import make_batches
-    from t5x_lite.features.layouts import Layout
+    from t5x_lite.features.layouts import Layout, ModelFeatures
 
     tasks_at_hand.register(lab)
     dataset = DatasetConfig(
@@ -94,7 +94,7 @@ def unigram_entropy(lab: Lab) -> float:
         shuffle=False,
     )
     counts = np.zeros(0, np.int64)
-    for batch in make_batches(dataset, Layout.ENCODER_DECODER, num_epochs=1):
+    for batch in make_batches(dataset, ModelFeatures(Layout.ENCODER_DECODER), num_epochs=1):
         targets = batch["decoder_target_tokens"]
         found = np.bincount(targets[targets > 0], minlength=len(counts))
         counts = found + np.pad(counts, (0, len(found) - len(counts)))

@@ -99,7 +99,7 @@ def _arm(lab: Lab, task: str, lengths: Mapping[str, int], *, seed: int) -> _Arm:
         overrides=[(name, f"{name}={value!r}") for name, value in settings.items()],
     ).config
     factory = make_factory(job, make_partitioner(job.partitioning))
-    reader = make_batches(job.dataset, job.model.layout)
+    reader = make_batches(job.dataset, job.model.features)
     found = [next(reader) for _ in range(4)]
     first_sentinel = lab.scale.pieces
     return _Arm(

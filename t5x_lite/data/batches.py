@@ -1,11 +1,11 @@
 """The endless batches of a training run, with positions: a restart goes on with the next batch.
 
-batches = Batches(config, layout)
+batches = Batches(config, features)
 batch = next(batches)                  # step 1
 ...
 files = batches.position(1000)         # goes into checkpoint_1000/dataset
 ...
-batches = Batches(config, layout, restore_from=folder, batches_done=1000)
+batches = Batches(config, features, restore_from=folder, batches_done=1000)
 next(batches)                          # step 1001, in any number of processes that divides the
                                        # number of data shards
 """
@@ -28,7 +28,7 @@ from t5x_lite.data.position import START_ANEW, ShardPosition
 from t5x_lite.data.read_ahead import Batch, ReadAhead
 from t5x_lite.data.shard import CannotRestoreError, Shard
 from t5x_lite.errors import UserError
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import ModelFeatures
 
 # A position between two snapshots costs at most this long to read again.
 _SECONDS_BETWEEN_SNAPSHOTS = 60.0
@@ -44,14 +44,14 @@ silence.hide_accelerators_from_tensorflow()
 class Batches(Iterator[Batch]):
     """This process's rows [batch_size / process_count, length] of each global batch, without end.
 
-    The order is a function of the config, the layout and the number of data shards. A thread reads
-    ahead and saves the state of the shards now and then, so no step waits for either.
+    The order is a function of the config, the model's features and the number of data shards. A
+    thread reads ahead and saves the state of the shards now and then, so no step waits for either.
     """
 
     def __init__(
         self,
         config: DatasetConfig,
-        layout: Layout,
+        features: ModelFeatures,
         *,
         process_index: int = 0,
         process_count: int = 1,
@@ -76,7 +76,7 @@ class Batches(Iterator[Batch]):
         name = config.mixture_or_task_name
         checks.check_mixture_or_task(name)
         checks.check_split(name, config.split)
-        checks.check_lengths(name, config.task_feature_lengths, layout)
+        checks.check_lengths(name, config.task_feature_lengths, features.layout)
         if restore_from is None:
             self._num_shards = checks.num_data_shards(config, process_count)
         else:
@@ -84,7 +84,8 @@ class Batches(Iterator[Batch]):
         per_process = self._num_shards // process_count
         owned = range(process_index * per_process, (process_index + 1) * per_process)
 
-        order = fingerprint.fingerprint(config, layout, config.num_data_shards or self._num_shards)
+        num_shards = config.num_data_shards or self._num_shards
+        order = fingerprint.fingerprint(config, features, num_shards)
         stored = {} if restore_from is None else position.read(restore_from, owned)
         for shard in stored.values():
             _check_same_data(shard.fingerprint, order, restore_from)
@@ -98,7 +99,7 @@ class Batches(Iterator[Batch]):
                 functools.partial(
                     streams.shard_batches,
                     config,
-                    layout,
+                    features,
                     seqio.ShardInfo(index, self._num_shards),
                     num_epochs=None,
                     has_examples=bool(stored),
@@ -227,7 +228,7 @@ class Batches(Iterator[Batch]):
 
 
 def check_restore(
-    config: DatasetConfig, layout: Layout, folder: epath.Path, *, process_count: int = 1
+    config: DatasetConfig, features: ModelFeatures, folder: epath.Path, *, process_count: int = 1
 ) -> None:
     """Whether `Batches` would go on at the positions of `folder`; reads no example.
 
@@ -235,7 +236,7 @@ def check_restore(
         UserError: they are damaged, or of other data.
     """
     num_shards = _shards_to_restore(folder, process_count)
-    now = fingerprint.fingerprint(config, layout, config.num_data_shards or num_shards)
+    now = fingerprint.fingerprint(config, features, config.num_data_shards or num_shards)
     first = position.read(folder, range(1))[0]
     _check_same_data(first.fingerprint, now, folder)
 

@@ -1,13 +1,14 @@
 """Mistakes in what a job is to read, found before anything is compiled or read."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import seqio
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.errors import UserError
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.layouts import LAYOUTS, Layout, ModelFeatures
 from t5x_lite.text import default_vocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 
@@ -56,8 +57,8 @@ def check_vocabulary(name: str, vocab_size: int) -> None:
             )
 
 
-def check_special_ids(name: str, *, is_decoded: bool) -> None:
-    """Refuses a task whose padding is not 0, or whose targets do not end with 1.
+def check_special_ids(name: str, special: SpecialTokens, *, is_decoded: bool) -> None:
+    """Refuses a task whose padding is not the model's, or whose targets do not end as it ends.
 
     Args:
         is_decoded: also targets without an end token, where decoding could not stop.
@@ -70,12 +71,13 @@ def check_special_ids(name: str, *, is_decoded: bool) -> None:
             special_ids = pieces.pad_id(), pieces.eos_id(), pieces.unk_id()
             default_vocabulary.check_special_ids(*special_ids, source=source)
         pad, eos = vocabulary.pad_id, vocabulary.eos_id
-        ends = {1} if is_decoded else {1, None}
-        if pad != 0 or (feature_name == "targets" and eos not in ends):
+        ends = {special.end} if is_decoded else {special.end, None}
+        if pad != special.padding or (feature_name == "targets" and eos not in ends):
             raise UserError(
                 f"{name}: the vocabulary of {feature_name} ({_describe(vocabulary)}) has "
-                f"pad_id={pad}, eos_id={eos}; needed are 0 and 1, because batches are padded with "
-                "0 and texts end with 1: number its tokens so, or use another vocabulary."
+                f"pad_id={pad}, eos_id={eos}; needed are {special.padding} and {special.end}, with "
+                "which the model's rows are padded and texts end: use the vocabulary the model was "
+                "made for, --gin.VOCABULARY=..., or number its tokens so."
             )
 
 
@@ -120,11 +122,7 @@ def all_have_labels(provider: seqio.Task | seqio.Mixture, split: str) -> bool:
 def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) -> None:
     """Refuses lengths of other features than the task's, and layouts the task cannot feed."""
     features = tuple(seqio.get_mixture_or_task(name).output_features)
-    if layout is not Layout.LM and "inputs" not in features:
-        raise UserError(
-            f"{name} has no inputs, only {', '.join(features)}, but the model reads inputs "
-            f"({layout.value}): use a task with inputs and targets, or the LM architecture."
-        )
+    _check_features(name, features, layout)
     example = ", ".join(f"'{feature}': 512" for feature in features)
     short_form = ",".join(f"{feature}=512" for feature in features)
     needed = (
@@ -137,6 +135,23 @@ def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) 
         raise UserError(
             f"task_feature_lengths={dict(lengths)} do not match {name}, which has the features "
             f"{', '.join(features)}; {needed}"
+        )
+
+
+def _check_features(name: str, features: Collection[str], layout: Layout) -> None:
+    row = LAYOUTS[layout]
+    read = list(dict.fromkeys(part for feature in row.features for part in feature.of))
+    if missing := [part for part in read if part not in features and part not in row.optional]:
+        raise UserError(
+            f"{name} has no {' and no '.join(missing)}, only {', '.join(features)}, but the model "
+            f"reads {' and '.join(read)} ({layout.value}): use a task that has them, or, for "
+            "targets alone, the LM architecture."
+        )
+    if unread := [feature for feature in features if feature not in read]:
+        raise UserError(
+            f"{name} has the features {', '.join(features)}, but the model reads only "
+            f"{' and '.join(read)} ({layout.value}): leave {' and '.join(unread)} out of the "
+            "output_features of the task."
         )
 
 
@@ -162,7 +177,7 @@ def num_data_shards(config: DatasetConfig, process_count: int) -> int:
 
 def check_dataset(
     config: DatasetConfig,
-    layout: Layout,
+    features: ModelFeatures,
     *,
     vocab_size: int,
     process_count: int = 1,
@@ -176,7 +191,7 @@ def check_dataset(
     """
     for check in _checks(
         config,
-        layout,
+        features,
         vocab_size=vocab_size,
         process_count=process_count,
         is_decoded=is_decoded,
@@ -186,7 +201,7 @@ def check_dataset(
 
 def problems(
     config: DatasetConfig,
-    layout: Layout | None,
+    features: ModelFeatures | None,
     *,
     vocab_size: int | None,
     process_count: int = 1,
@@ -195,13 +210,13 @@ def problems(
     """Everything that `check_dataset` would refuse, where it stops at the first.
 
     Args:
-        layout: None leaves lengths unchecked.
+        features: None leaves lengths and special tokens unchecked.
         vocab_size: None leaves vocabularies unchecked, whose files may not be there.
     """
     found = []
     for check in _checks(
         config,
-        layout,
+        features,
         vocab_size=vocab_size,
         process_count=process_count,
         is_decoded=is_decoded,
@@ -215,7 +230,7 @@ def problems(
 
 def _checks(
     config: DatasetConfig,
-    layout: Layout | None,
+    features: ModelFeatures | None,
     *,
     vocab_size: int | None,
     process_count: int,
@@ -226,10 +241,11 @@ def _checks(
     yield lambda: check_mixture_or_task(name)
     if is_registered(name):
         yield lambda: check_split(name, config.split)
-        if layout is not None and (lengths is not None or not is_decoded):
-            yield lambda: check_lengths(name, lengths, layout)
+        if features is not None and (lengths is not None or not is_decoded):
+            yield lambda: check_lengths(name, lengths, features.layout)
+        if features is not None and vocab_size is not None:
+            yield lambda: check_special_ids(name, features.special, is_decoded=is_decoded)
         if vocab_size is not None:
-            yield lambda: check_special_ids(name, is_decoded=is_decoded)
             yield lambda: check_vocabulary(name, vocab_size)
     if not is_decoded:
         yield lambda: num_data_shards(config, process_count)

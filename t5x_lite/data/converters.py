@@ -13,7 +13,7 @@ from t5x_lite.data import packing
 from t5x_lite.data.packing import Rows
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
-from t5x_lite.features.layouts import LAYOUTS, Content, Layout, ModelFeature, front
+from t5x_lite.features.layouts import Content, ModelFeature, ModelFeatures, front
 from t5x_lite.objectives import segments
 
 Group = Mapping[str, tf.RaggedTensor]
@@ -23,7 +23,7 @@ _ROLES = "roles"
 
 def convert(
     dataset: tf.data.Dataset,
-    layout: Layout,
+    features: ModelFeatures,
     *,
     lengths: Mapping[str, int],
     rows: int,
@@ -44,10 +44,10 @@ def convert(
     """
     _check_ids(dataset)
     if loss_on_targets_only is None:
-        loss_on_targets_only = LAYOUTS[layout].loss_on_targets_only
+        loss_on_targets_only = features.row.loss_on_targets_only
     converter = _Converter(
-        features=LAYOUTS[layout].features,
-        special=SpecialTokens(),
+        features=features.row.features,
+        special=features.special,
         lengths=lengths,
         pack=pack,
         loss_on_targets_only=loss_on_targets_only,

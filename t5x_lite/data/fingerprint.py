@@ -9,16 +9,17 @@ import seqio
 
 from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.features.layouts import LAYOUTS, Layout
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.layouts import ModelFeatures
 from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
 from t5x_lite.text.seqio_vocabulary import resolve
 
 
-def fingerprint(config: DatasetConfig, layout: Layout, num_shards: int) -> dict[str, Any]:
+def fingerprint(config: DatasetConfig, features: ModelFeatures, num_shards: int) -> dict[str, Any]:
     """The job's own settings, and of each task what it reads, as what, and how often."""
     loss_on_targets_only = config.loss_on_targets_only
     if loss_on_targets_only is None:
-        loss_on_targets_only = LAYOUTS[layout].loss_on_targets_only
+        loss_on_targets_only = features.row.loss_on_targets_only
     fields: dict[str, Any] = {
         "mixture_or_task_name": config.mixture_or_task_name,
         "split": config.split,
@@ -28,11 +29,14 @@ def fingerprint(config: DatasetConfig, layout: Layout, num_shards: int) -> dict[
         "pack": config.pack,
         "shuffle": config.shuffle,
         "num_data_shards": num_shards,
-        "layout": layout.value,
+        "layout": features.layout.value,
         "loss_on_targets_only": loss_on_targets_only,
     }
     if config.prompt_length:
         fields["prompt_length"] = config.prompt_length
+    # Fingerprints of T5's are older than this field.
+    if (special := features.special) != SpecialTokens():
+        fields["special_tokens"] = {"padding": special.padding, "start": special.start}
     provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
     for task in streams.tasks_with_split(provider, config.split):
         cached = streams.reads_cache(task, config.use_cached)

@@ -14,7 +14,7 @@ from jaxtyping import Int32
 
 from t5x_lite.data import checks, silence, streams
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import ModelFeatures
 
 Batch = Mapping[str, Int32[np.ndarray, "_rows _length"]]
 
@@ -23,7 +23,7 @@ silence.hide_accelerators_from_tensorflow()
 
 def make_batches(
     config: DatasetConfig,
-    layout: Layout,
+    features: ModelFeatures,
     *,
     process_index: int = 0,
     process_count: int = 1,
@@ -44,13 +44,13 @@ def make_batches(
         raise ValueError("epochs on several processes need any_process, to end together")
     checks.check_mixture_or_task(config.mixture_or_task_name)
     checks.check_split(config.mixture_or_task_name, config.split)
-    checks.check_lengths(config.mixture_or_task_name, config.task_feature_lengths, layout)
+    checks.check_lengths(config.mixture_or_task_name, config.task_feature_lengths, features.layout)
     num_shards = checks.num_data_shards(config, process_count)
     per_process = num_shards // process_count
     owned = range(process_index * per_process, (process_index + 1) * per_process)
     shards = [
         streams.shard_batches(
-            config, layout, seqio.ShardInfo(index, num_shards), num_epochs=num_epochs
+            config, features, seqio.ShardInfo(index, num_shards), num_epochs=num_epochs
         )
         for index in owned
     ]

@@ -19,12 +19,10 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask
 from t5x_lite.data.pieces import Pieces
 from t5x_lite.errors import UserError
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Content, ModelFeatures
 
 _WHOLE = seqio.ShardInfo(0, 1)
 _ROWS_AT_A_TIME = 8
-# What SeqIO's converters call the rows of each feature.
-_SEGMENT_IDS = {"inputs": "encoder_segment_ids", "targets": "decoder_segment_ids"}
 Advance = Callable[[int], object]
 
 
@@ -93,13 +91,17 @@ def read_sample(
 
 
 def measure_fill(
-    config: DatasetConfig, layout: Layout, *, max_examples: int, advance: Advance = lambda n: None
+    config: DatasetConfig,
+    features: ModelFeatures,
+    *,
+    max_examples: int,
+    advance: Advance = lambda n: None,
 ) -> Fill:
     """Packs as training does, by the same code, until so many examples are in rows."""
     provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
     dataset = streams.shard_batches(
         dataclasses.replace(config, batch_size=_ROWS_AT_A_TIME, pack=True),
-        layout,
+        features,
         _WHOLE,
         # The tasks of a mixture would each go on until the last of them ends.
         num_epochs=1 if isinstance(provider, seqio.Task) else None,
@@ -108,8 +110,11 @@ def measure_fill(
     rows = examples = 0
     tokens: collections.Counter[str] = collections.Counter()
     positions: collections.Counter[str] = collections.Counter()
+    of_sequence = {
+        f.sequence: f.name for f in features.row.features if f.content is Content.SEGMENT_IDS
+    }
     for batch in dataset.as_numpy_iterator():
-        segments = {k: batch[name] for k, name in _SEGMENT_IDS.items() if name in batch}
+        segments = {sequence: batch[name] for sequence, name in of_sequence.items()}
         for name, ids in segments.items():
             tokens[name] += int(np.count_nonzero(ids))
             positions[name] += ids.size

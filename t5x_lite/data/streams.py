@@ -22,7 +22,7 @@ from seqio import dataset_providers
 from t5x_lite.data import converters
 from t5x_lite.data.config import DatasetConfig, UseCached
 from t5x_lite.errors import UserError
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import ModelFeatures
 
 # Each shard is one of several streams of a process, which JAX and the other shards share.
 _THREADS_PER_SHARD = 4
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 def shard_batches(
     config: DatasetConfig,
-    layout: Layout,
+    features: ModelFeatures,
     shard: seqio.ShardInfo,
     *,
     num_epochs: int | None,
@@ -48,7 +48,7 @@ def shard_batches(
     assert lengths is not None, "checks.check_lengths comes first"
     dataset = converters.convert(
         _examples(config, shard, num_epochs=num_epochs, has_examples=has_examples),
-        layout,
+        features,
         lengths=lengths,
         rows=config.batch_size // shard.num_shards,
         pack=config.pack,

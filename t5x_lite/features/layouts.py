@@ -16,6 +16,8 @@ import dataclasses
 import enum
 from collections.abc import Collection, Mapping
 
+from t5x_lite.features.config import SpecialTokens
+
 
 class Layout(enum.Enum):
     """How `inputs` and `targets` become a model's features.
@@ -111,3 +113,16 @@ LAYOUTS = {
     Layout.LM: LayoutRow(_decoder(_JOINED), optional=_INPUTS),
     Layout.PREFIX_LM: LayoutRow((*_decoder(_JOINED), _PREFIX), loss_on_targets_only=True),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFeatures:
+    """What the batches of a model are made of: all that its data has to know of it."""
+
+    layout: Layout
+    special: SpecialTokens = dataclasses.field(default_factory=SpecialTokens)
+
+    @property
+    def row(self) -> LayoutRow:
+        """The layout's."""
+        return LAYOUTS[self.layout]

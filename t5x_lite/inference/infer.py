@@ -77,8 +77,8 @@ def _sources(config: InferConfig, found: Restored) -> tuple[int | None, Iterator
 
     dataset = config.dataset
     assert dataset is not None, "InferConfig asks for one of the two"
-    layout, vocab_size = found.model.layout, found.model.vocab_size
-    checks.check_dataset(dataset, layout, vocab_size=vocab_size, is_decoded=True)
+    model = found.model
+    checks.check_dataset(dataset, model.features, vocab_size=model.vocab_size, is_decoded=True)
     sources = task_sources(dataset, config.num_examples)
     return first_sentinel(dataset.mixture_or_task_name), sources
 

@@ -61,8 +61,8 @@ def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predicto
     partitioner = make_partitioner(config.partitioning)
     paths = (config.checkpoint_path, *config.ensemble_paths)
     found = restored.describe(paths, config.model, config.ensemble)
-    layout, vocab_size = found.model.layout, found.model.vocab_size
-    checks.check_dataset(dataset, layout, vocab_size=vocab_size, is_decoded=True)
+    model = found.model
+    checks.check_dataset(dataset, model.features, vocab_size=model.vocab_size, is_decoded=True)
     compilation_cache.enable(absolute(config.output_dir), enabled=config.compilation_cache)
     say(f"decoding: {config.decoding.describe()}")
     sentinel = first_sentinel(dataset.mixture_or_task_name)

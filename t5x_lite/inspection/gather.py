@@ -10,7 +10,7 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks
 from t5x_lite.data.mixture_shares import mixture_shares
 from t5x_lite.data.pieces import Pieces
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.inspection.findings import (
     Findings,
     Share,
@@ -72,7 +72,9 @@ def gather(
     fill = None
     if max_sample:
         advance = progress("packing", max_sample)
-        fill = samples.measure_fill(config, layout, max_examples=max_sample, advance=advance)
+        fill = samples.measure_fill(
+            config, ModelFeatures(layout), max_examples=max_sample, advance=advance
+        )
     return Findings(
         name=name,
         split=split,

@@ -27,7 +27,7 @@ from t5x_lite.bounds import (
 )
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import PromptConfig, SpecialTokens
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.model.choices import (
     ACTIVATIONS,
     KERNELS,
@@ -344,6 +344,11 @@ class ModelConfig:
             return Layout.ENCODER_DECODER
         prefix = self.decoder.visibility is Visibility.PREFIX
         return Layout.PREFIX_LM if prefix else Layout.LM
+
+    @property
+    def features(self) -> ModelFeatures:
+        """What its batches are made of."""
+        return ModelFeatures(self.layout, self.special)
 
     @property
     def head_is_separate(self) -> bool:

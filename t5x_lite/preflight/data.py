@@ -103,7 +103,7 @@ def _fits(
 
     problems = data_checks.problems(
         dataset,
-        model.layout if model is not None else None,
+        model.features if model is not None else None,
         vocab_size=model.vocab_size if model is not None and vocabulary_is_there else None,
         process_count=readers,
         is_decoded=is_decoded,
@@ -209,7 +209,7 @@ def positions(job: TrainConfig, folder: epath.Path, *, readers: int) -> Iterator
     """Whether the data goes on where the checkpoint left it."""
     from t5x_lite.data.batches import check_restore
 
-    check_restore(job.dataset, job.model.layout, folder, process_count=readers)
+    check_restore(job.dataset, job.model.features, folder, process_count=readers)
     yield Kind.OK, f"goes on at the positions in {folder}"
 
 

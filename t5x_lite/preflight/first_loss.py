@@ -30,8 +30,8 @@ _QUICKLY = {"xla_backend_optimization_level": "0"}
 def check(job: TrainConfig) -> Iterator[Said]:
     """Refuses a loss that is not what ignorance costs, and batches without a target."""
     batch = _first_batch(job)
-    targets = batch["decoder_target_tokens"] > 0
-    counted = batch.get("decoder_loss_weights", targets) > 0
+    targets = batch["decoder_segment_ids"] > 0
+    counted = batch["decoder_loss_weights"] > 0
     if not counted.any():
         raise UserError(
             f"no token of the first {_ROWS} rows counts for the loss: are the targets empty, or "
@@ -84,7 +84,7 @@ def _first_batch(job: TrainConfig) -> Mapping[str, np.ndarray]:
     from t5x_lite.data import pipeline
 
     dataset = dataclasses.replace(job.dataset, batch_size=_ROWS, num_data_shards=1, shuffle=False)
-    return next(pipeline.make_batches(dataset, job.model.layout))
+    return next(pipeline.make_batches(dataset, job.model.features))
 
 
 def _small(batch: Mapping[str, np.ndarray], vocab_size: int) -> dict[str, np.ndarray]:

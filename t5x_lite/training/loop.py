@@ -18,7 +18,6 @@ from t5x_lite.data.batches import Batches
 from t5x_lite.data.examples import decoder
 from t5x_lite.data.vocabulary_files import vocabulary_files
 from t5x_lite.display.progress import say
-from t5x_lite.features.layouts import Layout
 from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.stability import health
@@ -274,7 +273,7 @@ def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
                 partitioner.check_batch_size(dataset.batch_size)
             checks.check_dataset(
                 dataset,
-                config.model.layout,
+                config.model.features,
                 vocab_size=config.model.vocab_size,
                 process_count=partitioner.reader[1],
                 is_decoded=is_decoded,
@@ -292,7 +291,6 @@ def _describe(model_dir: epath.Path, table: str, operative_config: str) -> None:
 
 def _make_batches(config: TrainConfig, factory: StateFactory, run: Start) -> Batches:
     index, count = factory.partitioner.reader
-    layout: Layout = config.model.layout
     anew = not config.restore.dataset and run.dataset is None
     if anew and run.batches_done:
         say(
@@ -301,7 +299,7 @@ def _make_batches(config: TrainConfig, factory: StateFactory, run: Start) -> Bat
         )
     return Batches(
         config.dataset,
-        layout,
+        config.model.features,
         process_index=index,
         process_count=count,
         restore_from=run.dataset,

@@ -303,7 +303,7 @@ def _finite_batches(dataset: DatasetConfig, factory: StateFactory) -> Iterator[p
     index, count = factory.partitioner.reader
     return pipeline.make_batches(
         dataset,
-        factory.model.layout,
+        factory.model.features,
         process_index=index,
         process_count=count,
         num_epochs=1,

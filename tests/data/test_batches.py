@@ -16,7 +16,8 @@ from etils import epath
 from t5x_lite.data.batches import Batches
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.pipeline import make_batches
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.layouts import Layout, ModelFeatures
 
 VOCABULARY = seqio.PassThroughVocabulary(size=1000, eos_id=1)
 CONFIG = DatasetConfig(
@@ -25,7 +26,7 @@ CONFIG = DatasetConfig(
     batch_size=8,
     num_data_shards=2,
 )
-MODES = Layout.ENCODER_DECODER
+MODES = ModelFeatures(Layout.ENCODER_DECODER)
 
 
 def _parse(dataset):
@@ -113,8 +114,8 @@ def start():
     """`Batches` that are closed behind the test."""
     started = []
 
-    def start(config=CONFIG, layout=MODES, **kwargs):
-        started.append(Batches(config, layout, **kwargs))
+    def start(config=CONFIG, features=MODES, **kwargs):
+        started.append(Batches(config, features, **kwargs))
         return started[-1]
 
     yield start
@@ -177,11 +178,11 @@ def test_so_does_every_kind_of_data(start, tmp_path, change, layout):
     """Draws of preprocessors and mixtures are the same as well; epochs end after 9 examples."""
     config = dataclasses.replace(CONFIG, num_data_shards=1)
     config = dataclasses.replace(config, **change)
-    first = start(config, layout, snapshot_period=7)
+    first = start(config, ModelFeatures(layout), snapshot_period=7)
     expected = take(first, 23)
     folder = store(tmp_path / "dataset", first.position(23))
     expected += take(first, 40)
-    again = start(config, layout, restore_from=folder, batches_done=23)
+    again = start(config, ModelFeatures(layout), restore_from=folder, batches_done=23)
     assert_same(take(again, 40), expected[23:])
 
 
@@ -294,13 +295,15 @@ def test_settings_that_change_the_order_are_listed(run, tmp_path):
     """All at once, with the way back and the way on."""
     folder = store(tmp_path / "a", run.position[2])
     other = dataclasses.replace(CONFIG, seed=1, batch_size=16, pack=False, num_data_shards=8)
+    starts_with_7 = ModelFeatures(Layout.ENCODER_DECODER, SpecialTokens(start=7))
     with pytest.raises(ValueError) as error:
-        Batches(other, MODES, restore_from=folder, batches_done=2)
+        Batches(other, starts_with_7, restore_from=folder, batches_done=2)
     for line in (
         "batch_size: 8 in the checkpoint, 16 now",
         "num_data_shards: 2 in the checkpoint, 8 now",
         "pack: True in the checkpoint, False now",
         "seed: 0 in the checkpoint, 1 now",
+        "special_tokens: nothing in the checkpoint, {'padding': 0, 'start': 7} now",
         "RESTORE_DATASET=False",
     ):
         assert line in str(error.value)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from t5x_lite.data.config import DatasetConfig, UseCached
 from t5x_lite.data.pipeline import make_batches
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 
 CONFIG = DatasetConfig(
     mixture_or_task_name="cacheable",
@@ -59,7 +59,7 @@ def write_cache(folder):
 
 def ids(use_cached):
     config = dataclasses.replace(CONFIG, use_cached=use_cached)
-    batches = list(make_batches(config, Layout.LM, num_epochs=1))
+    batches = list(make_batches(config, ModelFeatures(Layout.LM), num_epochs=1))
     found = [int(row[0]) for b in batches for row in b["decoder_target_tokens"] if row[0]]
     assert all(row[1] == 1 for b in batches for row in b["decoder_target_tokens"] if row[0])
     return sorted(found)

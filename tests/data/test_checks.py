@@ -1,6 +1,7 @@
 """A wrong name, length or vocabulary is one readable sentence, before anything is read."""
 
 import dataclasses
+from types import MappingProxyType
 
 import pytest
 import sentencepiece
@@ -8,7 +9,10 @@ import seqio
 
 from t5x_lite.data import checks
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.layouts import Layout, ModelFeatures
+
+T5 = ModelFeatures(Layout.ENCODER_DECODER)
 
 CONFIG = DatasetConfig(
     mixture_or_task_name="numbers",
@@ -19,7 +23,7 @@ CONFIG = DatasetConfig(
 
 def test_a_sound_job_passes():
     """1,000 ids fit into 1,024 rows."""
-    checks.check_dataset(CONFIG, Layout.ENCODER_DECODER, vocab_size=1024)
+    checks.check_dataset(CONFIG, T5, vocab_size=1024)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +42,13 @@ def test_each_mistake_is_named_with_what_would_do(change, message):
     """The nearest name or the next size that fits, and the flag."""
     with pytest.raises(ValueError, match=message):
         config = dataclasses.replace(CONFIG, **change)
-        checks.check_dataset(config, Layout.ENCODER_DECODER, vocab_size=1024)
+        checks.check_dataset(config, T5, vocab_size=1024)
 
 
 def test_a_vocabulary_larger_than_the_model_shows_both():
     """Ids without an embedding would be clipped silently by JAX."""
     with pytest.raises(ValueError, match="1000 ids.*vocab_size is 999.*VOCAB_SIZE=1024"):
-        checks.check_dataset(CONFIG, Layout.ENCODER_DECODER, vocab_size=999)
+        checks.check_dataset(CONFIG, T5, vocab_size=999)
 
 
 class Numbered(seqio.PassThroughVocabulary):
@@ -63,14 +67,19 @@ class Numbered(seqio.PassThroughVocabulary):
 def check_ids():
     """The check of a task with these vocabularies, for training or for what is decoded."""
 
-    def check(inputs, targets, *, is_decoded):
-        features = {"inputs": seqio.Feature(inputs), "targets": seqio.Feature(targets)}
+    def check(inputs, targets, *, is_decoded, features=T5, others=MappingProxyType({})):
+        output_features = {"inputs": seqio.Feature(inputs), "targets": seqio.Feature(targets)}
+        output_features |= others
         source = seqio.FunctionDataSource(lambda split, shuffle_files: None, splits=["train"])
         seqio.TaskRegistry.add(
-            "special_ids", source=source, preprocessors=[], output_features=features
+            "special_ids", source=source, preprocessors=[], output_features=output_features
         )
-        config = dataclasses.replace(CONFIG, mixture_or_task_name="special_ids")
-        checks.check_dataset(config, Layout.ENCODER_DECODER, vocab_size=1024, is_decoded=is_decoded)
+        config = dataclasses.replace(
+            CONFIG,
+            mixture_or_task_name="special_ids",
+            task_feature_lengths=dict.fromkeys(output_features, 6),
+        )
+        checks.check_dataset(config, features, vocab_size=1024, is_decoded=is_decoded)
 
     yield check
     seqio.TaskRegistry.remove("special_ids")
@@ -110,6 +119,29 @@ def test_a_sentencepiece_model_is_asked_itself(check_ids, tmp_path):
     usual = seqio.SentencePieceVocabulary(str(tmp_path / "usual.model"))
     with pytest.raises(ValueError, match="pad_id=-1, eos_id=2, unk_id=0; needed are 0, 1, 2"):
         check_ids(usual, usual, is_decoded=False)
+
+
+def test_the_model_s_own_special_ids_are_needed(check_ids):
+    """A model that ends texts with 50 as well as starts with it reads no vocabulary of T5's."""
+    features = ModelFeatures(Layout.LM, SpecialTokens(start=50, end=50, unknown=None))
+    check_ids(Numbered(0, 50), Numbered(0, 50), is_decoded=True, features=features)
+    seqio.TaskRegistry.remove("special_ids")
+    with pytest.raises(ValueError, match="eos_id=1; needed are 0 and 50.*VOCABULARY"):
+        check_ids(Numbered(0, 1), Numbered(0, 1), is_decoded=False, features=features)
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_features_that_no_model_reads_are_named(check_ids, layout):
+    """They would be left out in silence."""
+    hints = {"hints": seqio.Feature(Numbered(0, 1))}
+    with pytest.raises(ValueError, match=f"inputs and targets .{layout.value}.: leave hints out"):
+        check_ids(
+            Numbered(0, 1),
+            Numbered(0, 1),
+            is_decoded=True,
+            features=ModelFeatures(layout),
+            others=hints,
+        )
 
 
 @pytest.mark.parametrize("layout", [Layout.ENCODER_DECODER, Layout.PREFIX_LM])

@@ -8,8 +8,10 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from t5x_lite.data.converters import convert
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.layouts import Layout, ModelFeatures
 
+T5 = SpecialTokens()
 OWN_EXAMPLE = {"inputs": [11, 12, 1], "targets": [21, 1]}
 
 
@@ -20,10 +22,10 @@ def dataset_of(examples):
     )
 
 
-def rows(examples, layout, lengths, *, pack=True, loss_on_targets_only=None, room=0):
+def rows(examples, layout, lengths, *, pack=True, loss_on_targets_only=None, room=0, special=T5):
     converted = convert(
         dataset_of(examples),
-        layout,
+        ModelFeatures(layout, special),
         lengths=lengths,
         rows=3,
         pack=pack,
@@ -173,6 +175,26 @@ def test_an_id_of_0_may_be_text(layout, pack):
 
 
 @pytest.mark.parametrize("pack", [True, False], ids=["packed", "unpacked"])
+def test_special_tokens_are_the_model_s(pack):
+    """Each example is read behind the start token; padding fills what is behind all of them."""
+    examples = [{"inputs": [0, 50], "targets": [3, 50]}, {"inputs": [5], "targets": [50]}]
+    special = SpecialTokens(padding=60, start=50, end=50, unknown=None)
+    lengths = {"inputs": 5, "targets": 5}
+    found = rows(examples, Layout.ENCODER_DECODER, lengths, pack=pack, special=special)
+    read, written, shifted = (
+        [[int(i) for i in row[name]] for row in found]
+        for name in ("encoder_input_tokens", "decoder_target_tokens", "decoder_input_tokens")
+    )
+    if pack:
+        assert read == [[0, 50, 5, 60, 60]] and written == [[3, 50, 50, 60, 60]]
+        assert shifted[0][:3] == [50, 3, 50]
+    else:
+        assert read == [[0, 50, 60, 60, 60], [5, 60, 60, 60, 60]]
+        assert written == [[3, 50, 60, 60, 60], [50, 60, 60, 60, 60]]
+        assert [shifted[0][:2], shifted[1][:1]] == [[50, 3], [50]]
+
+
+@pytest.mark.parametrize("pack", [True, False], ids=["packed", "unpacked"])
 def test_empty_targets_count_nothing(pack):
     """A token of padding stands for them, as in SeqIO: the inputs are read, nothing is learned."""
     examples = [{"inputs": [8, 9], "targets": []}, {"inputs": [], "targets": []}]
@@ -191,7 +213,7 @@ def test_what_is_no_sequence_of_ids_is_refused(spec):
     with pytest.raises(ValueError, match="targets is .*needed are ids"):
         convert(
             dataset,
-            Layout.LM,
+            ModelFeatures(Layout.LM),
             lengths={"targets": 4},
             rows=1,
             pack=True,

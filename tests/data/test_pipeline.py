@@ -11,7 +11,7 @@ import pytest
 from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.pipeline import make_batches
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 
 CONFIG = DatasetConfig(
     mixture_or_task_name="numbers",
@@ -26,7 +26,7 @@ LINES = dataclasses.replace(
 
 
 def take(config, count, layout=Layout.ENCODER_DECODER, **kwargs):
-    return list(itertools.islice(make_batches(config, layout, **kwargs), count))
+    return list(itertools.islice(make_batches(config, ModelFeatures(layout), **kwargs), count))
 
 
 def first_ids(batches):
@@ -50,7 +50,7 @@ def assert_same(a, b):
 def test_an_epoch_has_every_example_exactly_once(shards):
     """The shards are disjoint and cover the split, also where 90 does not divide by 8."""
     config = dataclasses.replace(CONFIG, num_data_shards=shards)
-    ids = first_ids(list(make_batches(config, Layout.ENCODER_DECODER, num_epochs=1)))
+    ids = first_ids(list(make_batches(config, ModelFeatures(Layout.ENCODER_DECODER), num_epochs=1)))
     assert sorted(ids) == list(range(10, 100))
 
 
@@ -58,20 +58,20 @@ def test_an_epoch_has_every_example_exactly_once(shards):
 def test_shards_of_shuffled_files_are_disjoint_and_cover(shards):
     """Two files: two shards share them by file, four by example, for which all must agree."""
     config = dataclasses.replace(LINES, num_data_shards=shards)
-    ids = first_ids(list(make_batches(config, Layout.LM, num_epochs=1)))
+    ids = first_ids(list(make_batches(config, ModelFeatures(Layout.LM), num_epochs=1)))
     assert sorted(ids) == list(range(200, 240))
 
 
 def test_an_epoch_of_a_mixture_has_all_examples_of_all_tasks():
     """SeqIO alone would stop where the first of the tasks ends."""
     config = dataclasses.replace(CONFIG, mixture_or_task_name="two_to_one")
-    ids = first_ids(list(make_batches(config, Layout.ENCODER_DECODER, num_epochs=1)))
+    ids = first_ids(list(make_batches(config, ModelFeatures(Layout.ENCODER_DECODER), num_epochs=1)))
     assert sorted(ids) == [*range(10, 100), *range(500, 560)]
 
 
 def test_rows_that_fill_an_epoch_up_have_no_loss():
     """They must not count in an evaluation."""
-    batches = list(make_batches(CONFIG, Layout.ENCODER_DECODER, num_epochs=1))
+    batches = list(make_batches(CONFIG, ModelFeatures(Layout.ENCODER_DECODER), num_epochs=1))
     filler = np.concatenate([b["encoder_input_tokens"][:, 0] == 0 for b in batches])
     weights = np.concatenate([b["decoder_loss_weights"].sum(axis=1) for b in batches])
     assert filler.any()
@@ -115,7 +115,7 @@ def epoch_of_two(config, layout):
         return list(
             make_batches(
                 config,
-                layout,
+                ModelFeatures(layout),
                 process_index=process,
                 process_count=2,
                 num_epochs=1,
@@ -138,13 +138,13 @@ def test_two_processes_read_an_epoch_in_halves(name, pack, layout, shards, monke
     config = dataclasses.replace(
         CONFIG, mixture_or_task_name=name, pack=pack, num_data_shards=shards
     )
-    alone = list(make_batches(config, layout, num_epochs=1))
+    alone = list(make_batches(config, ModelFeatures(layout), num_epochs=1))
     opened = []
     open_shard = streams.shard_batches
 
-    def note(config, layout, shard, **settings):
+    def note(config, features, shard, **settings):
         opened.append(shard.index)
-        return open_shard(config, layout, shard, **settings)
+        return open_shard(config, features, shard, **settings)
 
     monkeypatch.setattr(streams, "shard_batches", note)
     assert_same(alone, join(epoch_of_two(config, layout)))
@@ -197,4 +197,6 @@ def test_what_could_never_make_a_batch_is_an_error(change, message):
     """An endless stream of nothing would hang instead."""
     config = dataclasses.replace(CONFIG, **change)
     with pytest.raises(ValueError, match=message):
-        make_batches(config, Layout.ENCODER_DECODER, process_index=1, process_count=2)
+        make_batches(
+            config, ModelFeatures(Layout.ENCODER_DECODER), process_index=1, process_count=2
+        )

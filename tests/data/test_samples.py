@@ -7,7 +7,7 @@ import tensorflow as tf
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import find_task
 from t5x_lite.data.samples import draw_counts, measure_fill, read_sample
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.objectives import documents, table
 
 TEXTS = [f"Text {n} is about `code` and {{braces}}." for n in range(40)]
@@ -67,7 +67,7 @@ def test_a_mixture_is_packed_without_end():
     """Its tasks have 150 examples; more are asked for."""
     fill = measure_fill(
         config("two_to_one", task_feature_lengths={"inputs": 9, "targets": 9}),
-        Layout.ENCODER_DECODER,
+        ModelFeatures(Layout.ENCODER_DECODER),
         max_examples=300,
     )
     assert fill.examples >= 300

@@ -18,7 +18,7 @@ from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.manager import Checkpoints
 from t5x_lite.data.batches import Batches
 from t5x_lite.data.vocabulary_files import vocabulary_files
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -221,7 +221,7 @@ def test_another_model_than_the_checkpoints_is_compared_without_reading_it(
 def test_a_run_that_continues_is_compared_with_its_data(check_train, resolve, tmp_path):
     """Another batch size would reorder the examples; another vocabulary would change the words."""
     job = resolve()
-    batches = Batches(job.dataset, Layout.ENCODER_DECODER)
+    batches = Batches(job.dataset, ModelFeatures(Layout.ENCODER_DECODER))
     next(batches)
     files = {"dataset": batches.position(1), "vocabulary": vocabulary_files("check_words")}
     batches.close()

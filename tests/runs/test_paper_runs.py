@@ -325,7 +325,7 @@ def test_tasks_splits_and_lengths_are_there(training_jobs):
             continue
         for dataset in (job.dataset, job.eval_dataset, job.infer_eval_dataset):
             if dataset is not None:
-                assert not checks.problems(dataset, job.model.layout, vocab_size=None), name
+                assert not checks.problems(dataset, job.model.features, vocab_size=None), name
 
 
 def test_c4_has_its_share_in_the_final_recipe(training_jobs):

@@ -10,7 +10,7 @@ import seqio
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.pipeline import make_batches
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.tasks import demo
 
 
@@ -56,7 +56,7 @@ def test_what_is_tested_was_in_no_pretraining():
 def test_every_architecture_gets_its_batches(name, layout, lengths, vocabulary):
     """Ids below the vocabulary's size, weights where there are targets, in every row."""
     config = DatasetConfig(mixture_or_task_name=name, task_feature_lengths=lengths, batch_size=4)
-    for batch in itertools.islice(make_batches(config, layout), 2):
+    for batch in itertools.islice(make_batches(config, ModelFeatures(layout)), 2):
         width = lengths["targets"] if layout is Layout.ENCODER_DECODER else sum(lengths.values())
         assert batch["decoder_target_tokens"].shape == (4, width)
         assert 0 < batch["decoder_target_tokens"].max() < 400
@@ -73,7 +73,7 @@ def test_pretraining_shows_the_sentinels_in_order(vocabulary):
         task_feature_lengths={"inputs": 64, "targets": 14},
         batch_size=8,
     )
-    batch = next(make_batches(config, Layout.ENCODER_DECODER))
+    batch = next(make_batches(config, ModelFeatures(Layout.ENCODER_DECODER)))
     np.testing.assert_array_equal(batch["decoder_target_tokens"][:, 0], 399)
     np.testing.assert_array_equal((batch["encoder_input_tokens"] >= 397).sum(axis=1), 3)
 

@@ -10,7 +10,7 @@ import seqio
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import evaluation_tasks
 from t5x_lite.data.pipeline import make_batches
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import Layout, ModelFeatures
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_it_makes_batches_and_scores(my_tasks, vocabulary):
         task_feature_lengths={"inputs": 32, "targets": 32},
         batch_size=2,
     )
-    for batch in itertools.islice(make_batches(config, Layout.ENCODER_DECODER), 3):
+    for batch in itertools.islice(make_batches(config, ModelFeatures(Layout.ENCODER_DECODER)), 3):
         assert batch["encoder_input_tokens"].shape == (2, 32)
     (task,) = evaluation_tasks("reverse_words", split="test")
     examples = task.examples(split="test", task_feature_lengths=None)
