@@ -11,6 +11,7 @@ from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import LAYOUTS, Layout, ModelFeatures
 from t5x_lite.text import default_vocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
+from t5x_lite.text.seqio_vocabulary import padding_of
 
 
 def is_registered(name: str) -> bool:
@@ -70,15 +71,42 @@ def check_special_ids(name: str, special: SpecialTokens, *, is_decoded: bool) ->
             pieces, source = vocabulary.tokenizer, vocabulary.sentencepiece_model_file
             special_ids = pieces.pad_id(), pieces.eos_id(), pieces.unk_id()
             default_vocabulary.check_special_ids(*special_ids, source=source)
-        pad, eos = vocabulary.pad_id, vocabulary.eos_id
+        pad, eos = padding_of(vocabulary), vocabulary.eos_id
         ends = {special.end} if is_decoded else {special.end, None}
-        if pad != special.padding or (feature_name == "targets" and eos not in ends):
+        if pad not in (special.padding, None) or (feature_name == "targets" and eos not in ends):
             raise UserError(
                 f"{name}: the vocabulary of {feature_name} ({_describe(vocabulary)}) has "
                 f"pad_id={pad}, eos_id={eos}; needed are {special.padding} and {special.end}, with "
                 "which the model's rows are padded and texts end: use the vocabulary the model was "
                 "made for, --gin.VOCABULARY=..., or number its tokens so."
             )
+
+
+def check_prompts(name: str, features: ModelFeatures) -> None:
+    """Refuses inputs that end with the end token for a language model that is asked without one."""
+    inputs = seqio.get_mixture_or_task(name).output_features.get("inputs")
+    if features.layout is Layout.ENCODER_DECODER or inputs is None or features.prompts.end_token:
+        return
+    if inputs.add_eos:
+        raise UserError(
+            f"the inputs of {name} end with the end token (add_eos=True), but the model is asked "
+            "without one (PromptConfig.end_token=False), so it would answer what it was not "
+            "trained for: --gin.PromptConfig.end_token=True, or seqio.Feature(..., add_eos=False)."
+        )
+
+
+def check_positions(config: DatasetConfig, features: ModelFeatures) -> None:
+    """Refuses rows that are longer than the positions that a model learns."""
+    lengths = config.task_feature_lengths
+    if features.max_length is None or lengths is None:
+        return
+    longest = max(f.length(lengths, config.prompt_length) for f in features.row.features)
+    if longest > features.max_length:
+        raise UserError(
+            f"task_feature_lengths={dict(lengths)} make rows of {longest} tokens, but the model "
+            f"learns {features.max_length} positions (LearnedPositionsConfig.max_length): needed "
+            "are rows as long at most: --gin.TASK_FEATURE_LENGTHS=..."
+        )
 
 
 def check_split(name: str, split: str) -> None:
@@ -245,6 +273,9 @@ def _checks(
             yield lambda: check_lengths(name, lengths, features.layout)
         if features is not None and vocab_size is not None:
             yield lambda: check_special_ids(name, features.special, is_decoded=is_decoded)
+        if features is not None:
+            yield lambda: check_prompts(name, features)
+            yield lambda: check_positions(config, features)
         if vocab_size is not None:
             yield lambda: check_vocabulary(name, vocab_size)
     if not is_decoded:

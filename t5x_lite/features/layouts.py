@@ -16,7 +16,7 @@ import dataclasses
 import enum
 from collections.abc import Collection, Mapping
 
-from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.config import PromptConfig, SpecialTokens
 
 
 class Layout(enum.Enum):
@@ -117,10 +117,14 @@ LAYOUTS = {
 
 @dataclasses.dataclass(frozen=True)
 class ModelFeatures:
-    """What the batches of a model are made of: all that its data has to know of it."""
+    """What the batches of a model are made of: all that its data has to know of it. `max_length` is
+    how long an example may be at most, where positions are learned.
+    """
 
     layout: Layout
     special: SpecialTokens = dataclasses.field(default_factory=SpecialTokens)
+    prompts: PromptConfig = dataclasses.field(default_factory=PromptConfig)
+    max_length: int | None = None
 
     @property
     def row(self) -> LayoutRow:

@@ -348,7 +348,7 @@ class ModelConfig:
     @property
     def features(self) -> ModelFeatures:
         """What its batches are made of."""
-        return ModelFeatures(self.layout, self.special)
+        return ModelFeatures(self.layout, self.special, self.prompts, self.decoder.max_length)
 
     @property
     def head_is_separate(self) -> bool:

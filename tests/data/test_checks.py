@@ -9,7 +9,7 @@ import seqio
 
 from t5x_lite.data import checks
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.features.config import SpecialTokens
+from t5x_lite.features.config import PromptConfig, SpecialTokens
 from t5x_lite.features.layouts import Layout, ModelFeatures
 
 T5 = ModelFeatures(Layout.ENCODER_DECODER)
@@ -155,3 +155,19 @@ def test_a_task_without_inputs_feeds_only_an_lm(layout):
 def test_a_slice_of_a_split_is_its_split():
     """TFDS reads `train[:10%]`."""
     checks.check_split("numbers", "train[:10%]")
+
+
+def test_rows_longer_than_the_learned_positions_are_refused():
+    """Inputs and targets stand in one row of 11."""
+    features = ModelFeatures(Layout.PREFIX_LM, max_length=11)
+    checks.check_positions(CONFIG, features)
+    with pytest.raises(ValueError, match="rows of 11 tokens, but the model learns 10 positions"):
+        checks.check_positions(CONFIG, dataclasses.replace(features, max_length=10))
+
+
+def test_inputs_end_as_the_model_is_asked():
+    """The task ends its inputs with an end token, so a model that is asked without is refused."""
+    asked = ModelFeatures(Layout.LM, prompts=PromptConfig(end_token=False))
+    with pytest.raises(ValueError, match="inputs of numbers end .*PromptConfig.end_token=True"):
+        checks.check_prompts("numbers", asked)
+    checks.check_prompts("numbers", ModelFeatures(Layout.LM))
