@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import seqio
 import tensorflow as tf
 
+from t5x_lite.data.source import Source
 from t5x_lite.objectives import documents
 
 
@@ -54,7 +55,7 @@ class TfdsTexts(seqio.TfdsDataSource):
             )
 
 
-class FirstTokens(seqio.DataSource):
+class FirstTokens(Source):
     """The first `num_tokens` tokens of another source's train split (Raffel et al. 2020, 3.4.2).
 
     Exactly so many, in the order of the files, whatever the number of data shards: each shard
@@ -70,39 +71,22 @@ class FirstTokens(seqio.DataSource):
         self._features = {"targets": seqio.Feature(vocabulary=vocabulary)}
         self._num_tokens = num_tokens
 
-    @property
-    def supports_arbitrary_sharding(self) -> bool:
-        """Any number of shards."""
-        return True
-
-    def list_shards(self, split: str) -> Sequence[str]:
-        """One: the tokens are counted from the first file on."""
-        return [split]
-
     def num_input_examples(self, split: str) -> int | None:
         """Not known before the tokens are counted."""
         del split
         return None
 
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-        *,
-        sequence_length: Mapping[str, int] | None = None,
-        use_cached: bool = False,
-        num_epochs: int | None = 1,
+    def read(
+        self, split: str, *, shuffle: bool, seed: int | None, shard: seqio.ShardInfo | None
     ) -> tf.data.Dataset:
         """Tokenized documents {"targets"} in their order; the task's buffer shuffles."""
-        del shuffle, seed, sequence_length, use_cached, num_epochs
+        del shuffle, seed
         texts = self._source.get_dataset(split=split, shuffle=False)
         tokenized = documents.tokenize(texts, self._features)
         if split == "train":
             tokenized = take_tokens(tokenized, self._num_tokens)
-        if shard_info is not None:
-            tokenized = tokenized.shard(shard_info.num_shards, shard_info.index)
+        if shard is not None:
+            tokenized = tokenized.shard(shard.num_shards, shard.index)
         return tokenized
 
 

@@ -4,7 +4,7 @@ Both give examples with the same features, so that a task has one format for bot
 the process's (`t5x_lite.data.task_files`), as its vocabulary is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 import seqio
@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
+from t5x_lite.data.source import Source
 from t5x_lite.data.task_files import task_files
 
 
@@ -28,7 +29,7 @@ class OriginalFiles(Protocol):
         """Its examples with TFDS's features, shuffled by the seed if they are in memory."""
 
 
-class DownstreamSource(seqio.DataSource):
+class DownstreamSource(Source):
     """A data set of TFDS, or its original files where TASK_FILES says so.
 
     Splits are stated, so that asking for them needs neither a download nor files. Slices of them
@@ -79,22 +80,13 @@ class DownstreamSource(seqio.DataSource):
         start, stop = self._range(folders, split)
         return stop - start
 
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-        *,
-        sequence_length: Mapping[str, int] | None = None,
-        use_cached: bool = False,
-        num_epochs: int | None = 1,
+    def read(
+        self, split: str, *, shuffle: bool, seed: int | None, shard: seqio.ShardInfo | None
     ) -> tf.data.Dataset:
         """Examples with the features that the builder of TFDS documents."""
-        del sequence_length, use_cached, num_epochs
         if not (folders := task_files()):
             source = self._prepared()
-            return source.get_dataset(split, shuffle=shuffle, seed=seed, shard_info=shard_info)
+            return source.get_dataset(split, shuffle=shuffle, seed=seed, shard_info=shard)
         name, _, is_sliced = split.partition("[")
         # A slice is one of the file, so it must not depend on the seed.
         order = (seed or 0) if shuffle and not is_sliced else None
@@ -102,8 +94,8 @@ class DownstreamSource(seqio.DataSource):
         if is_sliced:
             start, stop = self._range(folders, split)
             dataset = dataset.skip(start).take(stop - start)
-        if shard_info is not None and shard_info.num_shards > 1:
-            dataset = dataset.shard(shard_info.num_shards, shard_info.index)
+        if shard is not None and shard.num_shards > 1:
+            dataset = dataset.shard(shard.num_shards, shard.index)
         return dataset
 
     def _range(self, folders: tuple[epath.Path, ...], split: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import functools
 import hashlib
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import seqio
 import tensorflow as tf
@@ -21,6 +21,7 @@ from seqio import dataset_providers
 
 from t5x_lite.data import converters
 from t5x_lite.data.config import DatasetConfig, UseCached
+from t5x_lite.data.source import Source
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import ModelFeatures
 
@@ -188,7 +189,7 @@ def read_in_one_order(
     return _ShardOfSource(source, shard, seed=seed)
 
 
-class _ShardOfSource(seqio.DataSource):
+class _ShardOfSource(Source):
     """One shard of `source`, read in the order that all shards agree on."""
 
     def __init__(self, source: seqio.DataSource, shard: seqio.ShardInfo, *, seed: int) -> None:
@@ -201,39 +202,28 @@ class _ShardOfSource(seqio.DataSource):
         self._shard = shard
         self._seed = seed
 
-    @property
-    def supports_arbitrary_sharding(self) -> bool:
-        return True
-
     def list_shards(self, split: str) -> Sequence[str]:
         return self._source.list_shards(split)
 
     def num_input_examples(self, split: str) -> int | None:
         return self._source.num_input_examples(split)
 
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-        *,
-        sequence_length: Mapping[str, int] | None = None,
-        use_cached: bool = False,
-        num_epochs: int | None = 1,
+    def read(
+        self, split: str, *, shuffle: bool, seed: int | None, shard: seqio.ShardInfo | None
     ) -> tf.data.Dataset:
-        del seed, shard_info, sequence_length, use_cached, num_epochs
-        source, shard = self._source, self._shard
+        # Whoever made this source has chosen both.
+        del seed, shard
+        source, own = self._source, self._shard
         order: dict[str, object] = {"shuffle": shuffle, "seed": self._seed}
         if _has_no_seed(source):
             # It could only shuffle differently at each start; the task's buffer still shuffles.
             order = {"shuffle": False, "seed": None}
-        if shard.num_shards == 1:
+        if own.num_shards == 1:
             return source.get_dataset(split=split, **order)
-        by_file = len(source.list_shards(split)) >= shard.num_shards
+        by_file = len(source.list_shards(split)) >= own.num_shards
         if source.supports_arbitrary_sharding or by_file:
-            return source.get_dataset(split=split, shard_info=shard, **order)
-        return source.get_dataset(split=split, **order).shard(shard.num_shards, shard.index)
+            return source.get_dataset(split=split, shard_info=own, **order)
+        return source.get_dataset(split=split, **order).shard(own.num_shards, own.index)
 
 
 def _has_no_seed(source: seqio.DataSource) -> bool:
