@@ -262,17 +262,27 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 
 def _add_vocab(commands: flags.Commands) -> None:
-    summary = "train a SentencePiece vocabulary on tasks or text files"
+    summary = "train a vocabulary on tasks or text files: SentencePiece's or GPT-2's byte-level BPE"
     command = flags.add_command(commands, "vocab", _vocab, summary)
     command.add_argument(
-        "--output", required=True, type=flags.place, metavar="FILE", help="the .model to write"
+        "--output",
+        required=True,
+        type=flags.place,
+        metavar="PATH",
+        help="the .model to write, of a bpe the folder",
+    )
+    command.add_argument(
+        "--kind",
+        choices=["sentencepiece", "bpe"],
+        default="sentencepiece",
+        help="T5's or GPT-2's (default: sentencepiece)",
     )
     command.add_argument(
         "--size",
         type=flags.between(1, MAX_VOCABULARY),
         default=32_000,
         metavar="N",
-        help="pieces, without the 100 sentinels",
+        help="pieces, without the 100 sentinels of SentencePiece (default: 32000)",
     )
     command.add_argument(
         "--task", action="append", default=[], metavar="TASK", help="its text; repeatable"
@@ -296,7 +306,9 @@ def _add_vocab(commands: flags.Commands) -> None:
 
 
 def _vocab(arguments: argparse.Namespace) -> None:
-    from t5x_lite.text.training import file_texts, train_sentencepiece
+    from t5x_lite.text.byte_pair_training import train_byte_pair
+    from t5x_lite.text.training import train_sentencepiece
+    from t5x_lite.text.training_lines import file_texts
 
     sources = {pattern: file_texts([pattern]) for pattern in arguments.file}
     if arguments.task:
@@ -308,7 +320,8 @@ def _vocab(arguments: argparse.Namespace) -> None:
         sources |= {name: task_texts(name, split=arguments.split) for name in arguments.task}
     if not sources:
         raise errors.UsageError("t5x_lite vocab needs text: --task=NAME or --file=GLOB")
-    report = train_sentencepiece(
+    train = {"sentencepiece": train_sentencepiece, "bpe": train_byte_pair}[arguments.kind]
+    report = train(
         sources,
         arguments.output,
         vocab_size=arguments.size,

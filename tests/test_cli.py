@@ -69,7 +69,9 @@ def events(monkeypatch, tmp_path):
         "t5x_lite.inspection.inspect": ["inspect_task"],
         "t5x_lite.data.raw_text": ["task_texts"],
         "t5x_lite.text.default_vocabulary": ["set_default_vocabulary"],
-        "t5x_lite.text.training": ["train_sentencepiece", "file_texts"],
+        "t5x_lite.text.training": ["train_sentencepiece"],
+        "t5x_lite.text.byte_pair_training": ["train_byte_pair"],
+        "t5x_lite.text.training_lines": ["file_texts"],
         "t5x_lite.partitioning.devices": ["simulate_cpu_devices"],
         "t5x_lite.partitioning.processes": ["initialize"],
     }.items():
@@ -544,7 +546,11 @@ def test_inspect_takes_lengths_in_two_notations(events):
 
 def test_a_vocabulary_needs_no_tensorflow_for_text_files(events):
     assert cli.main(["vocab", "--output=v.model", "--file=*.txt", "--size=100"]) == 0
-    assert [name for name, *_ in events] == ["file_texts", "train_sentencepiece"]
+    assert cli.main(["vocab", "--kind=bpe", "--output=v", "--file=*.txt", "--size=300"]) == 0
+    assert [name for name, *_ in events] == [
+        *["file_texts", "train_sentencepiece"],
+        *["file_texts", "train_byte_pair"],
+    ]
 
 
 def test_a_vocabulary_of_tasks_imports_what_registers_them(events):

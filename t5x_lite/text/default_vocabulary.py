@@ -39,13 +39,13 @@ def default_vocabulary_path() -> epath.Path:
     return _path
 
 
-def model_vocab_size(num_pieces: int) -> int:
+def model_vocab_size(num_pieces: int, num_sentinels: int = NUM_SENTINELS) -> int:
     """Rows of an embedding for `num_pieces` pieces and the sentinels, a multiple of 128.
 
     >>> model_vocab_size(32_000)
     32128
     """
-    return -(-(num_pieces + NUM_SENTINELS) // _MULTIPLE) * _MULTIPLE
+    return -(-(num_pieces + num_sentinels) // _MULTIPLE) * _MULTIPLE
 
 
 def check_special_ids(pad_id: int, eos_id: int, unk_id: int, *, source: object) -> None:

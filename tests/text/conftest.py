@@ -1,15 +1,13 @@
 """Vocabularies small enough to train in each session, and byte-level BPE as it is written."""
 
-import json
 import unicodedata
 
 import pytest
-import tokenizers
 from hypothesis import strategies as st
 
-from t5x_lite.features.config import SpecialTokens
 from t5x_lite.text import default_vocabulary
-from t5x_lite.text.byte_pair import BytePairTokenizer
+from t5x_lite.text.byte_pair_training import train_byte_pair
+from t5x_lite.text.tokenizer import load_tokenizer
 from t5x_lite.text.training import train_sentencepiece
 
 WORDS = "the cat sat on a mat und der Hund lief weg translate English to German".split()
@@ -39,19 +37,12 @@ def _no_default_vocabulary():
 
 
 @pytest.fixture(scope="session")
-def byte_pair(sentences):
+def byte_pair(tmp_path_factory, sentences):
     """A byte-level BPE of 400 pieces, some of them runs of blanks and parts of characters."""
     texts = [f"{s}.\n\n  {s}'ll, it's 12\t\u5b57\u5b58\u00e9\u00e8 \U0001f642!" for s in sentences]
-    learned = tokenizers.Tokenizer(tokenizers.models.BPE())
-    learned.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=399, initial_alphabet=learned.pre_tokenizer.alphabet(), show_progress=False
-    )
-    learned.train_from_iterator(texts, trainer)
-    pieces = learned.get_vocab() | {"<|endoftext|>": 399}
-    merges = [tuple(pair) for pair in json.loads(learned.to_str())["model"]["merges"]]
-    special = SpecialTokens(padding=399, start=399, end=399, unknown=None)
-    return BytePairTokenizer(pieces, merges, special)
+    folder = tmp_path_factory.mktemp("byte_pair")
+    train_byte_pair({"texts": texts}, folder, vocab_size=400, report_progress=lambda _: None)
+    return load_tokenizer(folder)
 
 
 HOSTILE = [

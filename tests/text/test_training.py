@@ -3,7 +3,8 @@
 import pytest
 import sentencepiece
 
-from t5x_lite.text.training import file_texts, train_sentencepiece
+from t5x_lite.text.training import train_sentencepiece
+from t5x_lite.text.training_lines import file_texts
 
 
 def train(sources, path, **kwargs):

@@ -1,0 +1,95 @@
+"""How well a vocabulary covers the text that it was trained on."""
+
+import collections
+import dataclasses
+import random
+from collections.abc import Mapping, Sequence
+
+from etils import epath
+
+from t5x_lite.text import default_vocabulary
+from t5x_lite.text.tokenizer import Tokenizer
+
+_LINES = 2000
+_CHARACTERS = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VocabularyReport:
+    """What was trained and how well it covers the text it was trained on.
+
+    `num_sentinels` are added when the vocabulary is loaded; `keeps_spaces` is whether runs of white
+    space come back as they were.
+    """
+
+    path: epath.Path
+    num_pieces: int
+    num_sentinels: int
+    keeps_spaces: bool
+    lines_per_source: Mapping[str, int]
+    checked_lines: int
+    lossless_lines: int
+    lost_characters: str
+    unknown_fraction: float
+    chars_per_token: float
+
+    @property
+    def model_vocab_size(self) -> int:
+        """The `vocab_size` a model needs for this vocabulary."""
+        return default_vocabulary.model_vocab_size(self.num_pieces, self.num_sentinels)
+
+    def __str__(self) -> str:
+        num_ids = self.num_pieces + self.num_sentinels
+        sentinels = f"with the sentinels {num_ids:,} ids; " if self.num_sentinels else ""
+        spaces = "" if self.keeps_spaces else " (a run of white space as one space)"
+        sources = ", ".join(f"{name}: {count:,}" for name, count in self.lines_per_source.items())
+        return "\n".join(
+            [
+                f"vocabulary   {self.path}",
+                f"trained on   {sources} lines",
+                f"pieces       {self.num_pieces:,}, {sentinels}padded to "
+                f"a multiple of 128 the model's vocab_size is {self.model_vocab_size}",
+                f"round trip   {self.lossless_lines:,} of {self.checked_lines:,} lines come back "
+                f"exactly{spaces}",
+                f"lost         {' '.join(self.lost_characters) or 'no character'}",
+                f"unknown      {100 * self.unknown_fraction:.4f} % of tokens",
+                f"compression  {self.chars_per_token:.2f} characters a token",
+            ]
+        )
+
+
+def report(
+    tokenizer: Tokenizer,
+    path: epath.Path,
+    lines_per_source: Mapping[str, Sequence[str]],
+    *,
+    num_sentinels: int,
+    keeps_spaces: bool,
+) -> VocabularyReport:
+    """Encodes and decodes up to 2,000 of the lines that `tokenizer` was trained on.
+
+    Args:
+        tokenizer: without sentinels.
+    """
+    lines = [line for each in lines_per_source.values() for line in each]
+    checked = random.Random(0).sample(lines, min(len(lines), _LINES))
+    ids = [tokenizer.encode(line) for line in checked]
+    num_tokens = max(sum(map(len, ids)), 1)
+    decoded = [tokenizer.decode(each) for each in ids]
+    lost = collections.Counter[str]()
+    for before, after in zip(checked, decoded, strict=True):
+        lost.update(set(before) - set(after))
+    unknown = tokenizer.special.unknown
+    return VocabularyReport(
+        path=path,
+        num_pieces=tokenizer.num_ids,
+        num_sentinels=num_sentinels,
+        keeps_spaces=keeps_spaces,
+        lines_per_source={name: len(each) for name, each in lines_per_source.items()},
+        checked_lines=len(checked),
+        lossless_lines=sum(map(str.__eq__, checked, decoded)),
+        lost_characters="".join(character for character, _ in lost.most_common(_CHARACTERS)),
+        unknown_fraction=sum(each.count(unknown) for each in ids if unknown is not None)
+        / num_tokens,
+        chars_per_token=sum(map(len, checked)) / num_tokens,
+    )
