@@ -86,6 +86,6 @@ def _train(lines: Sequence[str], vocab_size: int) -> BytePairTokenizer:
             f"{vocab_size:,}: ask for fewer pieces or give more text."
         )
     end = len(pieces)
-    special = SpecialTokens(start=end, end=end, unknown=None, start_before_prompts=False)
+    special = SpecialTokens(padding=end, start=end, end=end, unknown=None)
     merges = [(left, right) for left, right in model["merges"]]
     return BytePairTokenizer({**pieces, END_OF_TEXT: end}, merges, special)
