@@ -150,11 +150,6 @@ class Batches(Iterator[Batch]):
         self._size = sum(map(len, files.values()))
         return files
 
-    @property
-    def position_size(self) -> int:
-        """Bytes of this process's last `position`; 0 before the first."""
-        return self._size
-
     def describe_position(self) -> str:
         """The size of this process's last `position`: `1.2 MB in 4 shards`."""
         return position.describe_size(self._size, len(self._shards))

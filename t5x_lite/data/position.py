@@ -59,34 +59,6 @@ class ShardPosition:
         return files
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What `t5x_lite inspect` says of a checkpoint's data."""
-
-    batches: int
-    num_shards: int
-    size: int
-    fingerprint: Mapping[str, Any]
-
-    def __str__(self) -> str:
-        return f"{self.batches} batches, {describe_size(self.size, self.num_shards)}"
-
-
-def summarize(folder: epath.Path) -> Summary | None:
-    """What a checkpoint's `dataset` folder holds; None without one."""
-    if not folder.is_dir():
-        return None
-    num_shards = stored_shards(folder)
-    fields = _fields(folder, 0, num_shards)
-    size = sum(file.stat().length for file in folder.iterdir() if _NAME.fullmatch(file.name))
-    return Summary(
-        batches=fields["origin"] + fields["batches"],
-        num_shards=num_shards,
-        size=size,
-        fingerprint=fields["fingerprint"],
-    )
-
-
 def describe_size(size: int, num_shards: int) -> str:
     """`1.2 MB in 4 shards`."""
     return f"{shown_size(size)} in {num_shards} {'shard' if num_shards == 1 else 'shards'}"

@@ -26,11 +26,6 @@ def lacking(model: ModelConfig, parameters: Any) -> list[str]:
     return [path for path in names(model) if path not in present]
 
 
-def num_added(model: ModelConfig) -> int:
-    """How many numbers that makes."""
-    return transformer.num_parameters(model) - transformer.num_parameters(model.plain)
-
-
 def without(tree: Mapping[str, Any], added: Collection[str], folder: str = "") -> dict[str, Any]:
     """A tree like the parameters' without these leaves and the folders that hold nothing else."""
     kept: dict[str, Any] = {}

@@ -8,8 +8,6 @@ import dataclasses
 import statistics
 from collections.abc import Mapping
 
-from t5x_lite.errors import UserError
-
 # The scores of each task by metric.
 Results = Mapping[str, Mapping[str, float]]
 
@@ -22,17 +20,7 @@ class Benchmark:
     tasks: Mapping[str, tuple[str, ...]]
 
     def average(self, results: Results) -> float:
-        """The mean over tasks of the mean of their scores.
-
-        Raises:
-            UserError: a score is missing.
-        """
-        missing = self.missing(results)
-        if missing:
-            raise UserError(
-                f"{self.average_name} is the mean of {len(self.tasks)} tasks; missing are "
-                f"{', '.join(missing)}: evaluate these too."
-            )
+        """The mean over tasks of the mean of their scores, of which none is `missing`."""
         return statistics.fmean(
             statistics.fmean(_score(results, name) for name in names)
             for names in self.tasks.values()
@@ -85,16 +73,6 @@ SUPER_GLUE = Benchmark(
     },
 )
 BENCHMARKS = (GLUE, SUPER_GLUE)
-
-
-def glue_average(results: Results) -> float:
-    """GLUE's average on validation sets; see `Benchmark.average`."""
-    return GLUE.average(results)
-
-
-def super_glue_average(results: Results) -> float:
-    """SuperGLUE's average on validation sets; see `Benchmark.average`."""
-    return SUPER_GLUE.average(results)
 
 
 def averages(results: Results) -> dict[str, float]:

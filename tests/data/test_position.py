@@ -1,7 +1,5 @@
 """Positions survive the disk; what is missing or damaged is named."""
 
-import re
-
 import pytest
 from etils import epath
 
@@ -32,14 +30,6 @@ def test_what_is_read_is_what_was_written(folder):
     read = position.read(folder, [0, 1])
     assert read[0] == STORED
     assert read[1].snapshot is None and read[1].digest == STORED.digest
-
-
-def test_the_summary_counts_the_run_s_batches(folder):
-    summary = position.summarize(folder)
-    assert summary.batches == 112 and summary.num_shards == 2
-    assert summary.size == sum(file.stat().length for file in folder.iterdir())
-    assert re.fullmatch(r"112 batches, \d+ bytes in 2 shards", str(summary))
-    assert position.summarize(folder / "nothing") is None
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def test_base_gets_exactly_the_papers_number_of_weights(adapter_dim, kernels):
     """24 layers of two kernels, and a norm's gains in each: 18,432."""
     override = ("--gin", f"BlockConfig.adapter_dim={adapter_dim}")
     model = gin_config.resolve(ModelConfig, [BASE], overrides=[override]).config
-    assert additions.num_added(model) == kernels + 18_432
+    added = transformer.num_parameters(model) - transformer.num_parameters(model.plain)
+    assert added == kernels + 18_432
     assert all("/adapter/" in name for name in additions.names(model))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from t5x_lite import config as gin_config
-from t5x_lite.finetuning import additions, prompts
+from t5x_lite.finetuning import prompts
 from t5x_lite.model import transformer
 from t5x_lite.model.config import LoraConfig
 from t5x_lite.optim.config import AdafactorConfig
@@ -178,7 +178,8 @@ def test_one_include_adds_a_prompt_and_trains_it_alone(job_of, trains_of):
     assert job.model.prompt_length == job.dataset.prompt_length == 7
     assert job.optimizer == AdafactorConfig(multiply_by_parameter_scale=False, weight_decay=1e-5)
     assert job.learning_rate.base_learning_rate == 0.3
-    assert additions.num_added(job.model) == 7 * job.model.embed_dim
+    added = transformer.num_parameters(job.model) - transformer.num_parameters(job.model.plain)
+    assert added == 7 * job.model.embed_dim
 
 
 def test_a_prompt_without_room_for_it_is_refused(job_of):
