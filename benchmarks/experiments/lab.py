@@ -123,7 +123,7 @@ class Lab:
 
     def vocab_size(self) -> int:
         """Rows of the embedding."""
-        from t5x_lite.text.default_vocabulary import model_vocab_size
+        from t5x_lite.text.special_ids import model_vocab_size
 
         return model_vocab_size(self.scale.pieces)
 

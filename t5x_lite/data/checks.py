@@ -9,9 +9,9 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import LAYOUTS, Layout, ModelFeatures
-from t5x_lite.text import default_vocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 from t5x_lite.text.seqio_vocabulary import padding_of
+from t5x_lite.text.special_ids import check_special_ids as check_special_pieces
 
 
 def is_registered(name: str) -> bool:
@@ -70,7 +70,7 @@ def check_special_ids(name: str, special: SpecialTokens, *, is_decoded: bool) ->
             # SeqIO pads with 0, whatever the model's own piece for it.
             pieces, source = vocabulary.tokenizer, vocabulary.sentencepiece_model_file
             special_ids = pieces.pad_id(), pieces.eos_id(), pieces.unk_id()
-            default_vocabulary.check_special_ids(*special_ids, source=source)
+            check_special_pieces(*special_ids, source=source)
         pad, eos = padding_of(vocabulary), vocabulary.eos_id
         ends = {special.end} if is_decoded else {special.end, None}
         if pad not in (special.padding, None) or (feature_name == "targets" and eos not in ends):

@@ -10,9 +10,9 @@ from t5x_lite.errors import UserError
 from t5x_lite.text.byte_pair import MERGES_FILE, PIECES_FILE, BytePairTokenizer, parse_merges
 from t5x_lite.text.byte_pair_json import byte_pair_of_json, byte_pair_tokenizer, json_of_byte_pair
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
-from t5x_lite.text.default_vocabulary import NUM_SENTINELS
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer, with_sentinels
+from t5x_lite.text.special_ids import NUM_SENTINELS
 from t5x_lite.text.unigram_json import json_of_sentencepiece, sentencepiece_of_json
 from t5x_lite.text.vocabulary_file import read_extra_ids
 from t5x_lite.text_files import read_json_object, read_text

@@ -7,9 +7,8 @@ import sentencepiece
 from etils import epath
 
 from t5x_lite.features.config import SpecialTokens
-from t5x_lite.text.default_vocabulary import NUM_SENTINELS, check_special_ids
 from t5x_lite.text.sentencepiece_files import parse_sentencepiece, read_sentencepiece
-from t5x_lite.text.special_ids import until_end
+from t5x_lite.text.special_ids import NUM_SENTINELS, check_special_ids, until_end
 from t5x_lite.text.vocabulary_file import VOCABULARY_FILE, description
 
 SENTENCEPIECE_FILE = "sentencepiece.model"

@@ -13,6 +13,7 @@ from t5x_lite.text.byte_pair import BytePairTokenizer
 from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 from t5x_lite.text.sentencepiece_tokenizer import SENTENCEPIECE_FILE, SentencePieceTokenizer
+from t5x_lite.text.special_ids import NUM_SENTINELS, check_special_ids
 from t5x_lite.text.tokenizer import named_tokenizer
 
 
@@ -26,7 +27,7 @@ class DefaultVocabulary(seqio.Vocabulary):
     """
 
     def __init__(self) -> None:
-        super().__init__(extra_ids=default_vocabulary.NUM_SENTINELS)
+        super().__init__(extra_ids=NUM_SENTINELS)
         self._path: str | None = None
         self._resolved: seqio.Vocabulary | None = None
 
@@ -117,7 +118,7 @@ def padding_of(vocabulary: seqio.Vocabulary) -> int | None:
 
 def _resolve(path: epath.Path) -> seqio.Vocabulary:
     if not path.is_dir() and path.suffix != ".json":
-        return _sentencepiece(path, default_vocabulary.NUM_SENTINELS)
+        return _sentencepiece(path, NUM_SENTINELS)
     tokenizer = named_tokenizer(path)
     if isinstance(tokenizer, BytePairTokenizer):
         return BytePairVocabulary(path)
@@ -129,7 +130,7 @@ def _resolve(path: epath.Path) -> seqio.Vocabulary:
 def _sentencepiece(path: epath.Path, extra_ids: int) -> seqio.SentencePieceVocabulary:
     read_sentencepiece(path)
     vocabulary = seqio.SentencePieceVocabulary(str(path), extra_ids=extra_ids)
-    default_vocabulary.check_special_ids(
+    check_special_ids(
         pad_id=vocabulary.tokenizer.pad_id(),
         eos_id=vocabulary.tokenizer.eos_id(),
         unk_id=vocabulary.tokenizer.unk_id(),

@@ -15,8 +15,8 @@ from etils import epath
 
 from t5x_lite.errors import UserError
 from t5x_lite.storage import make_folder, write_whole
-from t5x_lite.text.default_vocabulary import NUM_SENTINELS
 from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from t5x_lite.text.special_ids import NUM_SENTINELS
 from t5x_lite.text.training_lines import Sources, sample
 from t5x_lite.text.vocabulary_report import VocabularyReport, report
 

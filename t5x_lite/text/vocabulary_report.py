@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from t5x_lite.text import default_vocabulary
+from t5x_lite.text.special_ids import model_vocab_size
 from t5x_lite.text.tokenizer import Tokenizer
 
 _LINES = 2000
@@ -36,7 +36,7 @@ class VocabularyReport:
     @property
     def model_vocab_size(self) -> int:
         """The `vocab_size` a model needs for this vocabulary."""
-        return default_vocabulary.model_vocab_size(self.num_pieces, self.num_sentinels)
+        return model_vocab_size(self.num_pieces, self.num_sentinels)
 
     def __str__(self) -> str:
         num_ids = self.num_pieces + self.num_sentinels

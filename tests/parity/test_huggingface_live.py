@@ -17,7 +17,7 @@ from t5x_lite.checkpoints import huggingface
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import LanguageModel
 from t5x_lite.model import transformer
-from t5x_lite.text.default_vocabulary import model_vocab_size
+from t5x_lite.text.special_ids import model_vocab_size
 from t5x_lite.text.tokenizer import named_tokenizer
 
 pytestmark = [

@@ -3,6 +3,7 @@
 import pytest
 
 from t5x_lite.text import default_vocabulary
+from t5x_lite.text.special_ids import check_special_ids, model_vocab_size
 
 
 @pytest.mark.parametrize(
@@ -10,7 +11,7 @@ from t5x_lite.text import default_vocabulary
 )
 def test_a_model_has_room_for_the_sentinels_in_multiples_of_128(pieces, size):
     """T5's 32,000 pieces make 32,128 rows, mT5's 250,000 make 250,112."""
-    assert default_vocabulary.model_vocab_size(pieces) == size
+    assert model_vocab_size(pieces) == size
 
 
 def test_without_a_vocabulary_the_error_names_the_flag():
@@ -29,4 +30,4 @@ def test_a_path_that_does_not_exist_is_named(tmp_path):
 def test_other_special_ids_than_t5_s_are_refused():
     """SentencePiece's defaults (unknown 0, start 1, end 2) would train without any error."""
     with pytest.raises(ValueError, match="pad_id=-1, eos_id=2, unk_id=0; needed are 0, 1, 2"):
-        default_vocabulary.check_special_ids(pad_id=-1, eos_id=2, unk_id=0, source="x.model")
+        check_special_ids(pad_id=-1, eos_id=2, unk_id=0, source="x.model")
