@@ -1,0 +1,1 @@
+"""The commands: what each is called, its flags, and the one function that it calls."""
