@@ -63,7 +63,7 @@ def opened(directory: epath.PathLike) -> Iterator[tuple[ModelConfig, dict]]:
         wanted = transformer.abstract_parameters(config)
         shapes = names.shapes(format.names, wanted)
         copies = tuple(name for name in format.copies if name not in shapes)
-        tensors = _with_embedding(format, stored, copies)
+        tensors = _with_embedding(format, _with_prefix(format, stored, shapes), copies)
         if wrong := _wrong(format, shapes, tensors, copies):
             raise UserError(
                 f"{directory} does not hold the {format.name} of its {CONFIG}:\n" + "\n".join(wrong)
@@ -112,6 +112,18 @@ def _open(directory: epath.Path) -> Iterator[tuple[Format, ModelConfig, dict[str
         yield format, config, stored
 
 
+def _with_prefix(
+    format: Format, stored: Mapping[str, Stored], shapes: Mapping[str, Shape]
+) -> dict[str, Stored]:
+    """Under the names of the model with its head; what stands there under both stays as it is."""
+
+    def whole(name: str) -> str:
+        prefixed = format.prefix + name
+        return prefixed if prefixed in shapes and prefixed not in stored else name
+
+    return {whole(name): tensor for name, tensor in stored.items()}
+
+
 def _with_embedding(
     format: Format, stored: Mapping[str, Stored], copies: tuple[str, ...]
 ) -> dict[str, Stored]:
@@ -132,7 +144,7 @@ def _wrong(
         f"missing: {name}, needed {shapes[name]}" for name in sorted(shapes.keys() - tensors.keys())
     ]
     for name in sorted(tensors.keys() - shapes.keys() - {*copies}):
-        if not format.is_unused(name):
+        if not format.is_unused(name) and not format.is_constant(name):
             wrong.append(f"left over: {name}, found {tensors[name].shape}")
     for name in sorted(shapes.keys() & tensors.keys()):
         if tensors[name].shape != shapes[name]:

@@ -75,14 +75,20 @@ def same_model(tmp_path):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def apply(config, parameters, batch):
-    return transformer.logits(config, parameters, batch)
+def logits_of(config, parameters, batch):
+    """Theirs takes id 0 for padding, ours is told by segment ids."""
+    segments = {
+        "encoder_segment_ids": batch["encoder_input_tokens"] > 0,
+        "decoder_segment_ids": batch["decoder_target_tokens"] > 0,
+    }
+    segments = jax.tree.map(lambda is_real: is_real.astype(jnp.int32), segments)
+    return transformer.logits(config, parameters, batch | segments)
 
 
 def assert_same_logits(model, config, parameters, shape):
     batch = references.make_inputs(shape, config.vocab_size, seed=sum(shape))
     expected = references.logits_of(model, batch)
-    found = np.asarray(apply(config, parameters, jax.tree.map(jnp.asarray, batch)))
+    found = np.asarray(logits_of(config, parameters, jax.tree.map(jnp.asarray, batch)))
     real = batch["decoder_target_tokens"] > 0
     error = np.abs(found - expected)[real].max() / np.abs(expected[real]).max()
     assert error <= 1e-5, f"{error:.1e} of the largest logit"
@@ -110,15 +116,12 @@ def test_logits_agree_at_true_size(name, same_model):
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def decode(config, parameters, inputs, length):
-    logits, cache = transformer.start(
-        config, parameters, {"encoder_input_tokens": inputs}, max_decode_length=length
-    )
-    return greedy(
-        logits,
-        cache,
-        LanguageModel(functools.partial(transformer.advance, config, parameters)),
-        max_decode_length=length,
-    ).tokens[:, 0]
+    segments = (inputs > 0).astype(jnp.int32)
+    batch = {"encoder_input_tokens": inputs, "encoder_segment_ids": segments}
+    logits, cache = transformer.start(config, parameters, batch, max_decode_length=length)
+    advance = functools.partial(transformer.advance, config, parameters)
+    model = LanguageModel(advance, config.special.end, config.special.padding)
+    return greedy(logits, cache, model, max_decode_length=length).tokens[:, 0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,5 +1,6 @@
 """The fields of a config.json, checked: each error says what the file has and what is needed."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -40,6 +41,25 @@ def check_rates(values: Values, names: Iterable[str]) -> None:
             raise UserError(
                 f"config.json has {name}={rate!r}; needed is a number from 0 to below 1."
             )
+
+
+def positive(values: Values, name: str, default: float) -> float:
+    """A number above 0."""
+    value = values.get(name, default)
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+        raise UserError(f"config.json has {name}={value!r}; needed is a number above 0.")
+    return value
+
+
+def token(values: Values, name: str, default: int) -> int:
+    """The id of a special token; `vocab_size` is known to be a number."""
+    value = values.get(name, default)
+    if type(value) is not int or not 0 <= value < values["vocab_size"]:
+        raise UserError(
+            f"config.json has {name}={value!r}; needed is an id from 0 to below "
+            f"vocab_size={values['vocab_size']:,}."
+        )
+    return value
 
 
 def check_fixed(values: Values, needed: Values, model: str) -> None:

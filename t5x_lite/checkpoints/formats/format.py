@@ -22,7 +22,8 @@ class Format:
 
     `copies` are tensors that may repeat the embedding, and whose name it may bear alone, unless a
     model holds them as parameters of their own. `unused` is a pattern of names of which no model
-    of the family makes use.
+    of the family makes use, `constants` one of names that hold nothing learned. A model saved
+    without its head may lack `prefix` in front of its names.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Format:
     names: Names
     copies: tuple[str, ...] = ()
     unused: str = ""
+    constants: str = ""
+    prefix: str = ""
 
     @property
     def embedding(self) -> str:
@@ -41,5 +44,9 @@ class Format:
         return self.names[_EMBEDDING].name
 
     def is_unused(self, tensor: str) -> bool:
-        """Whether a tensor may stand in a file and is not read."""
+        """Whether a tensor may stand in a file and is of no use."""
         return re.fullmatch(self.unused, tensor) is not None
+
+    def is_constant(self, tensor: str) -> bool:
+        """Whether a tensor may stand in a file and is known without it."""
+        return re.fullmatch(self.constants, tensor) is not None

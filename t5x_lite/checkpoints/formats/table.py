@@ -6,13 +6,14 @@ from etils import epath
 
 from t5x_lite.checkpoints.description import differences
 from t5x_lite.checkpoints.formats.format import Format
+from t5x_lite.checkpoints.formats.gpt2 import GPT2
 from t5x_lite.checkpoints.formats.t5 import T5
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.text_files import read_json_object
 
 CONFIG = "config.json"
-FORMATS = (T5,)
+FORMATS = (T5, GPT2)
 
 
 def detect(directory: epath.PathLike) -> Format | None:
