@@ -24,7 +24,6 @@ def test_ids_are_in_gpt2s_order(sentences, tmp_path):
     assert pieces[-1] == "<|endoftext|>" and len(pieces) == 300
     special = tokenizer.special
     assert (special.start, special.end, special.unknown) == (299, 299, None)
-    assert not special.start_before_prompts
 
 
 def test_the_same_text_gives_the_same_files(sentences, tmp_path):
