@@ -6,7 +6,7 @@ gin files can name it.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
@@ -17,6 +17,7 @@ from t5x_lite.losses.tokens import TokenCrossEntropy
 from t5x_lite.losses.weighting import Batch, Sums, loss_normalizer
 
 
+@runtime_checkable
 class Term(Protocol):
     """A summand: what it wants of the model and of a frozen teacher, and what it makes of it."""
 
