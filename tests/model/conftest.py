@@ -124,7 +124,7 @@ def logits_of():
 
     def logits(config, batch, parameters=None):
         parameters = _parameters(config) if parameters is None else parameters
-        return np.asarray(_compiled(transformer.apply, config)(parameters, batch))
+        return np.asarray(_compiled(transformer.logits, config)(parameters, batch))
 
     return logits
 
@@ -148,22 +148,38 @@ def _rows(sequences, length):
     return np.stack([np.pad(np.asarray(s, np.int32), (0, length - len(s))) for s in sequences])
 
 
+def _with_segments(batch):
+    """One example a row: an encoder's ids and targets are above 0 where they are real; without
+    targets all of a decoder's row is, whose start token is 0.
+    """
+    found = dict(batch)
+    if "encoder_input_tokens" in batch:
+        found["encoder_segment_ids"] = np.int32(batch["encoder_input_tokens"] > 0)
+    if "decoder_target_tokens" in batch:
+        found["decoder_segment_ids"] = np.int32(batch["decoder_target_tokens"] > 0)
+    elif "decoder_input_tokens" in batch:
+        found["decoder_segment_ids"] = np.ones_like(batch["decoder_input_tokens"])
+    return found
+
+
 def _unpacked(config, examples, inputs_length=6, targets_length=5):
-    """One example a row, as SeqIO's converters make it for the config's architecture."""
+    """One example a row, as the data makes it for the config's architecture."""
     if config.encoder is not None:
         targets = _rows([t for _, t in examples], targets_length)
-        return {
+        batch = {
             "encoder_input_tokens": _rows([i for i, _ in examples], inputs_length),
             "decoder_input_tokens": np.pad(targets, ((0, 0), (1, 0)))[:, :-1],
             "decoder_target_tokens": targets,
         }
+        return _with_segments(batch)
     length = inputs_length + targets_length
     targets = _rows([i + t for i, t in examples], length)
-    return {
+    batch = {
         "decoder_input_tokens": np.pad(targets, ((0, 0), (1, 0)))[:, :-1],
         "decoder_target_tokens": targets,
         "decoder_causal_attention": _rows([[1] * (len(i) + 1) for i, _ in examples], length),
     }
+    return _with_segments(batch)
 
 
 def _packed(config, examples, inputs_length=12, targets_length=10):
@@ -203,6 +219,12 @@ def _packed(config, examples, inputs_length=12, targets_length=10):
 def examples_of():
     """config -> three random examples of different lengths."""
     return _examples
+
+
+@pytest.fixture(scope="session")
+def with_segments():
+    """A batch of one example a row -> the batch with its segment ids."""
+    return _with_segments
 
 
 @pytest.fixture(scope="session")

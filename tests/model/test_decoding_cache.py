@@ -19,8 +19,14 @@ def assert_equal_but_for_rounding(got, expected):
 def given_to_start(config, batch, examples):
     """What decoding gets of a batch: the encoder's input, or the inputs as a prefix."""
     if config.encoder is not None:
-        return {"encoder_input_tokens": batch["encoder_input_tokens"]}
-    return {"decoder_prefix_tokens": padded([inputs for inputs, _ in examples], INPUTS_LENGTH)}
+        return {name: batch[name] for name in ("encoder_input_tokens", "encoder_segment_ids")}
+    return prefix_of(padded([inputs for inputs, _ in examples], INPUTS_LENGTH))
+
+
+def prefix_of(tokens):
+    """Prompts of a model without an encoder; 0 is padding."""
+    segments = (tokens > 0).astype(np.int32)
+    return {"decoder_prefix_tokens": tokens, "decoder_prefix_segment_ids": segments}
 
 
 def padded(sequences, length):
@@ -68,12 +74,12 @@ def test_cached_decoding_equals_the_full_forward(
 def test_decoding_runs_inside_a_while_loop(tiny, parameters_of):
     """The cache keeps its structure, shapes and dtypes: a decoder is one compiled loop."""
     config = tiny("prefix_lm")
-    parameters = parameters_of(config)
+    parameters = jax.tree.map(jnp.asarray, parameters_of(config))
 
     @jax.jit
     def greedy(prefix):
         logits, cache = transformer.start(
-            config, parameters, {"decoder_prefix_tokens": prefix}, max_decode_length=3
+            config, parameters, prefix_of(prefix), max_decode_length=3
         )
 
         def body(state):
@@ -100,7 +106,7 @@ def test_the_encoder_and_cross_keys_are_computed_once(
     parameters = parameters_of(config)
     start = compiled(transformer.start, config, max_decode_length=2)
     advance = compiled(transformer.advance, config)
-    _, cache = start(parameters, {"encoder_input_tokens": batch["encoder_input_tokens"]})
+    _, cache = start(parameters, given_to_start(config, batch, None))
     poisoned = jax.tree.map(np.array, parameters)
     poisoned["encoder"] = jax.tree.map(lambda leaf: leaf * np.nan, poisoned["encoder"])
     cross = poisoned["decoder"]["layers"]["encoder_decoder_attention"]
@@ -112,11 +118,14 @@ def test_the_encoder_and_cross_keys_are_computed_once(
     )
 
 
-def test_a_row_without_a_prefix_begins_at_the_start_token(tiny, parameters_of, compiled, logits_of):
+def test_a_row_without_a_prefix_begins_at_the_start_token(
+    tiny, parameters_of, with_segments, compiled, logits_of
+):
     """An empty prefix is a prefix: the first logits are those of the start token alone."""
     config = tiny("lm")
     start = compiled(transformer.start, config, max_decode_length=2)
     prefix = np.array([[0, 0, 0], [4, 5, 1]], np.int32)
-    logits, _ = start(parameters_of(config), {"decoder_prefix_tokens": prefix})
-    alone = logits_of(config, {"decoder_input_tokens": np.zeros((1, 1), np.int32)})
+    logits, _ = start(parameters_of(config), prefix_of(prefix))
+    only_start = {"decoder_input_tokens": np.zeros((1, 1), np.int32)}
+    alone = logits_of(config, with_segments(only_start))
     assert_equal_but_for_rounding(logits[0], alone[0, 0])

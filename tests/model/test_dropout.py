@@ -63,7 +63,7 @@ def test_nothing_is_dropped_without_a_key():
 def test_layers_of_a_stack_draw_different_noise(monkeypatch, tiny, parameters_of):
     """Layers run by one loop share its code and key: the layer's index must be folded in."""
 
-    def probe(self, x, around, *, cache, dropout):
+    def probe(self, x, context, *, cache, dropout):
         return x, LayerCache(dropout(jnp.ones_like(x), "probe"), None)
 
     monkeypatch.setattr(Block, "__call__", probe)
@@ -92,10 +92,10 @@ def test_steps_differ_and_one_step_repeats_itself(
     """A step's key decides all noise of that step: needed for exact resumption."""
     config = tiny(dropout_rate=0.3)
     batch = unpacked(config, examples_of(config))
-    apply = compiled(transformer.apply, config)
+    logits = compiled(transformer.logits, config)
     parameters = parameters_of(config)
     first, again, other, none = (
-        np.asarray(apply(parameters, batch, dropout_key=key))
+        np.asarray(logits(parameters, batch, dropout_key=key))
         for key in (jax.random.key(1), jax.random.key(1), jax.random.key(2), None)
     )
     np.testing.assert_array_equal(first, again)

@@ -54,8 +54,10 @@ def test_the_formula_is_xlas_count(architecture, family):
         name: jax.ShapeDtypeStruct((ROWS, size), jnp.int32)
         for name, size in {
             "encoder_input_tokens": encoded,
+            "encoder_segment_ids": encoded,
             "decoder_input_tokens": length,
             "decoder_target_tokens": length,
+            "decoder_segment_ids": length,
         }.items()
         if size
     }

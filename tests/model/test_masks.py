@@ -38,23 +38,32 @@ def test_mask_matrices(prefix):
     )
 
 
+@pytest.mark.parametrize("segments", [[1, 1, 1, 2, 2], [1, 1, 2, 0, 0], [1, 0, 1, 1, 0]], ids=str)
 @pytest.mark.parametrize("visibility", Visibility)
-def test_padding_and_segments_only_take_away(visibility):
-    """Whatever the visibility: no query sees padding, none sees another example."""
-    in_prefix = np.array([1, 1, 0, 1, 1], bool)
-    real, segments = np.array([1, 0, 1, 1, 0], bool), np.array([1, 1, 1, 2, 2])
+def test_segments_only_take_away(visibility, segments):
+    """Whatever the visibility: no query sees another example, and none of an example padding."""
+    in_prefix, segments = np.array([1, 1, 0, 1, 1], bool), np.array(segments)
     alone = matrix(self_mask(visibility, kv_in_prefix=in_prefix))
     limited = matrix(
-        self_mask(
-            visibility,
-            kv_in_prefix=in_prefix,
-            kv_is_real=real,
-            q_segments=segments,
-            kv_segments=segments,
-        )
+        self_mask(visibility, kv_in_prefix=in_prefix, q_segments=segments, kv_segments=segments)
     )
     same = segments[:, None] == segments[None, :]
-    np.testing.assert_array_equal(limited, alone & real[None, :] & same)
+    np.testing.assert_array_equal(limited, alone & same)
+    assert not limited[np.ix_(segments > 0, segments == 0)].any()
+
+
+def test_positions_begin_anew_in_each_segment():
+    """Each example of a packed row, and the padding behind, is counted from 0."""
+    counts = [[3, 1, 4, 2], [10, 0, 0, 0], [1, 5, 0, 4]]
+    segments = np.stack([np.repeat([1, 2, 3, 0], row) for row in counts])
+    expected = np.stack([np.concatenate([np.arange(n) for n in row]) for row in counts])
+    np.testing.assert_array_equal(masks.positions_in(jnp.asarray(segments)), expected)
+    positions = masks.row_positions(10)
+    given = {"visibility": Visibility.CAUSAL, "q_positions": positions, "kv_positions": positions}
+    segments = jnp.asarray(segments)
+    mask = AttentionMask(**given, q_segments=segments, kv_segments=segments)
+    np.testing.assert_array_equal(mask.token_positions, expected)
+    np.testing.assert_array_equal(AttentionMask(**given).token_positions, positions)
 
 
 def test_the_bias_is_zero_or_minus_1e10_in_float32():

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from t5x_lite.features.outputs import TOKENS
 from t5x_lite.model import maxima, transformer
 
 
@@ -17,8 +18,8 @@ def places_of(compiled, parameters_of, unpacked, examples_of):
         parameters = jax.tree.map(np.array, parameters_of(config))
         change(parameters)
         batch = unpacked(config, examples_of(config))
-        logits, found = compiled(transformer.apply_with_maxima, config)(parameters, batch)
-        return maxima.in_order(jax.device_get(found)), np.asarray(logits)
+        outputs, found = compiled(transformer.apply_with_maxima, config)(parameters, batch)
+        return maxima.in_order(jax.device_get(found)), np.asarray(outputs.heads[TOKENS])
 
     return places
 

@@ -1,17 +1,22 @@
 """INV-7: how parameters begin, on the shapes of T5 base with a fixed seed."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from t5x_lite.model import parameters, transformer
+from t5x_lite.model import transformer
 from t5x_lite.model.attention import Attention
-from t5x_lite.model.config import AttentionConfig, MLPConfig
+from t5x_lite.model.config import AttentionConfig, InitConfig, MLPConfig
+from t5x_lite.model.heads import TokensHead
+from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.mlp import MLP
 from t5x_lite.model.network import Embedding
 from t5x_lite.model.position_bias import RelativePositionBias
 
 EMBED, MLP_DIM, HEADS, HEAD_DIM = 768, 3072, 12, 64
+T5 = Initializer(InitConfig())
 
 
 def assert_stddev(values, expected):
@@ -26,7 +31,7 @@ def assert_stddev(values, expected):
 @pytest.fixture(scope="module")
 def attention():
     return Attention(
-        AttentionConfig(num_heads=HEADS, head_dim=HEAD_DIM), EMBED, key=jax.random.key(0)
+        AttentionConfig(num_heads=HEADS, head_dim=HEAD_DIM), EMBED, init=T5, key=jax.random.key(0)
     )
 
 
@@ -48,23 +53,24 @@ def test_attention_kernels(attention, projection, stddev):
 def test_mlp_kernels(kernel, fan_in):
     """Truncated at two deviations of the uncut normal, and rescaled to the deviation asked for."""
     config = MLPConfig(mlp_dim=MLP_DIM, activations=("gelu", "linear"))
-    values = getattr(MLP(config, EMBED, key=jax.random.key(1)), kernel).kernel[...]
+    values = getattr(MLP(config, EMBED, init=T5, key=jax.random.key(1)), kernel).kernel[...]
     assert_stddev(values, fan_in**-0.5)
     assert np.abs(values).max() <= 2.0 / 0.8796 * fan_in**-0.5
 
 
-def test_the_embedding():
+def test_the_embedding(tiny):
     """Unit normal, whatever the width; a tenth of the vocabulary is enough to see it."""
-    table = Embedding(3213, EMBED, key=jax.random.key(2))
+    config = dataclasses.replace(tiny(), vocab_size=3213, embed_dim=EMBED)
+    table = Embedding(config, key=jax.random.key(2))
     assert_stddev(table.embedding[...], 1.0)
 
 
-def test_the_head():
-    """embed_dim ** -0.5, as an untied softmax begins."""
-    kernel = parameters.truncated_normal(
-        jax.random.key(3), (EMBED, 3213), axes=("embed", "vocab"), stddev=EMBED**-0.5
-    )
-    assert_stddev(kernel[...], EMBED**-0.5)
+def test_the_head(tiny):
+    """embed_dim ** -0.5, as an untied softmax begins; one that is tied has no kernel."""
+    config = dataclasses.replace(tiny(family="t5_1_1"), vocab_size=3213, embed_dim=EMBED)
+    head = TokensHead(config, key=jax.random.key(3))
+    assert_stddev(head.logits_dense.kernel[...], EMBED**-0.5)
+    assert not hasattr(TokensHead(tiny(), key=jax.random.key(3)), "logits_dense")
 
 
 def test_the_position_table():

@@ -146,7 +146,7 @@ def parameters_in(case):
     [("v1", ("relu",), 48), ("v1-1", ("gelu", "linear"), 32), ("ul2", ("silu", "linear"), 32)],
 )
 def test_logits_and_loss_equal_those_of_hugging_face(
-    test_data_dir, compiled, name, activations, mlp
+    test_data_dir, compiled, with_segments, name, activations, mlp
 ):
     """Padded rows of two lengths, two layers; all three stored models have a head of their own.
 
@@ -159,8 +159,9 @@ def test_logits_and_loss_equal_those_of_hugging_face(
         "encoder_input_tokens": case["inputs/source_ids"],
         "decoder_input_tokens": case["inputs/target_ids"],
     }
-    apply = compiled(transformer.apply, config)
-    logits = np.asarray(apply(from_axlearn(parameters_in(case)), batch), np.float64)
+    apply = compiled(transformer.logits, config)
+    parameters = from_axlearn(parameters_in(case))
+    logits = np.asarray(apply(parameters, with_segments(batch)), np.float64)
     labels = case["inputs/target_labels"]
     expected = case["outputs/ref_logits"]
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
@@ -170,7 +171,9 @@ def test_logits_and_loss_equal_those_of_hugging_face(
     np.testing.assert_allclose(loss, case["outputs/ref_loss"], rtol=1e-6)
 
 
-def test_the_encoder_equals_that_of_hugging_face(test_data_dir, compiled, parameters_of):
+def test_the_encoder_equals_that_of_hugging_face(
+    test_data_dir, compiled, with_segments, parameters_of
+):
     """An encoder alone, v1.1, real positions: its padding is seen by nobody but itself."""
     path = test_data_dir / "references" / "axlearn.common.t5_test.npz"
     case = arrays(path, "test_against_t5_encoder")
@@ -180,7 +183,7 @@ def test_the_encoder_equals_that_of_hugging_face(test_data_dir, compiled, parame
     parameters = parameters_of(config) | from_axlearn(encoder)
     tokens = case["inputs/input_ids"]
     encode = compiled(transformer.encode, config)
-    hidden = encode(parameters, {"encoder_input_tokens": tokens})
+    hidden = encode(parameters, with_segments({"encoder_input_tokens": tokens}))
     expected = case["outputs/last_hidden_state"]
     np.testing.assert_allclose(
         np.asarray(hidden)[tokens > 0], expected[tokens > 0], atol=1e-5 * np.abs(expected).max()
@@ -188,18 +191,20 @@ def test_the_encoder_equals_that_of_hugging_face(test_data_dir, compiled, parame
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
-def test_logits_equal_those_of_t5x(test_data_dir, compiled, is_packed):
+def test_logits_equal_those_of_t5x(test_data_dir, compiled, with_segments, is_packed):
     """Four layers, gated; packed rows hold up to four examples in places of their own."""
     path = test_data_dir / "references" / "axlearn.common.encoder_decoder_test.npz"
     case = arrays(path, f"test_against_t5x_{is_packed}")
     config = model(
         heads=4, head_dim=4, embed=16, mlp=64, layers=4, vocab=48, activations=_GATED_GELU
     )
-    batch = {
-        "encoder_input_tokens": case["source_ids"],
-        "decoder_input_tokens": case["target_ids"],
-        "decoder_target_tokens": np.maximum(case["target_labels"], 0),
-    }
+    batch = with_segments(
+        {
+            "encoder_input_tokens": case["source_ids"],
+            "decoder_input_tokens": case["target_ids"],
+            "decoder_target_tokens": np.maximum(case["target_labels"], 0),
+        }
+    )
     if is_packed:
         batch |= {
             "encoder_segment_ids": case["source_segment_ids"],
@@ -207,7 +212,7 @@ def test_logits_equal_those_of_t5x(test_data_dir, compiled, is_packed):
             "decoder_segment_ids": case["target_segment_ids"],
             "decoder_positions": case["target_positions"],
         }
-    apply = compiled(transformer.apply, config)
+    apply = compiled(transformer.logits, config)
     logits = np.asarray(apply(nested(stack_layers(parameters_in(case))), batch))
     real, expected = case["padding_mask"], case["outputs"]
     assert real.sum() == 15, "the stored case has 15 real positions"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
+from t5x_lite.features.outputs import TOKENS, Wanted
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ActivationDtype, ComputeConfig, Remat, Sharing, Visibility
 
@@ -98,17 +99,17 @@ def changed_outputs(config, batch, feature, logits_of):
 
 
 @pytest.mark.parametrize("architecture", ["encoder_decoder", "shared", "half_depth", "lm"])
-def test_no_output_sees_a_later_token(architecture, tiny, logits_of):
+def test_no_output_sees_a_later_token(architecture, tiny, with_segments, logits_of):
     """INV-5: causal, and nothing more than causal: every earlier token is seen."""
     config = tiny(architecture)
     tokens = np.arange(2, 9)[None].astype(np.int32)
-    batch = {"encoder_input_tokens": tokens, "decoder_input_tokens": tokens}
+    batch = with_segments({"encoder_input_tokens": tokens, "decoder_input_tokens": tokens})
     reached = changed_outputs(config, batch, "decoder_input_tokens", logits_of)
     position, output = np.indices(reached.shape)
     np.testing.assert_array_equal(reached, position <= output)
 
 
-def test_outputs_inside_a_prefix_see_all_of_it(tiny, logits_of):
+def test_outputs_inside_a_prefix_see_all_of_it(tiny, with_segments, logits_of):
     """INV-5: inside the prefix both directions, after it only earlier tokens."""
     config = tiny("prefix_lm")
     prefix = 4
@@ -117,23 +118,25 @@ def test_outputs_inside_a_prefix_see_all_of_it(tiny, logits_of):
         "decoder_input_tokens": tokens,
         "decoder_causal_attention": (np.arange(7) < prefix)[None].astype(np.int32),
     }
-    reached = changed_outputs(config, batch, "decoder_input_tokens", logits_of)
+    reached = changed_outputs(config, with_segments(batch), "decoder_input_tokens", logits_of)
     position, output = np.indices(reached.shape)
     np.testing.assert_array_equal(reached, (position <= output) | (position < prefix))
 
 
-def test_every_output_sees_every_input(tiny, logits_of):
+def test_every_output_sees_every_input(tiny, with_segments, logits_of):
     """The encoder is fully visible and cross-attention reads all of it."""
     config = tiny()
     tokens = np.arange(2, 9)[None].astype(np.int32)
-    batch = {"encoder_input_tokens": tokens, "decoder_input_tokens": tokens}
+    batch = with_segments({"encoder_input_tokens": tokens, "decoder_input_tokens": tokens})
     assert changed_outputs(config, batch, "encoder_input_tokens", logits_of).all()
 
 
 def test_a_prefix_lm_without_prefix_is_an_lm(tiny, examples_of, unpacked, logits_of):
     """INV-6: exactly, with one bucket rule; and the rules do differ, or this would prove little."""
     lm = tiny("lm")
-    batch = unpacked(lm, examples_of(lm))
+    # Long enough that real positions are farther apart than the distances that both rules tell.
+    examples = examples_of(lm, inputs_lengths=(12, 2, 3))
+    batch = unpacked(lm, examples, inputs_length=12)
     batch["decoder_causal_attention"] = np.zeros_like(batch["decoder_causal_attention"])
     one_rule, two_rules = tiny("prefix_lm", bidirectional=False), tiny("prefix_lm")
     assert one_rule.decoder.visibility is Visibility.PREFIX
@@ -277,11 +280,11 @@ def test_norms_and_softmax_are_float32_under_bfloat16_activations(
     assert {dtype for _, dtype in dtypes} == {"float32"}
 
 
-def test_activations_are_float32_on_cpu(tiny, parameters_of):
+def test_activations_are_float32_on_cpu(tiny, parameters_of, with_segments):
     """AUTO: references compare in float32 without a flag."""
-    tokens = {"encoder_input_tokens": jnp.ones((1, 3), jnp.int32)}
+    batch = with_segments({"encoder_input_tokens": np.ones((1, 3), np.int32)})
     encode = functools.partial(transformer.encode, tiny())
-    assert jax.eval_shape(encode, parameters_of(tiny()), tokens).dtype == jnp.float32
+    assert jax.eval_shape(encode, parameters_of(tiny()), batch).dtype == jnp.float32
 
 
 def test_float16_is_refused_with_the_reason():
@@ -290,18 +293,63 @@ def test_float16_is_refused_with_the_reason():
         ActivationDtype("float16")
 
 
-def test_wrong_parameters_are_named(tiny, parameters_of):
+def test_wrong_parameters_are_named(tiny, parameters_of, with_segments):
     """A v1.0 tree in a v1.1 model: what is missing and what is left over."""
-    batch = {"encoder_input_tokens": jnp.ones((1, 3), jnp.int32)}
+    batch = with_segments({"encoder_input_tokens": np.ones((1, 3), np.int32)})
+    batch = jax.tree.map(jnp.asarray, batch)
     with pytest.raises(ValueError, match=r"missing .*mlp/wi_0/kernel.*left over .*mlp/wi/kernel"):
         transformer.encode(tiny(family="t5_1_1"), parameters_of(tiny()), batch)
 
 
-def test_a_model_without_encoder_encodes_nothing(tiny, parameters_of):
-    """A clear error instead of an AttributeError."""
+def test_what_is_wanted_is_given_and_nothing_else_is_computed(
+    architecture, tiny, parameters_of, examples_of, unpacked, compiled
+):
+    """Every head and stack by itself is what all together give; an encoder alone needs no features
+    of a decoder.
+    """
+    config = tiny(architecture)
+    parameters, batch = parameters_of(config), unpacked(config, examples_of(config))
+    stacks = ("decoder",) if config.encoder is None else ("encoder", "decoder")
+    every = compiled(transformer.apply, config, wanted=Wanted((TOKENS,), stacks))
+    together = every(parameters, batch)
+    assert (set(together.heads), set(together.hidden)) == ({TOKENS}, set(stacks))
+    for name in stacks:
+        read = {k: v for k, v in batch.items() if name == "decoder" or k.startswith(name)}
+        alone = compiled(transformer.apply, config, wanted=Wanted((), (name,)))(parameters, read)
+        assert (dict(alone.heads), set(alone.hidden)) == ({}, {name})
+        assert_equal_but_for_rounding(alone.hidden[name], together.hidden[name])
+    tokens = compiled(transformer.apply, config)(parameters, batch)
+    assert not tokens.hidden
+    assert_equal_but_for_rounding(tokens.heads[TOKENS], together.heads[TOKENS])
+
+
+def test_a_model_without_an_encoder_encodes_with_its_decoder(
+    tiny, parameters_of, examples_of, unpacked, logits_of, compiled
+):
+    """What encode gives is what the head reads: times the table of token vectors, the logits."""
     config = tiny("lm")
-    with pytest.raises(ValueError, match="no encoder"):
-        transformer.encode(config, parameters_of(config), {})
+    batch, parameters = unpacked(config, examples_of(config)), parameters_of(config)
+    hidden = np.asarray(compiled(transformer.encode, config)(parameters, batch))
+    logits = hidden * 8**-0.5 @ parameters["token_embedder"]["embedding"].T
+    assert_equal_but_for_rounding(logits, logits_of(config, batch))
+
+
+@pytest.mark.parametrize("wanted", [Wanted(("classes",)), Wanted((), ("encoder",))], ids=str)
+def test_what_the_model_does_not_have_is_refused(wanted, tiny, parameters_of):
+    """Before anything is computed, with what there is."""
+    config = tiny("lm")
+    with pytest.raises(ValueError, match=r"no '(classes|encoder)'; it has (tokens|decoder)\."):
+        transformer.apply(config, parameters_of(config), {}, wanted=wanted)
+
+
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_a_batch_without_segment_ids_is_refused(stack, tiny, parameters_of, examples_of, unpacked):
+    """Padding is told by nothing else: a GPT-2's token 0 is text."""
+    config = tiny()
+    batch = unpacked(config, examples_of(config))
+    del batch[f"{stack}_segment_ids"]
+    with pytest.raises(ValueError, match=f"no {stack}_segment_ids; needed are ids that are 1, 2"):
+        jax.eval_shape(functools.partial(transformer.apply, config), parameters_of(config), batch)
 
 
 def test_v1_0_scales_the_last_hidden_state(tiny, parameters_of, examples_of, unpacked, logits_of):
