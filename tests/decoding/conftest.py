@@ -10,7 +10,7 @@ import pytest
 from t5x_lite.decoding.language_model import LanguageModel
 
 VOCAB = 5
-EOS = 1
+EOS, PAD = 1, 0
 
 
 class Toy:
@@ -28,7 +28,7 @@ class Toy:
         self.table[..., EOS] += eos_bonus
         self.first_logits = jnp.asarray(self.table[:, 0])
         self.cache = (jnp.arange(batch), jnp.zeros(batch, jnp.int32))
-        self.model = LanguageModel(self._advance, self._repeat, self._select)
+        self.model = LanguageModel(self._advance, EOS, PAD, self._repeat, self._select)
 
     def _advance(self, tokens, cache):
         example, prefix = cache

@@ -1,5 +1,7 @@
 """Greedy decoding against a toy model whose every answer is known: no Transformer needed."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import LanguageModel
 
-EOS = 1
+EOS, PAD = 1, 0
 
 
 def counter(vocab: int):
@@ -21,7 +23,7 @@ def counter(vocab: int):
     def advance(tokens, calls):
         return logits_after(tokens), calls + 1
 
-    return logits_after, LanguageModel(advance)
+    return logits_after, LanguageModel(advance, EOS, PAD)
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -46,9 +48,8 @@ def test_the_model_is_called_no_more_once_all_rows_have_ended():
         jax.debug.callback(lambda: calls.append(1))
         return model.advance(tokens, cache)
 
-    greedy(
-        logits_after(jnp.array([3, 4])), jnp.int32(0), LanguageModel(counted), max_decode_length=50
-    )
+    counting = dataclasses.replace(model, advance=counted)
+    greedy(logits_after(jnp.array([3, 4])), jnp.int32(0), counting, max_decode_length=50)
     jax.effects_barrier()
     assert len(calls) == 2, "4, 5, EOS: the first token needs no call, the others one each"
 
@@ -79,7 +80,7 @@ def test_filler_rows_write_nothing_and_ask_for_no_step():
     decoded = greedy(
         logits_after(jnp.array([998, 5])),
         jnp.int32(0),
-        LanguageModel(counted),
+        dataclasses.replace(model, advance=counted),
         max_decode_length=50,
         active=jnp.array([True, False]),
     )
