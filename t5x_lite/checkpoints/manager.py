@@ -13,7 +13,7 @@ import jax
 from etils import epath
 
 from t5x_lite import storage
-from t5x_lite.checkpoints import folders, retention, together
+from t5x_lite.checkpoints import folders, multihost, retention
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import Description
@@ -67,7 +67,7 @@ class Checkpoints:
                 _say(f"removed what a killed run left in {self.directory}: {', '.join(removed)}")
         except OSError as error:
             problem = error
-        if not together.all_true(problem is None):
+        if not multihost.all_true(problem is None):
             raise problem or OSError(f"another process cannot write to {self.directory}.")
 
     def due(self, step: int) -> bool:
@@ -82,7 +82,7 @@ class Checkpoints:
         late = time.monotonic() - self._began >= 60 * self._config.minutes
         if jax.process_count() == 1:
             return late
-        return step % _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK == 0 and together.first_says(late)
+        return step % _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK == 0 and multihost.broadcast_bool(late)
 
     def save(
         self, step: int, state: Any, description: Description, files: Files | None = None
@@ -95,7 +95,7 @@ class Checkpoints:
         self.wait()
         self._began = time.monotonic()
         folder = folders.folder_of(self.directory, step)
-        if together.first_finds(lambda: storage.exists(folder / folders.MANIFEST)):
+        if multihost.broadcast_result(lambda: storage.exists(folder / folders.MANIFEST)):
             return
         self._save = Save(
             folder,

@@ -18,7 +18,7 @@ from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 
 from t5x_lite import storage
-from t5x_lite.checkpoints import folders, leaf_sums, manifest, together
+from t5x_lite.checkpoints import folders, leaf_sums, manifest, multihost
 from t5x_lite.checkpoints.errors import DamagedError
 from t5x_lite.checkpoints.plan import (
     COUNT_OF_ALL,
@@ -212,7 +212,7 @@ def _restore(
     except DamagedError as error:
         problems = error.problems
     # Another process may have read what is damaged.
-    if not together.all_true(not problems):
+    if not multihost.all_true(not problems):
         raise DamagedError(checkpoint, problems or ["another process cannot read its tensors"])
     return leaves(found)
 

@@ -26,7 +26,7 @@ from etils import epath
 
 from t5x_lite import storage
 from t5x_lite.checkpoints import description as descriptions
-from t5x_lite.checkpoints import folders, leaf_sums, manifest, restoring, together
+from t5x_lite.checkpoints import folders, leaf_sums, manifest, multihost, restoring
 from t5x_lite.checkpoints.config import SavedDtype
 from t5x_lite.checkpoints.description import Description
 
@@ -59,7 +59,7 @@ class Save:
         self.is_settled = False
         self._checkpoint, self._temporary = checkpoint, folders.temporary(checkpoint)
         self._description, self._files, self._after = description, files, after
-        self._number = together.number()
+        self._number = multihost.number()
         self._index, self._count = jax.process_index(), jax.process_count()
         # Compression makes float32 weights 8 % smaller, and costs a second copy of them in memory.
         self._handler = ocp.PyTreeCheckpointHandler(use_compression=False)
@@ -83,7 +83,7 @@ class Save:
                 if storage.exists(self._temporary):  # of a killed save, in an object store
                     self._temporary.rmtree()
                 storage.make_folder(self._temporary / folders.STATE)
-        if problem := together.first_tells(f"save_{self._number}_begun", self.problem):
+        if problem := multihost.broadcast_text(f"save_{self._number}_begun", self.problem):
             raise OSError(problem)
         # Where a host remembers that there was none, this asks the file system anew.
         storage.make_folder(self._temporary / folders.STATE)
@@ -100,13 +100,13 @@ class Save:
     def _finish(self) -> None:
         with _quiet_orbax():
             self._attempt(self._write_part)
-        together.wait_for_all(f"save_{self._number}_written")
+        multihost.barrier(f"save_{self._number}_written")
         if self._index == 0:
             self._attempt(self._publish)
             if self.problem:
                 with _noted(self):  # nothing may keep the others from hearing of it
                     self._remove_what_was_written()
-        told = together.first_tells(f"save_{self._number}_done", self.problem)
+        told = multihost.broadcast_text(f"save_{self._number}_done", self.problem)
         self.problem = self.problem or told
         if not self.problem and self._index == 0:
             self._attempt(self._after)

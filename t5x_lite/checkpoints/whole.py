@@ -10,7 +10,7 @@ from typing import TypeVar
 import jax
 from etils import epath
 
-from t5x_lite.checkpoints import folders, manifest, together
+from t5x_lite.checkpoints import folders, manifest, multihost
 from t5x_lite.checkpoints.errors import DamagedError, listed
 from t5x_lite.checkpoints.folders import absolute, folder_of, is_checkpoint_name, step_of
 from t5x_lite.errors import UserError
@@ -29,7 +29,7 @@ def find(path: epath.PathLike, *, sums: bool = False) -> epath.Path:
         DamagedError: it is damaged; the message names the newest that is whole.
     """
     path = absolute(path)
-    if is_checkpoint_name(path) and together.first_finds(path.is_dir):
+    if is_checkpoint_name(path) and multihost.broadcast_result(path.is_dir):
         _refuse_damaged(path, sums=sums)
         return path
     checkpoint = newest(path, sums=sums)
@@ -45,7 +45,7 @@ def find(path: epath.PathLike, *, sums: bool = False) -> epath.Path:
 
 def steps(model_dir: epath.PathLike) -> list[int]:
     """The steps of which there is a checkpoint, whole or damaged, in their order."""
-    return together.first_finds(functools.partial(folders.steps, absolute(model_dir)))
+    return multihost.broadcast_result(functools.partial(folders.steps, absolute(model_dir)))
 
 
 def newest(
@@ -128,7 +128,7 @@ def _report(damaged: Mapping[epath.Path, list[str]], *, used: epath.Path, move_a
     for checkpoint, problems in damaged.items():
         _say_damaged(checkpoint, problems, used=used, move_aside=move_aside)
     if damaged and move_aside:
-        together.wait_for_all(f"moved_aside_{together.number()}")
+        multihost.barrier(f"moved_aside_{multihost.number()}")
 
 
 def _refuse_damaged(checkpoint: epath.Path, *, sums: bool) -> None:
@@ -150,10 +150,10 @@ def _problems(checkpoint: epath.Path, *, sums: bool) -> list[str]:
     """What is wrong, or what another process found wrong."""
     if not sums:
         look = functools.partial(manifest.problems, checkpoint, sums=False)
-        return together.first_finds(look)
+        return multihost.broadcast_result(look)
     index, count = jax.process_index(), jax.process_count()
     found = manifest.problems(checkpoint, process_index=index, process_count=count)
-    if together.all_true(not found):
+    if multihost.all_true(not found):
         return []
     return found or ["another process found a damaged file"]
 
@@ -161,7 +161,7 @@ def _problems(checkpoint: epath.Path, *, sums: bool) -> list[str]:
 def _say_damaged(
     checkpoint: epath.Path, problems: list[str], *, used: epath.Path, move_aside: bool
 ) -> None:
-    if together.are_several() and jax.process_index() != 0:
+    if multihost.is_multihost() and jax.process_index() != 0:
         return
     where = ""
     if move_aside:

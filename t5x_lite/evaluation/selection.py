@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from etils import epath
 
-from t5x_lite.checkpoints import folders, together
+from t5x_lite.checkpoints import folders, multihost
 from t5x_lite.checkpoints import scores as scores_log
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display.progress import say
@@ -78,7 +78,7 @@ def write_best(model_dir: epath.PathLike) -> None:
 
 def means_best(path: str) -> bool:
     """Whether a path is MODEL_DIR/best, and no folder of that name."""
-    return absolute(path).name == BEST and not together.first_finds(absolute(path).exists)
+    return absolute(path).name == BEST and not multihost.broadcast_result(absolute(path).exists)
 
 
 def checkpoint_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
@@ -90,7 +90,7 @@ def checkpoint_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:
     """
     if not means_best(path):
         return dict.fromkeys(tasks, path)
-    return together.first_finds(lambda: _best_paths(path, tasks))
+    return multihost.broadcast_result(lambda: _best_paths(path, tasks))
 
 
 def _best_paths(path: str, tasks: Sequence[str]) -> dict[str, str]:

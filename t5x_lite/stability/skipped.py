@@ -10,7 +10,7 @@ import jax
 from etils import epath
 
 from t5x_lite import json_lines, storage
-from t5x_lite.checkpoints import together
+from t5x_lite.checkpoints import multihost
 from t5x_lite.errors import UserError
 from t5x_lite.stability.config import HealthConfig, InstabilityPolicy
 from t5x_lite.stability.guard import Event
@@ -36,7 +36,7 @@ def read(model_dir: epath.Path) -> list[Skipped]:
         UserError: a line is none of ours.
     """
     path = model_dir / FILE
-    lines = together.first_finds(lambda: _lines(path))
+    lines = multihost.broadcast_result(lambda: _lines(path))
     events = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import jax
 
-from t5x_lite.checkpoints import together
+from t5x_lite.checkpoints import multihost
 from t5x_lite.training.errors import Interrupted, StopAsked
 from t5x_lite.training.signals import Signals, write_line
 
@@ -42,7 +42,7 @@ class Interrupts:
         self._stop_at: int | None = None
         if council is None and jax.process_count() > 1:
             council = Council(
-                together.Messages(f"stop_{together.number()}"),
+                multihost.Messages(f"stop_{multihost.number()}"),
                 jax.process_index(),
                 jax.process_count(),
             )
@@ -101,7 +101,7 @@ class Interrupts:
 class Council:
     """The threads of several processes that agree on where to stop."""
 
-    def __init__(self, messages: together.Messages, index: int, count: int):
+    def __init__(self, messages: multihost.Messages, index: int, count: int):
         self._messages, self._index, self._count = messages, index, count
         self._wish = ""
         self._awake, self._is_closed = threading.Event(), False

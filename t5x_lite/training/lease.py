@@ -25,7 +25,7 @@ import jax
 from etils import epath
 
 from t5x_lite import storage
-from t5x_lite.checkpoints import folders, together
+from t5x_lite.checkpoints import folders, multihost
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 
@@ -97,8 +97,8 @@ def held(model_dir: epath.PathLike) -> Iterator["Lease"]:
             problem = error
     try:
         # Process 0 may have waited longer than a collective does.
-        together.wait_for_all(f"lease_{together.number()}")
-        if not together.all_true(problem is None):
+        multihost.barrier(f"lease_{multihost.number()}")
+        if not multihost.all_true(problem is None):
             raise problem or UserError(f"process 0 could not take {lease.path}: see its output.")
         yield lease
     finally:

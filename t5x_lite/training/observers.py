@@ -10,7 +10,7 @@ import jax
 from etils import epath
 from jaxtyping import Array
 
-from t5x_lite.checkpoints import scores, together, whole
+from t5x_lite.checkpoints import multihost, scores, whole
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import Description, describe_run
 from t5x_lite.checkpoints.manager import Checkpoints, absolute
@@ -99,7 +99,7 @@ class Observers:
             observed.config.early_stopping,
             history={step: found for step, found in known if step <= first_step},
         )
-        self._is_over = together.first_says(self._stopping.is_over)
+        self._is_over = multihost.broadcast_bool(self._stopping.is_over)
         if self._is_over:
             say(self._stopping.reason)
         self._save = _checkpoint_hook(observed)
@@ -158,7 +158,7 @@ class Observers:
     def on_scores(self, step: int, found: Mapping[str, float]) -> None:
         """Writes scores down; they decide which checkpoints stay and whether the run ends."""
         self._observed.checkpoints.record(step, found)
-        self._is_over = together.first_says(self._stopping.update(step, found))
+        self._is_over = multihost.broadcast_bool(self._stopping.update(step, found))
 
     def make_up(self, state: TrainState) -> None:
         """Does the evaluations of the step that the run goes on from which it did not finish."""
@@ -169,7 +169,7 @@ class Observers:
         for hook in self._hooks:
             if isinstance(hook, hooks.Evaluation) and hook.due(step):
                 is_there = not known.keys().isdisjoint(hook.score_names)
-                if not together.first_says(is_there):
+                if not multihost.broadcast_bool(is_there):
                     say(f"step {step} was saved and not evaluated; that comes first")
                     hook.make_up(step, state)
 
@@ -307,5 +307,5 @@ def _finite_batches(dataset: DatasetConfig, factory: StateFactory) -> Iterator[p
         process_index=index,
         process_count=count,
         num_epochs=1,
-        any_process=together.any_true,
+        any_process=multihost.any_true,
     )

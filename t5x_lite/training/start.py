@@ -11,9 +11,9 @@ from etils import epath
 from t5x_lite.checkpoints import (
     description,
     folders,
+    multihost,
     pretrained,
     restoring,
-    together,
     whole,
 )
 from t5x_lite.checkpoints.formats.table import detect
@@ -178,7 +178,7 @@ def _own(
     last_step = _last_step(config, first_step, initial_step=initial_step, whence=own)
     pretrained.model_for(own, model)
     wanted = config.restore.dataset or (launched_at is not None and first_step > launched_at)
-    has_dataset = together.first_finds((own / DATASET).is_dir)
+    has_dataset = multihost.broadcast_result((own / DATASET).is_dir)
     dataset = own / DATASET if wanted and has_dataset else None
     source = f"continues from {own}"
     return Origin(own, first_step, last_step, initial_step, source, is_own=True, dataset=dataset)

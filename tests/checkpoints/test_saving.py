@@ -210,7 +210,7 @@ def test_a_save_that_breaks_off_is_no_checkpoint(tmp_path, monkeypatch, capsys):
             raise RuntimeError("DEADLINE_EXCEEDED: barrier")
 
     checkpoints = open_directory(tmp_path)
-    monkeypatch.setattr(saving.together, "wait_for_all", lose)
+    monkeypatch.setattr(saving.multihost, "barrier", lose)
     assert not save(checkpoints, 1)
     assert "DEADLINE_EXCEEDED" in capsys.readouterr().out
     assert "checkpoint_1" not in names(tmp_path)

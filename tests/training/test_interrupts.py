@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from t5x_lite.checkpoints.together import Messages
+from t5x_lite.checkpoints.multihost import Messages
 from t5x_lite.training import interrupts as interrupts_module
 from t5x_lite.training.errors import StopAsked
 from t5x_lite.training.interrupts import Council, Interrupts

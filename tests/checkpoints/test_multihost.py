@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from t5x_lite.checkpoints import together
+from t5x_lite.checkpoints import multihost
 from t5x_lite.errors import UserError
 
 
@@ -32,14 +32,14 @@ def _both(monkeypatch):
     """Calls a function of the index on two processes; results or errors, in their order."""
     here = threading.local()
     state = types.SimpleNamespace(client=Store())
-    monkeypatch.setattr(together, "are_several", lambda: True)
-    monkeypatch.setattr(together.jax, "process_index", lambda: here.index)
-    monkeypatch.setattr(together.distributed, "global_state", state)
+    monkeypatch.setattr(multihost, "is_multihost", lambda: True)
+    monkeypatch.setattr(multihost.jax, "process_index", lambda: here.index)
+    monkeypatch.setattr(multihost.distributed, "global_state", state)
 
     def call(function):
         # Each process counts for itself, as processes do.
         numbers = {0: iter(range(9)), 1: iter(range(9))}
-        monkeypatch.setattr(together, "number", lambda: next(numbers[here.index]))
+        monkeypatch.setattr(multihost, "number", lambda: next(numbers[here.index]))
 
         def on(index):
             here.index = index
@@ -54,14 +54,16 @@ def _both(monkeypatch):
 
 @pytest.mark.parametrize("text", ["", "=", "no space left"])
 def test_all_get_the_text_of_the_first(both, text):
-    assert both(lambda index: together.first_tells("save_1", "" if index else text)) == [text] * 2
+    assert (
+        both(lambda index: multihost.broadcast_text("save_1", "" if index else text)) == [text] * 2
+    )
 
 
 def test_only_the_first_looks(both):
     looked = []
 
     def find(index):
-        return together.first_finds(lambda: looked.append(index) or [index, "steps"])
+        return multihost.broadcast_result(lambda: looked.append(index) or [index, "steps"])
 
     assert both(lambda index: (find(index), find(index))) == [([0, "steps"], [0, "steps"])] * 2
     assert looked == [0, 0]
@@ -74,10 +76,10 @@ def test_what_the_first_cannot_find_is_an_error_of_all(both, kind):
     def fail():
         raise kind("no checkpoint there")
 
-    errors = both(lambda index: together.first_finds(fail))
+    errors = both(lambda index: multihost.broadcast_result(fail))
     assert [str(error) for error in errors] == ["no checkpoint there"] * 2
     assert all(isinstance(error, UserError if kind is UserError else OSError) for error in errors)
 
 
 def test_a_lone_process_finds_for_itself():
-    assert together.first_finds(lambda: {1: "not of JSON"}) == {1: "not of JSON"}
+    assert multihost.broadcast_result(lambda: {1: "not of JSON"}) == {1: "not of JSON"}

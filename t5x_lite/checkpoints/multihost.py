@@ -25,7 +25,7 @@ _TIMEOUT_MS = 3_600_000
 _numbers = itertools.count()
 
 
-def are_several() -> bool:
+def is_multihost() -> bool:
     """Whether this is one process of several that have met.
 
     To ask JAX for their number before would start its backend, after which they cannot meet.
@@ -38,19 +38,19 @@ def number() -> int:
     return next(_numbers)
 
 
-def wait_for_all(name: str) -> None:
+def barrier(name: str) -> None:
     """Returns once every process is here; safe in a background thread, as it uses no device."""
-    barrier = ocp.multihost.get_barrier_sync_fn()
-    barrier(key=f"t5x_lite_{name}", timeout_ms=_TIMEOUT_MS)
+    synchronize = ocp.multihost.get_barrier_sync_fn()
+    synchronize(key=f"t5x_lite_{name}", timeout_ms=_TIMEOUT_MS)
 
 
-def first_tells(name: str, text: str) -> str:
+def broadcast_text(name: str, text: str) -> str:
     """The text of process 0, for which the others wait; safe in a background thread.
 
     Args:
         name: used once.
     """
-    if not are_several():
+    if not is_multihost():
         return text
     client: Any = distributed.global_state.client
     key = f"t5x_lite_{name}"
@@ -60,13 +60,13 @@ def first_tells(name: str, text: str) -> str:
     return client.blocking_key_value_get(key, _TIMEOUT_MS).removeprefix("=")
 
 
-def first_finds(find: Callable[[], Found]) -> Found:
+def broadcast_result(find: Callable[[], Found]) -> Found:
     """What `find` gives on process 0, a JSON value; the others do not look.
 
     Raises:
         UserError, OSError: of process 0, on all.
     """
-    if not are_several():
+    if not is_multihost():
         return find()
     told: dict[str, Any] = {}
     if jax.process_index() == 0:
@@ -74,7 +74,7 @@ def first_finds(find: Callable[[], Found]) -> Found:
             told["found"] = find()
         except (UserError, OSError) as error:
             told |= {"error": str(error), "is_of_user": isinstance(error, UserError)}
-    told = json.loads(first_tells(f"found_{number()}", json.dumps(told)))
+    told = json.loads(broadcast_text(f"found_{number()}", json.dumps(told)))
     if "error" in told:
         raise (UserError if told["is_of_user"] else OSError)(told["error"])
     return told["found"]
@@ -102,7 +102,7 @@ class Messages:
 
 def all_true(value: bool) -> bool:
     """Whether all processes say so; not for a background thread, as the devices carry it."""
-    if not are_several():
+    if not is_multihost():
         return value
     return bool(np.all(multihost_utils.process_allgather(np.asarray(value))))
 
@@ -112,8 +112,8 @@ def any_true(value: bool) -> bool:
     return not all_true(not value)
 
 
-def first_says(value: bool) -> bool:
+def broadcast_bool(value: bool) -> bool:
     """What process 0 says."""
-    if not are_several():
+    if not is_multihost():
         return value
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))
