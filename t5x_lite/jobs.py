@@ -8,7 +8,6 @@ inside the functions, so that a mistake in a gin file does not wait for them.
 import argparse
 import dataclasses
 import functools
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -229,7 +228,7 @@ def imports_of(resolved: config.Resolved[Job]) -> list[config.Import]:
 
 
 def vocabulary_of(job: Job) -> str | None:
-    """The SentencePiece model that a job names, else the one its checkpoint carries."""
+    """The vocabulary that a job names, else the one its checkpoint carries."""
     first = next(iter(datasets(job).values()))
     return first.vocabulary or _vocabulary_of_initial_model(job)
 
@@ -267,7 +266,7 @@ def of_autopsy(arguments: argparse.Namespace) -> TrainConfig:
 
 
 def _vocabulary_of_initial_model(job: Job) -> str | None:
-    """The SentencePiece model of the checkpoint that a job starts from, if it carries one."""
+    """The vocabulary of the checkpoint that a job starts from, if it carries one."""
     path = job.restore.path if isinstance(job, TrainConfig) else job.checkpoint_path
     return None if path is None else _vocabulary_carried_by(path)
 
@@ -338,6 +337,7 @@ def _join_processes(arguments: argparse.Namespace, resolved: config.Resolved[Job
 def _facts(arguments: argparse.Namespace, resolved: config.Resolved[Job]) -> dict[str, str]:
     """What all processes of a job have in common; of files that are only read, the contents."""
     from t5x_lite.partitioning import likeness
+    from t5x_lite.text import vocabulary_paths
 
     found = {
         "command": arguments.command,
@@ -346,6 +346,5 @@ def _facts(arguments: argparse.Namespace, resolved: config.Resolved[Job]) -> dic
     }
     vocabulary = vocabulary_of(resolved.config) if datasets(resolved.config) else None
     if vocabulary is not None:
-        contents = epath.Path(vocabulary).read_bytes()
-        found["SHA-256 of the vocabulary"] = hashlib.sha256(contents).hexdigest()
+        found["SHA-256 of the vocabulary"] = vocabulary_paths.digest(vocabulary)
     return found

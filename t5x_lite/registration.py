@@ -69,8 +69,8 @@ def prepare_data(
 def no_such_vocabulary(flag: str, vocabulary: str) -> UsageError:
     """The error about a vocabulary that is not there."""
     return UsageError(
-        f"{flag}={vocabulary}: there is no such file; needed is a SentencePiece model "
-        "(t5x_lite vocab trains one)"
+        f"{flag}={vocabulary}: there is no such file; needed is a SentencePiece model or "
+        "a folder with a vocabulary (t5x_lite vocab trains one)"
     )
 
 

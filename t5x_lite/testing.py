@@ -116,7 +116,8 @@ def assert_task_trains(
     """Trains a tiny model on the first batches of a SeqIO task or mixture and gives its losses.
 
     Args:
-        vocabulary: SentencePiece model of tasks that use t5x_lite's DefaultVocabulary.
+        vocabulary: SentencePiece model, or a vocabulary's folder, of tasks that use t5x_lite's
+            DefaultVocabulary.
         vocab_size: of the model the task is meant for; default is what the task needs.
 
     Raises:

@@ -24,15 +24,9 @@ from t5x_lite.checkpoints.safetensors_files import FLOATS
 from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
-from t5x_lite.text.huggingface_files import SENTENCEPIECE, huggingface_files
+from t5x_lite.text.huggingface_files import huggingface_files
 from t5x_lite.text.tokenizer import Tokenizer
 from t5x_lite.text_files import read_json_object
-
-
-def vocabulary_path(directory: epath.PathLike) -> epath.Path | None:
-    """The SentencePiece model in the directory; ByT5 has none, its vocabulary is the bytes."""
-    path = epath.Path(directory) / SENTENCEPIECE
-    return path if path.is_file() else None
 
 
 def read_config(directory: epath.PathLike) -> ModelConfig:

@@ -24,7 +24,7 @@ from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameter
 from t5x_lite.checkpoints.restoring import restore
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.partitioner import Partitioner
-from t5x_lite.text.tokenizer import SENTENCEPIECE_FILE
+from t5x_lite.text.vocabulary_paths import naming_file
 
 VOCABULARY = "vocabulary"
 # Files of a Hugging Face directory that decide what its model says.
@@ -110,15 +110,14 @@ def step_of(path: epath.PathLike) -> int:
 
 
 def vocabulary_file(path: epath.PathLike) -> epath.Path | None:
-    """The SentencePiece model that a path carries, if it carries one.
+    """The file that names the vocabulary which a path carries, if it carries one; that of ByT5, the
+    bytes, has none.
 
     Raises:
         FileNotFoundError, ValueError: as `describe`.
     """
-    if detect(path) is not None:
-        return huggingface.vocabulary_path(path)
-    file = whole.find(path) / VOCABULARY / SENTENCEPIECE_FILE
-    return file if file.is_file() else None
+    is_ours = detect(path) is None
+    return naming_file(whole.find(path) / VOCABULARY if is_ours else path)
 
 
 def load_parameters(

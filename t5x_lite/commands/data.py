@@ -48,7 +48,7 @@ def _add_inspect(commands: flags.Commands) -> None:
     )
     command.add_argument("--seed", type=flags.between(*SEED), default=0, metavar="N")
     command.add_argument(
-        "--vocabulary", type=flags.place, metavar="FILE", help="SentencePiece model"
+        "--vocabulary", type=flags.place, metavar="PATH", help="SentencePiece model or folder"
     )
     flags.add_task_files(command)
     flags.add_data(command)

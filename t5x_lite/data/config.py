@@ -23,11 +23,11 @@ class DatasetConfig:
 
     `batch_size` is global, in rows after packing. `num_data_shards` independent streams make up a
     batch (None: one per process), each process reads the streams it owns. `seed` fixes the order.
-    `vocabulary` is the SentencePiece model that the tasks of t5x_lite.tasks use, `task_files` the
-    folders of original files that they read in place of TFDS (separated by commas), `module` what
-    the command line imports before it looks the task up. Rows have room for `prompt_length` learned
-    vectors in front of the inputs of each example (of the targets, where a task has no inputs), and
-    are that much longer.
+    `vocabulary` is the SentencePiece model, or the folder of a vocabulary, that the tasks of
+    t5x_lite.tasks use, `task_files` the folders of original files that they read in place of TFDS
+    (separated by commas), `module` what the command line imports before it looks the task up. Rows
+    have room for `prompt_length` learned vectors in front of the inputs of each example (of the
+    targets, where a task has no inputs), and are that much longer.
     """
 
     mixture_or_task_name: str

@@ -65,7 +65,7 @@ class InputFileConfig:
     field `inputs` and perhaps `targets`.
 
     `inputs_length` None leaves inputs as long as they are. `vocabulary` None is the checkpoint's
-    own; else a SentencePiece model, a folder with one, or "bytes".
+    own; else a SentencePiece model, the folder of a vocabulary, or "bytes".
     """
 
     path: str

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from etils import epath
@@ -59,7 +59,7 @@ def checks(
 
 
 class _Vocabulary:
-    """The SentencePiece model that a job names, or that its checkpoint brings along."""
+    """The vocabulary that a job names, or that its checkpoint brings along."""
 
     path: str | None = None
     is_missing = False
@@ -73,7 +73,7 @@ class _Vocabulary:
         if named is None:
             yield Kind.OK, "none is named: each task has its own"
             return
-        self.is_missing = not epath.Path(named).is_file()
+        self.is_missing = not epath.Path(named).exists()
         if self.is_missing:
             raise registration.no_such_vocabulary("--gin.VOCABULARY", named)
         self.path = named
@@ -179,7 +179,7 @@ def _check_ids(task: str, feature: str, ids: np.ndarray, vocab_size: int) -> Non
 def same_vocabulary(dataset: DatasetConfig, folder: epath.Path | None) -> Iterator[Said]:
     """Whether the tasks use the vocabulary that a checkpoint was trained with."""
     from t5x_lite.data.vocabulary_files import vocabulary_files
-    from t5x_lite.text.tokenizer import load_tokenizer
+    from t5x_lite.text.tokenizer import load_tokenizer, what_decides_ids
 
     ours, theirs = vocabulary_files(dataset.mixture_or_task_name), None
     if folder is not None:
@@ -187,7 +187,7 @@ def same_vocabulary(dataset: DatasetConfig, folder: epath.Path | None) -> Iterat
             theirs = load_tokenizer(folder).files()
     if not ours or theirs is None:
         yield Kind.NOTE, "it is not known whether the tasks use the vocabulary of the checkpoint"
-    elif _models(ours) != _models(theirs):
+    elif what_decides_ids(ours) != what_decides_ids(theirs):
         yield (
             Kind.FIX,
             f"{dataset.mixture_or_task_name} has another vocabulary than the checkpoint was "
@@ -196,13 +196,6 @@ def same_vocabulary(dataset: DatasetConfig, folder: epath.Path | None) -> Iterat
         )
     else:
         yield Kind.OK, "the same as the checkpoint's"
-
-
-def _models(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """What decides the ids of text; the number of sentinels behind them does not."""
-    from t5x_lite.text.vocabulary_file import VOCABULARY_FILE
-
-    return {name: content for name, content in files.items() if name != VOCABULARY_FILE}
 
 
 def positions(job: TrainConfig, folder: epath.Path, *, readers: int) -> Iterator[Said]:

@@ -20,7 +20,7 @@ from t5x_lite.text_files import read_json_object, read_text
 SENTENCEPIECE = "spiece.model"
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
-_SPECIAL = "special_tokens_map.json"
+SPECIAL = "special_tokens_map.json"
 FILES = f"{SENTENCEPIECE}, {TOKENIZER}, or {PIECES_FILE} and {MERGES_FILE}"
 _BYT5_SENTINELS = 125
 _Known = SentencePieceTokenizer | ByteTokenizer | BytePairTokenizer
@@ -88,7 +88,7 @@ def _of_json(folder: epath.Path) -> _Known:
 def _special_tokens(folder: epath.Path) -> dict[str, Any]:
     """The names of special tokens, of which the older file has some where the newer has none."""
     found: dict[str, Any] = {}
-    for name in (_SPECIAL, CONFIG):
+    for name in (SPECIAL, CONFIG):
         values = read_json_object(folder / name) if (folder / name).is_file() else {}
         found |= {key: value for key, value in values.items() if value is not None}
     return found

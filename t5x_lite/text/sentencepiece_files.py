@@ -49,6 +49,18 @@ def parse_sentencepiece(content: bytes, source: object) -> Any:
     return proto
 
 
+def content(model: bytes) -> tuple[Any, ...]:
+    """What of a model decides the ids of a text: not how it was trained, which it states as well,
+    and which one that was made of a `tokenizer.json` cannot know.
+    """
+    proto = parse_sentencepiece(model, "the vocabulary")
+    normal, trainer = proto.normalizer_spec, proto.trainer_spec
+    rules = normal.add_dummy_prefix, normal.remove_extra_whitespaces, normal.escape_whitespaces
+    kind = trainer.model_type, trainer.byte_fallback, trainer.treat_whitespace_as_suffix
+    pieces = tuple((piece.piece, piece.score, piece.type) for piece in proto.pieces)
+    return pieces, normal.precompiled_charsmap, rules, kind
+
+
 def _not_a_model(source: object, kind: str) -> UserError:
     return UserError(
         f"{source} is not a SentencePiece model, but {kind}; needed is a file as `t5x_lite vocab` "

@@ -16,6 +16,7 @@ from t5x_lite.features.config import PromptConfig, SpecialTokens
 from t5x_lite.text import huggingface_files
 from t5x_lite.text.byte_pair import MERGES_FILE, PIECES_FILE, BytePairTokenizer, parse_merges
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
+from t5x_lite.text.sentencepiece_files import content as sentencepiece_content
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 from t5x_lite.text.sentencepiece_tokenizer import (
     SENTENCEPIECE_FILE,
@@ -109,6 +110,16 @@ def inputs_ids(
 def with_end(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Ids of each text, end token included: what a model is trained to write."""
     return [[*tokenizer.encode(text), tokenizer.special.end] for text in texts]
+
+
+def what_decides_ids(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Of the files of a tokenizer what decides the ids of text: two that agree in it give the same
+    ids, whatever number of sentinels stands behind them.
+    """
+    decides: dict[str, Any] = {name: files[name] for name in files if name != VOCABULARY_FILE}
+    if SENTENCEPIECE_FILE in files:
+        decides[SENTENCEPIECE_FILE] = sentencepiece_content(files[SENTENCEPIECE_FILE])
+    return decides
 
 
 def _ours(folder: epath.Path) -> Tokenizer:

@@ -72,12 +72,13 @@ def test_a_vocabulary_that_is_not_there_is_named_with_its_flag(events, error_of,
     assert f"{flag}=/no/v.model: there is no such file" in error_of(words)
 
 
-def test_a_job_from_a_hugging_face_directory_takes_its_vocabulary_too(events, tmp_path):
+@pytest.mark.parametrize("file", ["spiece.model", "tokenizer.json", "vocab.json"])
+def test_a_job_from_a_hugging_face_directory_takes_its_vocabulary_too(events, tmp_path, file):
     (tmp_path / "config.json").write_text('{"model_type": "t5"}')
     (tmp_path / "model.safetensors").write_bytes(b"")
-    (tmp_path / "spiece.model").write_bytes(b"")
+    (tmp_path / file).write_bytes(b"")
     assert cli.main([*TRAIN, f"--gin.INITIAL_CHECKPOINT_PATH={tmp_path}"]) == 0
-    assert ("set_default_vocabulary", (str(tmp_path / "spiece.model"),), {}) in events
+    assert ("set_default_vocabulary", (str(tmp_path / file),), {}) in events
 
 
 @pytest.mark.parametrize("words", [EVAL, INFER])
@@ -159,9 +160,10 @@ def test_flags_and_files_override_what_the_checkpoint_says(events, run, tmp_path
 
 
 @pytest.mark.parametrize("path", ["run", "run/best"])
-def test_a_job_from_a_checkpoint_takes_the_vocabulary_that_it_carries(events, run, path):
+@pytest.mark.parametrize("file", ["sentencepiece.model", "vocab.json"])
+def test_a_job_from_a_checkpoint_takes_the_vocabulary_that_it_carries(events, run, path, file):
     """A model directory's is its newest checkpoint's, also where each task has its best one."""
-    vocabulary = run / "checkpoint_5" / "vocabulary" / "sentencepiece.model"
+    vocabulary = run / "checkpoint_5" / "vocabulary" / file
     vocabulary.parent.mkdir()
     vocabulary.write_bytes(b"")
     assert cli.main([*EVAL, f"--gin.CHECKPOINT_PATH={run.parent / path}"]) == 0
