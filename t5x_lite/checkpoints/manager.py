@@ -19,9 +19,9 @@ from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import Description
 from t5x_lite.checkpoints.description import read as description
 from t5x_lite.checkpoints.folders import absolute, step_of
+from t5x_lite.checkpoints.lookup import find, newest
 from t5x_lite.checkpoints.restoring import restore
 from t5x_lite.checkpoints.saving import Files, Save
-from t5x_lite.checkpoints.whole import find, newest
 
 __all__ = [
     "Checkpoints",

@@ -16,7 +16,7 @@ from typing import Any
 from etils import epath
 
 from t5x_lite.checkpoints import description as descriptions
-from t5x_lite.checkpoints import folders, huggingface, manifest, whole
+from t5x_lite.checkpoints import folders, huggingface, lookup, manifest
 from t5x_lite.checkpoints.description import Description, check_model
 from t5x_lite.checkpoints.formats.format import Format
 from t5x_lite.checkpoints.formats.table import detect
@@ -65,7 +65,7 @@ def describe(path: epath.PathLike, model: ModelConfig | None = None) -> Pretrain
         if model is not None:
             check_model(model, stored, directory)
         return Pretrained(directory, 0, model or stored, directory, format=format)
-    checkpoint = whole.find(directory)
+    checkpoint = lookup.find(directory)
     vocabulary = checkpoint / VOCABULARY
     return Pretrained(
         checkpoint,
@@ -90,7 +90,7 @@ def identity(path: epath.PathLike) -> str:
         stats = ((file.name, file.stat()) for file in files)
         parts = [(name, int(stat.length), stat.mtime) for name, stat in stats]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
-    checkpoint = whole.find(directory)
+    checkpoint = lookup.find(directory)
     leaves = manifest.leaf_sums(checkpoint)
     if leaves is not None:
         return hashlib.sha256(repr(sorted(leaves.items())).encode()).hexdigest()
@@ -106,7 +106,7 @@ def step_of(path: epath.PathLike) -> int:
     Raises:
         FileNotFoundError, ValueError: as `describe`.
     """
-    return 0 if detect(path) is not None else folders.step_of(whole.find(path))
+    return 0 if detect(path) is not None else folders.step_of(lookup.find(path))
 
 
 def vocabulary_file(path: epath.PathLike) -> epath.Path | None:
@@ -117,7 +117,7 @@ def vocabulary_file(path: epath.PathLike) -> epath.Path | None:
         FileNotFoundError, ValueError: as `describe`.
     """
     is_ours = detect(path) is None
-    return naming_file(whole.find(path) / VOCABULARY if is_ours else path)
+    return naming_file(lookup.find(path) / VOCABULARY if is_ours else path)
 
 
 def load_parameters(
@@ -143,7 +143,7 @@ def load_parameters(
         parts = restore(checkpoint, {"parameters": abstract})
         return parts["parameters"], folders.step_of(checkpoint)
 
-    return whole.read(path, take)
+    return lookup.read(path, take)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import jax
 from etils import epath
 from jaxtyping import Array
 
-from t5x_lite.checkpoints import multihost, scores, whole
+from t5x_lite.checkpoints import lookup, multihost, scores
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import Description, describe_run
 from t5x_lite.checkpoints.manager import Checkpoints, absolute
@@ -190,7 +190,7 @@ class Observers:
     def newest_checkpoint(self) -> int:
         """The step that a rollback would go on from."""
         self._observed.checkpoints.wait()
-        steps = whole.steps(self._observed.model_dir)
+        steps = lookup.steps(self._observed.model_dir)
         return steps[-1] if steps else self._observed.run.first_step
 
     def save_into(self, folder: epath.Path, state: TrainState) -> None:

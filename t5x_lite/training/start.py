@@ -11,10 +11,10 @@ from etils import epath
 from t5x_lite.checkpoints import (
     description,
     folders,
+    lookup,
     multihost,
     pretrained,
     restoring,
-    whole,
 )
 from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.checkpoints.plan import Report, Source
@@ -100,7 +100,7 @@ def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None
     def take(found: Origin) -> tuple[Origin, TrainState]:
         return found, _state(config, factory, found)
 
-    newest = whole.read_newest(
+    newest = lookup.read_newest(
         config.model_dir,
         lambda own: take(_own(config, model, own, launched_at)),
         move_aside=True,
@@ -108,7 +108,7 @@ def start(config: TrainConfig, factory: StateFactory, *, launched_at: int | None
     if newest is not None:
         found, state = newest
     elif _is_ours(path):
-        found, state = whole.read(path, lambda initial: take(_initial(config, model, initial)))
+        found, state = lookup.read(path, lambda initial: take(_initial(config, model, initial)))
     else:
         found, state = take(_without_ours(config))
     step = int(state.step)
@@ -133,11 +133,11 @@ def find_origin(config: TrainConfig, model: ModelConfig) -> Origin:
     Raises:
         UserError: the run would train no step, or its model is not that of the checkpoint.
     """
-    own, path = whole.newest(config.model_dir), config.restore.path
+    own, path = lookup.newest(config.model_dir), config.restore.path
     if own is not None:
         return _own(config, model, own, None)
     if _is_ours(path):
-        return _initial(config, model, whole.find(path))
+        return _initial(config, model, lookup.find(path))
     return _without_ours(config)
 
 

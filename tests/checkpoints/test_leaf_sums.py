@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from t5x_lite.checkpoints import leaf_sums, manager, manifest, restoring, saving, whole
+from t5x_lite.checkpoints import leaf_sums, lookup, manager, manifest, restoring, saving
 from t5x_lite.checkpoints.config import SaveCheckpointConfig, SavedDtype
 from t5x_lite.checkpoints.errors import DamagedError
 
@@ -136,7 +136,7 @@ def test_the_one_before_is_read_and_the_damaged_moved_aside(run, capsys):
     """The steps between are all that it costs."""
     damage(run / "checkpoint_3")
     damage(run / "checkpoint_2")
-    found = whole.read_newest(run, read, move_aside=True)
+    found = lookup.read_newest(run, read, move_aside=True)
     assert found["step"] == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.count("it was moved to") for line in lines] == [1, 1]
@@ -152,19 +152,19 @@ def test_if_all_are_damaged_nothing_is_touched(run):
     for step in (1, 2, 3):
         damage(run / f"checkpoint_{step}")
     with pytest.raises(ValueError, match="every checkpoint in .* is damaged"):
-        whole.read_newest(run, read, move_aside=True)
+        lookup.read_newest(run, read, move_aside=True)
     assert len(list(run.glob("checkpoint_?"))) == 3
 
 
 def test_a_directory_passes_over_and_a_name_does_not(run, capsys):
     """Who names a checkpoint does not want another."""
     damage(run / "checkpoint_3")
-    assert whole.read(run, read)["step"] == 2
+    assert lookup.read(run, read)["step"] == 2
     assert "checkpoint_3 is damaged" in capsys.readouterr().out
     with pytest.raises(DamagedError):
-        whole.read(run / "checkpoint_3", read)
+        lookup.read(run / "checkpoint_3", read)
     with pytest.raises(FileNotFoundError):
-        whole.read(run / "none", read)
+        lookup.read(run / "none", read)
 
 
 def test_rounded_values_are_those_that_were_summed(tmp_path, monkeypatch):
@@ -220,7 +220,7 @@ def test_checkpoints_of_before_are_read_and_their_files_compared(tmp_path):
         path.write_text(json.dumps(content))
     jax.tree.map(np.testing.assert_array_equal, read(manager.find(run)), state(2))
     damage(run / "checkpoint_2")
-    assert whole.read(run, read)["step"] == 1
+    assert lookup.read(run, read)["step"] == 1
 
 
 def test_the_types_on_disk_are_those_that_orbax_writes(run):
