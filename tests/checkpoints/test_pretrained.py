@@ -158,7 +158,7 @@ def test_the_command_line_names_the_model_file_that_fits(flag, monkeypatch, caps
     def refuse(arguments):
         raise error.value
 
-    monkeypatch.setattr(cli, "_report", refuse)
+    monkeypatch.setattr("t5x_lite.evaluation.report.report", refuse)
     assert cli.main(["report", "/runs/one"]) == 2
     printed = capsys.readouterr().err.splitlines()
     assert printed[0] == "t5x_lite: error: the model of this job is not the one in /runs/one:"
