@@ -14,7 +14,7 @@ from t5x_lite import config, jobs, registration
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
-from t5x_lite.preflight.findings import Check, Kind, Said
+from t5x_lite.preflight.findings import Check, Kind, Outcome
 from t5x_lite.training.config import TrainConfig
 
 _SHOWN_CHARACTERS = 80
@@ -64,7 +64,7 @@ class _Vocabulary:
     path: str | None = None
     is_missing = False
 
-    def check(self, job: jobs.Job) -> Iterator[Said]:
+    def check(self, job: jobs.Job) -> Iterator[Outcome]:
         """Whether it is there."""
         try:
             named = jobs.vocabulary_of(job)
@@ -82,7 +82,7 @@ class _Vocabulary:
 
 def _register(
     resolved: config.Resolved, arguments: argparse.Namespace, vocabulary: str | None
-) -> Iterator[Said]:
+) -> Iterator[Outcome]:
     imports = jobs.imports_of(resolved)
     task_files = jobs.task_files_of(resolved.config)
     registration.prepare_data(arguments, imports, vocabulary, task_files=task_files)
@@ -97,7 +97,7 @@ def _fits(
     vocabulary_is_there: bool,
     readers: int,
     is_decoded: bool,
-) -> Iterator[Said]:
+) -> Iterator[Outcome]:
     """Name, split, lengths, special ids, ids, shards."""
     from t5x_lite.data import checks as data_checks
 
@@ -118,7 +118,7 @@ def _fits(
 
 def _examples(
     dataset: DatasetConfig, model: ModelConfig | None, *, shown: int, may_lack_some: bool
-) -> Iterator[Said]:
+) -> Iterator[Outcome]:
     """The first example of each task, decoded; ids that no embedding has are refused.
 
     Args:
@@ -176,7 +176,7 @@ def _check_ids(task: str, feature: str, ids: np.ndarray, vocab_size: int) -> Non
         )
 
 
-def same_vocabulary(dataset: DatasetConfig, folder: epath.Path | None) -> Iterator[Said]:
+def same_vocabulary(dataset: DatasetConfig, folder: epath.Path | None) -> Iterator[Outcome]:
     """Whether the tasks use the vocabulary that a checkpoint was trained with."""
     from t5x_lite.data.vocabulary_files import vocabulary_files
     from t5x_lite.text.tokenizer import load_tokenizer, what_decides_ids
@@ -198,7 +198,7 @@ def same_vocabulary(dataset: DatasetConfig, folder: epath.Path | None) -> Iterat
         yield Kind.OK, "the same as the checkpoint's"
 
 
-def positions(job: TrainConfig, folder: epath.Path, *, readers: int) -> Iterator[Said]:
+def positions(job: TrainConfig, folder: epath.Path, *, readers: int) -> Iterator[Outcome]:
     """Whether the data goes on where the checkpoint left it."""
     from t5x_lite.data.batches import check_restore
 
@@ -206,7 +206,7 @@ def positions(job: TrainConfig, folder: epath.Path, *, readers: int) -> Iterator
     yield Kind.OK, f"goes on at the positions in {folder}"
 
 
-def restartable(job: TrainConfig) -> Iterator[Said]:
+def restartable(job: TrainConfig) -> Iterator[Outcome]:
     """Which tasks a restart has to read from their beginning."""
     from t5x_lite.data import unsaveable
 

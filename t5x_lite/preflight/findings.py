@@ -24,7 +24,7 @@ class Kind(enum.Enum):
     LEFT_OUT = "-"
 
 
-Said = tuple[Kind, str]
+Outcome = tuple[Kind, str]
 # Receives the subject of a check before it runs.
 Begin = Callable[[str], None]
 
@@ -34,7 +34,7 @@ class Check:
     """Something to look at; `run` may also raise, which is one thing to fix."""
 
     subject: str
-    run: Callable[[], Iterable[Said]]
+    run: Callable[[], Iterable[Outcome]]
     needs: tuple[str, ...] = ()
 
 
@@ -60,19 +60,19 @@ def run(checks: Iterable[Check], *, begin: Begin) -> Iterator[Finding]:
             text = f"not checked, because of {' and '.join(causes[check.subject])}"
             yield Finding(check.subject, Kind.LEFT_OUT, text)
             continue
-        said = list(_said(check))
-        if any(kind is Kind.FIX for kind, _ in said):
+        outcomes = list(_outcomes(check))
+        if any(kind is Kind.FIX for kind, _ in outcomes):
             causes[check.subject] = [check.subject]
-        known = [text for kind, text in said if kind is Kind.FIX and text in fixes]
-        if known and len(known) == len(said):
+        known = [text for kind, text in outcomes if kind is Kind.FIX and text in fixes]
+        if known and len(known) == len(outcomes):
             yield Finding(check.subject, Kind.LEFT_OUT, "the same as above")
-        for kind, text in said:
+        for kind, text in outcomes:
             if text not in known:
                 yield Finding(check.subject, kind, text)
-        fixes.update(text for kind, text in said if kind is Kind.FIX)
+        fixes.update(text for kind, text in outcomes if kind is Kind.FIX)
 
 
-def _said(check: Check) -> Iterator[Said]:
+def _outcomes(check: Check) -> Iterator[Outcome]:
     """Anything that a user's task or file can raise is a finding; only Ctrl-C is not."""
     try:
         yield from check.run()

@@ -17,7 +17,7 @@ from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ComputeConfig, ModelConfig, StackConfig
-from t5x_lite.preflight.findings import Kind, Said
+from t5x_lite.preflight.findings import Kind, Outcome
 from t5x_lite.training.config import TrainConfig
 
 _WIDTH, _LAYERS, _HEADS = 64, 2, 2
@@ -27,7 +27,7 @@ _MAX_FACTOR = 2.0
 _QUICKLY = {"xla_backend_optimization_level": "0"}
 
 
-def check(job: TrainConfig) -> Iterator[Said]:
+def check(job: TrainConfig) -> Iterator[Outcome]:
     """Refuses a loss that is not what ignorance costs, and batches without a target."""
     batch = _first_batch(job)
     targets = batch["decoder_segment_ids"] > 0

@@ -25,7 +25,7 @@ from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.partitioning.rules import in_words
 from t5x_lite.preflight import data, places
-from t5x_lite.preflight.findings import Check, Kind, Said
+from t5x_lite.preflight.findings import Check, Kind, Outcome
 
 Job = EvalConfig | InferConfig
 
@@ -60,7 +60,7 @@ def checks(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> Ite
         yield Check("input file", lambda: _input_file(job, found), needs=("checkpoint",))
 
 
-def _checkpoints(job: Job, found: _Found) -> Iterator[Said]:
+def _checkpoints(job: Job, found: _Found) -> Iterator[Outcome]:
     """Whether they are there, whole, and of the model's shapes."""
     printed = io.StringIO()
     try:
@@ -100,7 +100,7 @@ def _check_leaves(found: pretrained.Pretrained, model: ModelConfig) -> None:
     restoring.check(found.path, abstract)
 
 
-def _mesh(job: Job, model: ModelConfig | None) -> Iterator[Said]:
+def _mesh(job: Job, model: ModelConfig | None) -> Iterator[Outcome]:
     """Whether parameters, if the model is known, divide over the devices; batches are filled up."""
     partitioner = make_partitioner(job.partitioning)
     if model is not None:
@@ -116,7 +116,7 @@ def _batch_size(job: Job) -> int:
     return job.input_file.batch_size
 
 
-def _output(job: Job) -> Iterator[Said]:
+def _output(job: Job) -> Iterator[Outcome]:
     flag = "EVAL_OUTPUT_DIR" if isinstance(job, EvalConfig) else "INFER_OUTPUT_DIR"
     existing = places.check_writable(job.output_dir, f"--gin.{flag}")
     if existing is None:
@@ -125,7 +125,7 @@ def _output(job: Job) -> Iterator[Said]:
         yield Kind.OK, f"{job.output_dir}, free are {shown_size(places.room_in(existing))}"
 
 
-def _metrics(job: EvalConfig) -> Iterator[Said]:
+def _metrics(job: EvalConfig) -> Iterator[Outcome]:
     from t5x_lite.evaluation.evaluate import tasks_with_metrics
 
     tasks = tasks_with_metrics(job.dataset.mixture_or_task_name, job.dataset.split)
@@ -135,7 +135,7 @@ def _metrics(job: EvalConfig) -> Iterator[Said]:
     yield Kind.OK, "\n".join([f"of {', '.join(names)}", *printed.getvalue().splitlines()])
 
 
-def _input_file(job: InferConfig, found: _Found) -> Iterator[Said]:
+def _input_file(job: InferConfig, found: _Found) -> Iterator[Outcome]:
     """Its first lines, and the vocabulary that makes ids of them."""
     assert found.checkpoints is not None and job.input_file is not None, "both were found before"
     tokenizer = found.checkpoints.tokenizer(job.input_file.vocabulary)

@@ -22,7 +22,7 @@ from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.partitioning.rules import in_words
 from t5x_lite.preflight import data, first_loss, places
-from t5x_lite.preflight.findings import Check, Kind, Said
+from t5x_lite.preflight.findings import Check, Kind, Outcome
 from t5x_lite.training import microbatches
 from t5x_lite.training import start as starts
 from t5x_lite.training.config import TrainConfig
@@ -69,7 +69,7 @@ def checks(
     yield Check("first loss", lambda: first_loss.check(job), needs=read)
 
 
-def _model(job: TrainConfig, found: _Found) -> Iterator[Said]:
+def _model(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
     """Whether optimizer, schedule and parameter groups fit the model."""
     state = found.shapes.abstract
     saved = _SAVED_BYTES[job.checkpoints.dtype]
@@ -82,7 +82,7 @@ def _model(job: TrainConfig, found: _Found) -> Iterator[Said]:
     )
 
 
-def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Said]:
+def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Outcome]:
     """Whether parameters and batches divide over the devices, and what a device holds."""
     partitioner = make_partitioner(job.partitioning)
     found.readers = _readers(partitioner, processes)
@@ -124,7 +124,7 @@ def _readers(partitioner: Partitioner, processes: int) -> int:
     return partitioner.num_readers(processes)
 
 
-def _start(job: TrainConfig, found: _Found) -> Iterator[Said]:
+def _start(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
     """What the run would start from, and whether names and shapes are the model's."""
     printed = io.StringIO()
     try:
@@ -149,7 +149,7 @@ def _start(job: TrainConfig, found: _Found) -> Iterator[Said]:
         yield Kind.NOTE, f"of the checkpoint's leaves: {report.counts()}"
 
 
-def _model_dir(job: TrainConfig, found: _Found) -> Iterator[Said]:
+def _model_dir(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
     """Whether checkpoints can be written, and all that are kept at a time."""
     existing = places.check_writable(job.model_dir, "--gin.MODEL_DIR")
     directory = folders.absolute(job.model_dir)
