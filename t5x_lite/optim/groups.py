@@ -33,11 +33,11 @@ class Treatment:
     from_step: PerLayer = 0
 
     @property
-    def rests(self) -> bool:
+    def is_ever_frozen(self) -> bool:
         """Whether there is a step at which some of it does not move."""
         return bool(np.any(self.frozen) or np.any(self.from_step))
 
-    def rests_at(self, step: Step) -> Bool[Array, "..."]:
+    def is_frozen_at(self, step: Step) -> Bool[Array, "..."]:
         """What does not move in this step of the run, in a shape that broadcasts."""
         return jnp.asarray(self.frozen) | (jnp.asarray(self.from_step) > step)
 
@@ -58,25 +58,29 @@ class Groups:
         return _whole(trainable, parameters, self.treatments)
 
     def moving(self, tree: Mapping[str, Any], step: Step) -> dict[str, Any]:
-        """A tree of what trains, such as gradients, with zeros for what rests in this step."""
+        """A tree of what trains, such as gradients, with zeros for what is frozen in this step."""
 
         def masked(leaf: Float[Array, "..."], treatment: Treatment) -> Float[Array, "..."]:
-            return jnp.where(treatment.rests_at(step), 0, leaf) if treatment.rests else leaf
+            return (
+                jnp.where(treatment.is_frozen_at(step), 0, leaf)
+                if treatment.is_ever_frozen
+                else leaf
+            )
 
         return jax.tree.map(masked, tree, self.trainable(self.treatments))
 
     def slots(self, old: Mapping[str, Any], new: Mapping[str, Any], step: Step) -> dict[str, Any]:
-        """The optimizer's state after this step, in which slots of what rests are the old ones."""
+        """The optimizer's state after this step; slots of what is frozen in it are the old ones."""
 
         def kept(treatment: Treatment, before: Any, after: Any) -> Any:
-            if not treatment.rests:
+            if not treatment.is_ever_frozen:
                 return after
-            rests = treatment.rests_at(step)
+            frozen = treatment.is_frozen_at(step)
 
             def of_slot(one: Shaped[Array, "..."], other: Shaped[Array, "..."]) -> Array:
                 # A slot may lack a dimension of its parameter, never that of the layers.
-                shape = (*rests.shape[:1], *(1,) * (one.ndim - 1)) if rests.ndim else ()
-                return jnp.where(rests.reshape(shape), one, other)
+                shape = (*frozen.shape[:1], *(1,) * (one.ndim - 1)) if frozen.ndim else ()
+                return jnp.where(frozen.reshape(shape), one, other)
 
             return jax.tree.map(of_slot, before, after)
 
@@ -87,18 +91,18 @@ class Groups:
     def apply(
         self, parameters: Mapping[str, Any], updates: Mapping[str, Any], step: Step = 0
     ) -> dict[str, Any]:
-        """The parameters after `updates` of what trains in this step of the run; what rests keeps
-        every bit.
+        """The parameters after `updates` of what trains in this step of the run; what is frozen
+        keeps every bit.
         """
 
         def moved(
             parameter: Float[Array, "..."], update: Float[Array, "..."], treatment: Treatment
         ) -> Float[Array, "..."]:
             new = parameter + update.astype(parameter.dtype)
-            if not treatment.rests:
+            if not treatment.is_ever_frozen:
                 return new
             # Chosen, not added: -0.0 + 0.0 has other bits.
-            return jnp.where(treatment.rests_at(step), parameter, new)
+            return jnp.where(treatment.is_frozen_at(step), parameter, new)
 
         treatments = self.trainable(self.treatments)
         trained = jax.tree.map(moved, self.trainable(parameters), updates, treatments)
