@@ -336,13 +336,13 @@ def _join_processes(arguments: argparse.Namespace, resolved: config.Resolved[Job
 
 def _facts(arguments: argparse.Namespace, resolved: config.Resolved[Job]) -> dict[str, str]:
     """What all processes of a job have in common; of files that are only read, the contents."""
-    from t5x_lite.partitioning import likeness
+    from t5x_lite.partitioning import consistency
     from t5x_lite.text import vocabulary_paths
 
     found = {
         "command": arguments.command,
         "--cpu_devices": str(arguments.cpu_devices),
-        **likeness.settings(resolved.operative_config),
+        **consistency.settings(resolved.operative_config),
     }
     vocabulary = vocabulary_of(resolved.config) if datasets(resolved.config) else None
     if vocabulary is not None:

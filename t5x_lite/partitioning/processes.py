@@ -14,8 +14,8 @@ import jax
 from jax._src import distributed  # the only way to its key-value store
 
 from t5x_lite.errors import UserError
-from t5x_lite.partitioning import launchers, likeness, roll_call
-from t5x_lite.partitioning.likeness import Facts
+from t5x_lite.partitioning import consistency, launchers, rendezvous
+from t5x_lite.partitioning.consistency import Facts
 from t5x_lite.partitioning.messages import Connection
 from t5x_lite.partitioning.watch import Watch
 
@@ -67,9 +67,9 @@ def initialize(
     if place is not None and index == 0:
         print(f"{place.launcher}: {count} processes meet at {address}", flush=True)
     if count > 1:
-        said = {**likeness.versions(), **facts()}
-        process = roll_call.Process(address, index, count, float(timeout_s), said)
-        _keep_watch(index, roll_call.answer(process))
+        said = {**consistency.versions(), **facts()}
+        process = rendezvous.Process(address, index, count, float(timeout_s), said)
+        _keep_watch(index, rendezvous.answer(process))
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     # Under SLURM and Open MPI JAX would give each process one of the devices of its host.
     shares_host = place is not None and not place.has_host
@@ -191,11 +191,11 @@ def _join_tpu_slice(timeout_s: int | float) -> None:
 
 
 def _compare(facts: Callable[[], Facts], timeout_s: int | float) -> None:
-    """Of processes that have met without a roll call, if they are several."""
+    """Of processes that have met without a rendezvous, if they are several."""
     client = distributed.global_state.client
     if client is not None and jax.process_count() > 1:
-        said = {**likeness.versions(), **facts()}
-        likeness.compare(said, client, jax.process_index(), jax.process_count(), timeout_s)
+        said = {**consistency.versions(), **facts()}
+        consistency.compare(said, client, jax.process_index(), jax.process_count(), timeout_s)
 
 
 def _check_devices() -> None:

@@ -1,4 +1,4 @@
-"""Who is still there? The connections of the roll call stay open while a job runs.
+"""Who is still there? The connections of the rendezvous stay open while a job runs.
 
 The system ends those of a process that dies, so the others know it at once and can say so, where
 JAX misses heartbeats for 100 seconds and then aborts with a native stack. A process that ends in

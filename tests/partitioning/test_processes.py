@@ -60,7 +60,7 @@ def test_an_index_beyond_the_count_is_refused():
 def test_more_processes_than_jax_sees_are_refused(joined):
     """Else each of them would train alone on its own devices."""
     with pytest.raises(ValueError, match="--process_count=2, but JAX's cpu devices belong to 1"):
-        _initialize_without_roll_call("localhost:1234", 2, 0)
+        _initialize_without_rendezvous("localhost:1234", 2, 0)
     ((arguments, _),) = joined
     assert arguments == ("localhost:1234", 2, 0)
 
@@ -72,7 +72,7 @@ def test_a_step_of_slurm_joins_without_flags(tasks_per_node, detection, joined, 
     """A process that has its host for itself has all of its devices, else JAX shares them out."""
     monkeypatch.setattr(processes.os, "environ", slurm(SLURM_STEP_TASKS_PER_NODE=tasks_per_node))
     with pytest.raises(ValueError, match="belong to 1 process"):
-        _initialize_without_roll_call()
+        _initialize_without_rendezvous()
     ((arguments, settings),) = joined
     assert arguments == ("node001:61451", 2, 1)
     assert settings["cluster_detection_method"] == detection
@@ -93,7 +93,7 @@ def slurm(**others):
 def test_flags_go_before_what_a_launcher_says(joined, monkeypatch):
     monkeypatch.setattr(processes.os, "environ", slurm())
     with pytest.raises(ValueError, match="--process_count=3"):
-        _initialize_without_roll_call("other:1234", 3)
+        _initialize_without_rendezvous("other:1234", 3)
     ((arguments, _),) = joined
     assert arguments == ("other:1234", 3, 1)
 
@@ -125,7 +125,7 @@ def test_a_pod_knows_its_index(index, joined, monkeypatch):
     """The first one may be the only one of its job, and is, if nothing is given."""
     monkeypatch.setattr(processes.os, "environ", {"JOB_COMPLETION_INDEX": str(index)})
     with pytest.raises(ValueError, match="belong to 1 process"):
-        _initialize_without_roll_call("pod-0:1234", 2)
+        _initialize_without_rendezvous("pod-0:1234", 2)
     ((arguments, _),) = joined
     assert arguments == ("pod-0:1234", 2, index)
     if index == 0:
@@ -136,14 +136,14 @@ def test_a_pod_knows_its_index(index, joined, monkeypatch):
 def test_under_mpi_the_address_is_enough(joined, monkeypatch):
     monkeypatch.setattr(processes.os, "environ", MPI)
     with pytest.raises(ValueError, match="belong to 1 process"):
-        _initialize_without_roll_call("host0:1234")
+        _initialize_without_rendezvous("host0:1234")
     ((arguments, _),) = joined
     assert arguments == ("host0:1234", 4, 3)
 
 
-def _initialize_without_roll_call(*arguments):
+def _initialize_without_rendezvous(*arguments):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes.roll_call, "answer", lambda process: {})
+        patch.setattr(processes.rendezvous, "answer", lambda process: {})
         patch.setattr(processes, "_keep_watch", lambda index, connections: None)
         processes.initialize(*arguments)
 
@@ -164,7 +164,9 @@ def test_the_hosts_of_a_slice_compare_what_they_were_started_with(joined, tpu_vm
     given = []
     monkeypatch.setattr(processes.distributed, "global_state", types.SimpleNamespace(client="it"))
     monkeypatch.setattr(processes.jax, "process_count", lambda: 2)
-    monkeypatch.setattr(processes.likeness, "compare", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(
+        processes.consistency, "compare", lambda *arguments: given.append(arguments)
+    )
     processes.initialize(timeout_s=6, facts=lambda: {"TRAIN_STEPS": "3"})
     ((facts, *others),) = given
     assert facts["TRAIN_STEPS"] == "3" and "version of jax" in facts

@@ -5,7 +5,7 @@ import sys
 import threading
 
 from t5x_lite.errors import UserError
-from t5x_lite.partitioning import likeness
+from t5x_lite.partitioning import consistency
 
 CONFIG = """BATCH_SIZE = 128
 LEARNING_RATE = 1.0
@@ -19,11 +19,11 @@ TrainConfig.model_dir = %MODEL_DIR
 
 
 def differing(first, *others):
-    return likeness.differences(dict(enumerate([first, *others])))
+    return consistency.differences(dict(enumerate([first, *others])))
 
 
 def test_processes_that_are_alike_have_no_differences():
-    facts = {**likeness.versions(), **likeness.settings(CONFIG)}
+    facts = {**consistency.versions(), **consistency.settings(CONFIG)}
     assert not differing(facts, dict(facts), dict(facts))
 
 
@@ -48,7 +48,7 @@ def test_processes_that_differ_alike_are_named_together_and_long_lists_are_cut()
 
 def test_files_that_are_only_read_may_lie_elsewhere():
     """Their paths do not count; where the run writes does."""
-    found = likeness.settings(CONFIG)
+    found = consistency.settings(CONFIG)
     assert found == {
         "BATCH_SIZE": "128",
         "LEARNING_RATE": "1.0",
@@ -58,7 +58,7 @@ def test_files_that_are_only_read_may_lie_elsewhere():
 
 
 def test_versions_are_those_of_what_runs():
-    found = likeness.versions()
+    found = consistency.versions()
     assert found["version of python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert "none" not in found.values()
 
@@ -85,7 +85,7 @@ def compared(*facts):
     store, count = Store(), len(facts)
     with concurrent.futures.ThreadPoolExecutor(count) as pool:
         futures = [
-            pool.submit(likeness.compare, facts[i], store, i, count, 5.0) for i in range(count)
+            pool.submit(consistency.compare, facts[i], store, i, count, 5.0) for i in range(count)
         ]
         return [future.exception() for future in futures]
 

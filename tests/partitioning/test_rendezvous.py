@@ -8,7 +8,7 @@ import time
 import pytest
 
 from t5x_lite.errors import UserError
-from t5x_lite.partitioning import roll_call
+from t5x_lite.partitioning import rendezvous
 
 
 @pytest.fixture(name="address")
@@ -22,7 +22,7 @@ FACTS = {"LEARNING_RATE": "1.0"}
 
 
 def process(address, index):
-    return roll_call.Process(address, index, 2, 20.0, FACTS)
+    return rendezvous.Process(address, index, 2, 20.0, FACTS)
 
 
 def call(address, indices, count, timeout_s, counts=None, facts=None):
@@ -30,7 +30,9 @@ def call(address, indices, count, timeout_s, counts=None, facts=None):
     counts, facts = counts or [count] * len(indices), facts or [FACTS] * len(indices)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         futures = [
-            pool.submit(roll_call.answer, roll_call.Process(address, index, given, timeout_s, each))
+            pool.submit(
+                rendezvous.answer, rendezvous.Process(address, index, given, timeout_s, each)
+            )
             for index, given, each in zip(indices, counts, facts, strict=True)
         ]
         errors = [future.exception() for future in futures]
@@ -69,9 +71,9 @@ def test_a_missing_coordinator_is_named(address):
 
 def test_a_process_may_come_before_the_coordinator(address):
     """Hosts start in any order."""
-    early = concurrent.futures.ThreadPoolExecutor().submit(roll_call.answer, process(address, 1))
+    early = concurrent.futures.ThreadPoolExecutor().submit(rendezvous.answer, process(address, 1))
     time.sleep(0.5)
-    roll_call.answer(process(address, 0))[1].close()
+    rendezvous.answer(process(address, 0))[1].close()
     assert parted(early) == {0}
 
 
@@ -110,12 +112,12 @@ def test_strangers_at_the_port_are_ignored(address):
                 time.sleep(0.02)
 
     coordinator = concurrent.futures.ThreadPoolExecutor().submit(
-        roll_call.answer, process(address, 0)
+        rendezvous.answer, process(address, 0)
     )
     visitor = threading.Thread(target=knock)
     visitor.start()
     visitor.join()
-    roll_call.answer(process(address, 1))[0].close()
+    rendezvous.answer(process(address, 1))[0].close()
     assert parted(coordinator) == {1}
 
 
@@ -129,8 +131,8 @@ def test_strangers_at_the_port_are_ignored(address):
     ],
 )
 def test_what_is_no_verdict_is_said_in_one_sentence(said, address, monkeypatch):
-    """A worker that starts again alone finds the coordinator of JAX where the roll call was."""
-    monkeypatch.setattr(roll_call, "_SECONDS_OF_STRANGENESS", 0.0)
+    """A worker that starts again alone finds the coordinator of JAX where the rendezvous was."""
+    monkeypatch.setattr(rendezvous, "_SECONDS_OF_STRANGENESS", 0.0)
     host, port = address.split(":")
 
     def speak(server):
@@ -142,7 +144,7 @@ def test_what_is_no_verdict_is_said_in_one_sentence(said, address, monkeypatch):
     with socket.create_server((host, int(port))) as server:
         threading.Thread(target=speak, args=[server], daemon=True).start()
         with pytest.raises(UserError, match="process 1 was started again alone") as error:
-            roll_call.answer(process(address, 1))[0].close()
+            rendezvous.answer(process(address, 1))[0].close()
     assert "\n" not in str(error.value)
 
 
@@ -150,10 +152,10 @@ def test_a_strange_answer_is_not_the_last_word(address, monkeypatch):
     """The job that the worker was part of ends soon; then all of them meet anew."""
     host, port = address.split(":")
     server = socket.create_server((host, int(port)))
-    worker = concurrent.futures.ThreadPoolExecutor().submit(roll_call.answer, process(address, 1))
+    worker = concurrent.futures.ThreadPoolExecutor().submit(rendezvous.answer, process(address, 1))
     connection, _ = server.accept()
     connection.sendall(b"\xff\xff\n")
     connection.close()
     server.close()
-    roll_call.answer(process(address, 0))[1].close()
+    rendezvous.answer(process(address, 0))[1].close()
     assert parted(worker) == {0}

@@ -13,15 +13,15 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from t5x_lite.errors import UserError
-from t5x_lite.partitioning import likeness
-from t5x_lite.partitioning.likeness import Facts
+from t5x_lite.partitioning import consistency
+from t5x_lite.partitioning.consistency import Facts
 from t5x_lite.partitioning.messages import Connection
 
 Verdict = Mapping[str, Any]
 
 _SECONDS_TO_INTRODUCE = 10.0
 # What answers as no process of ours may be the job as it was before one process started anew: then
-# it ends soon, and the address is free for the next roll call.
+# it ends soon, and the address is free for the next rendezvous.
 _SECONDS_OF_STRANGENESS = 30.0
 
 
@@ -80,7 +80,7 @@ class _Meeting:
                     return _refusal(_missing(process, self._facts), is_late=True)
                 if problem := self._welcome(server.accept()[0]):
                     return _refusal(problem)
-        problem = likeness.differences(self._facts)
+        problem = consistency.differences(self._facts)
         return _refusal(problem) if problem else _GO_ON
 
     def _welcome(self, newcomer: socket.socket) -> str:
@@ -160,9 +160,10 @@ def _no_coordinator(process: Process) -> str:
 
 def _strange(process: Process) -> str:
     return (
-        f"what listens at {process.address} holds no roll call of t5x_lite: either the job already "
-        f"runs, and its process {process.index} was started again alone (end the others and start "
-        "all of them), or another program has that port (give another --coordinator_address)."
+        f"what listens at {process.address} holds no rendezvous of t5x_lite: either the job "
+        f"already runs, and its process {process.index} was started again alone (end the others "
+        "and start all of them), or another program has that port (give another "
+        "--coordinator_address)."
     )
 
 
