@@ -110,11 +110,9 @@ def measure_fill(
     rows = examples = 0
     tokens: collections.Counter[str] = collections.Counter()
     positions: collections.Counter[str] = collections.Counter()
-    of_sequence = {
-        f.sequence: f.name for f in features.row.features if f.content is Content.SEGMENT_IDS
-    }
+    segment_ids = features.row.named(Content.SEGMENT_IDS)
     for batch in dataset.as_numpy_iterator():
-        segments = {sequence: batch[name] for sequence, name in of_sequence.items()}
+        segments = {sequence: batch[name] for sequence, name in segment_ids.items()}
         for name, ids in segments.items():
             tokens[name] += int(np.count_nonzero(ids))
             positions[name] += ids.size

@@ -79,6 +79,16 @@ class LayoutRow:
     optional: Collection[str] = ()
     loss_on_targets_only: bool = False
 
+    def named(self, content: Content) -> dict[str, str]:
+        """Of each sequence the model feature with this content, if it has one."""
+        return {each.sequence: each.name for each in self.features if each.content is content}
+
+    def shapes(
+        self, rows: int, lengths: Mapping[str, int], room: int = 0
+    ) -> dict[str, tuple[int, int]]:
+        """The batch before any is read: (rows, length) of each model feature, see `length`."""
+        return {each.name: (rows, each.length(lengths, room)) for each in self.features}
+
 
 def front(task_features: Collection[str]) -> str:
     """The feature that is read first, which has room for a prompt in front."""

@@ -27,6 +27,7 @@ from t5x_lite.checkpoints import folders
 from t5x_lite.checkpoints.folders import absolute
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Content, LayoutRow
 from t5x_lite.losses.config import TermConfig
 from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.stability.examine import Findings, make_examination
@@ -65,6 +66,7 @@ def write_autopsy(
     """
     directory = absolute(model_dir) / f"autopsy_{event.step}"
     batch = states.partitioner.global_batch(event.batch)
+    layout = states.model.features.row
     _prepare(directory)
 
     def examine() -> None:
@@ -80,7 +82,7 @@ def write_autopsy(
 
     # What is cheapest and cannot be had again comes first.
     _attempt("describe the event", describe)
-    _attempt("write the batch", lambda: _write_batch(directory, batch, decode))
+    _attempt("write the batch", lambda: _write_batch(directory, batch, decode, layout))
     _attempt("save the state", lambda: save_state(directory, state))
     _attempt("find the largest values", examine)
     _attempt("remove older states", lambda: _give_up_old_states(directory))
@@ -125,22 +127,19 @@ def read_batch(directory: epath.Path) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts])[first] for name in parts[0]}
 
 
-def texts(batch: Mapping[str, np.ndarray], rows: Sequence[int], decode: Decode) -> list[dict]:
-    """Each example of each row as text, packed or not."""
-    sides = {"inputs": "encoder", "targets": "decoder"}
-    ids_of = {"inputs": "encoder_input_tokens", "targets": "decoder_target_tokens"}
+def texts(
+    batch: Mapping[str, np.ndarray], rows: Sequence[int], decode: Decode, layout: LayoutRow
+) -> list[dict]:
+    """Each example of each row as text."""
+    tokens, segment_ids = layout.named(Content.TOKENS), layout.named(Content.SEGMENT_IDS)
     lines = []
     for at, row in enumerate(rows):
-        segments = {
-            side: batch.get(f"{name}_segment_ids", batch[ids_of[side]] > 0)[at].astype(int)
-            for side, name in sides.items()
-            if ids_of[side] in batch
-        }
+        segments = {sequence: batch[name][at] for sequence, name in segment_ids.items()}
         count = max(int(each.max(initial=0)) for each in segments.values())
         for example in range(1, count + 1):
             found = {
-                side: decode(batch[ids_of[side]][at][each == example].tolist())
-                for side, each in segments.items()
+                sequence: decode(batch[tokens[sequence]][at][each == example].tolist())
+                for sequence, each in segments.items()
             }
             lines.append({"row": row, "example": example} | found)
     return lines
@@ -186,7 +185,10 @@ def _write_event(directory: epath.Path, event: Event, partitioner: Partitioner) 
 
 
 def _write_batch(
-    directory: epath.Path, batch: Mapping[str, jax.Array], decode: Decode | None
+    directory: epath.Path,
+    batch: Mapping[str, jax.Array],
+    decode: Decode | None,
+    layout: LayoutRow,
 ) -> None:
     local, rows = _local_rows(batch)
     name = f"batch-{jax.process_index():05d}-of-{jax.process_count():05d}"
@@ -195,7 +197,8 @@ def _write_batch(
     np.savez_compressed(file, **arrays)
     (directory / f"{name}.npz").write_bytes(file.getvalue())
     if decode is not None:
-        json_lines.write_lines(directory / f"{name}.jsonl", texts(local, rows.tolist(), decode))
+        lines = texts(local, rows.tolist(), decode, layout)
+        json_lines.write_lines(directory / f"{name}.jsonl", lines)
 
 
 def _local_rows(batch: Mapping[str, jax.Array]) -> tuple[dict[str, np.ndarray], np.ndarray]:

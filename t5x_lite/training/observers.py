@@ -243,16 +243,10 @@ def _log_hook(observed: Observed) -> hooks.Log:
 
 
 def _step_flops(config: TrainConfig) -> float:
-    lengths = config.dataset.task_feature_lengths
+    dataset, row = config.dataset, config.model.features.row
+    lengths = dataset.task_feature_lengths
     assert lengths is not None, "training needs lengths, which were checked"
-    rows = config.dataset.batch_size
-    if config.model.encoder is None:
-        shapes = {"decoder_input_tokens": (rows, sum(lengths.values()))}
-    else:
-        shapes = {
-            "encoder_input_tokens": (rows, lengths["inputs"]),
-            "decoder_input_tokens": (rows, lengths["targets"]),
-        }
+    shapes = row.shapes(dataset.batch_size, lengths, dataset.prompt_length)
     return flops.training_flops(config.model, shapes)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from t5x_lite.data.converters import convert
 from t5x_lite.features.config import SpecialTokens
-from t5x_lite.features.layouts import Layout, ModelFeatures
+from t5x_lite.features.layouts import LAYOUTS, Layout, ModelFeatures
 
 T5 = SpecialTokens()
 OWN_EXAMPLE = {"inputs": [11, 12, 1], "targets": [21, 1]}
@@ -172,6 +172,29 @@ def test_an_id_of_0_may_be_text(layout, pack):
     assert weights == (8 if layout is Layout.LM else 4)
     if layout is Layout.ENCODER_DECODER:
         assert sum((row["encoder_segment_ids"] > 0).sum() for row in found) == 4
+
+
+@pytest.mark.parametrize("pack", [True, False], ids=["packed", "unpacked"])
+@pytest.mark.parametrize("layout", list(Layout))
+def test_the_table_knows_the_batch_before_any_is_read(layout, pack):
+    """Names, lengths and types, with room for a prompt."""
+    lengths = {"inputs": 7, "targets": 3}
+    converted = convert(
+        dataset_of([OWN_EXAMPLE]),
+        ModelFeatures(layout),
+        lengths=lengths,
+        rows=4,
+        pack=pack,
+        loss_on_targets_only=None,
+        room=2,
+    )
+    found = {
+        name: (spec.shape[1], spec.dtype.name) for name, spec in converted.element_spec.items()
+    }
+    shapes = LAYOUTS[layout].shapes(4, lengths, room=2)
+    dtypes = {each.name: each.dtype for each in LAYOUTS[layout].features}
+    assert found == {name: (shape[1], dtypes[name]) for name, shape in shapes.items()}
+    assert {shape[0] for shape in shapes.values()} == {4}
 
 
 @pytest.mark.parametrize("pack", [True, False], ids=["packed", "unpacked"])

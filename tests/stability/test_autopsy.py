@@ -16,6 +16,7 @@ from etils import epath
 from t5x_lite import cli, config
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.manager import Checkpoints, Description
+from t5x_lite.features.layouts import LAYOUTS, Layout
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -174,10 +175,13 @@ def test_the_batch_is_kept_as_ids_and_as_text(spike):
 
 
 def test_padding_is_no_text():
-    """Rows that are not packed hold one example each, a language model's no inputs."""
-    batch = {"decoder_target_tokens": np.int32([[7, 8, 1, 0], [9, 1, 0, 0]])}
-    assert autopsy.texts(batch, [4, 5], str) == [
-        {"row": 4, "example": 1, "targets": "[7, 8, 1]"},
+    """Segment ids say what is; a language model has no inputs of their own."""
+    batch = {
+        "decoder_target_tokens": np.int32([[7, 0, 1, 0], [9, 1, 0, 0]]),
+        "decoder_segment_ids": np.int32([[1, 1, 1, 0], [1, 1, 0, 0]]),
+    }
+    assert autopsy.texts(batch, [4, 5], str, LAYOUTS[Layout.LM]) == [
+        {"row": 4, "example": 1, "targets": "[7, 0, 1]"},
         {"row": 5, "example": 1, "targets": "[9, 1]"},
     ]
 
