@@ -56,6 +56,22 @@ def _compiled_once(tmp_path_factory, request):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+@pytest.fixture
+def compilations(caplog):
+    """A function of the name of a jitted function: how often it was compiled since the last call,
+    as JAX itself logs it.
+    """
+    import jax
+
+    def count(name: str) -> int:
+        found = sum(f"Compiling jit({name})" in each.getMessage() for each in caplog.records)
+        caplog.clear()
+        return found
+
+    with jax.log_compiles():
+        yield count
+
+
 @pytest.fixture(scope="session")
 def test_data_dir() -> pathlib.Path:
     """The folder of real data beside the project; tests that need it skip where it is absent."""

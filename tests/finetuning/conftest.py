@@ -88,6 +88,8 @@ def _batch(seed=0):
         for name in names
     }
     features["decoder_input_tokens"][:, 0] = 0
+    for stack in ("encoder", "decoder"):
+        features[f"{stack}_segment_ids"] = (positions < lengths).astype(np.int32)
     features["decoder_causal_attention"] = positions < np.full_like(lengths, 3)
     return {name: value.astype(np.int32) for name, value in features.items()}
 
@@ -117,7 +119,7 @@ def logits_of():
     """(config, parameters, batch) -> deterministic logits."""
 
     def logits(config, parameters, batch):
-        return np.asarray(_compiled(transformer.apply, config)(parameters, batch))
+        return np.asarray(_compiled(transformer.logits, config)(parameters, batch))
 
     return logits
 

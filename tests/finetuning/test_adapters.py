@@ -57,7 +57,7 @@ def test_stacks_that_share_weights_share_adapters(model_of):
     """So an adapter in one of them only is refused."""
     shared = model_of("shared", adapter_dim=16)
     assert {name.split("/")[0] for name in additions.names(shared)} == {"decoder"}
-    with pytest.raises(ValueError, match="same depth, attention, mlp, adapter"):
+    with pytest.raises(ValueError, match="same depth, attention, mlp, norm, adapter"):
         type(shared)(**(vars(shared) | {"encoder": shared.plain.encoder}))
     with pytest.raises(ValueError, match="adapter_dim=0: needed is at least 1"):
         model_of(adapter_dim=0)

@@ -98,7 +98,12 @@ def test_what_is_added_trains_and_all_else_keeps_every_bit(
     """
     model = model_of(prompt_length=4, adapter_dim=16, lora=LORA)
     factory, before = factory_of(model), parameters_of(model)
-    step = make_train_step(factory, LOSS, seed=0)
+    step = make_train_step(factory, (LOSS,), seed=0)
+    room = {"pad_width": ((0, 0), (4, 0)), "constant_values": 1}
+    batch = batch | {
+        name: np.pad(batch[name], **room)
+        for name in ("encoder_input_tokens", "encoder_segment_ids")
+    }
     state, metrics = step(factory.from_parameters(before), factory.partitioner.global_batch(batch))
 
     logits = jax.numpy.asarray(logits_of(model, before, batch))

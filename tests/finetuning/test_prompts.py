@@ -1,7 +1,6 @@
 """Prompt tuning (Lester et al. 2021): a prompt is read as if it were text before the inputs."""
 
 import dataclasses
-import functools
 
 import jax
 import numpy as np
@@ -14,8 +13,11 @@ from t5x_lite.model.config import LoraConfig
 from t5x_lite.optim.config import AdafactorConfig
 
 PROMPT = (5, 9, 17)
+# What the data leaves in front of inputs for a prompt of as many vectors: it is not read.
+ROOM = (1, 1, 1)
 LENGTH = len(PROMPT)
 EXAMPLES = (([7, 8, 21, 1], [3, 4, 1]), ([11, 1], [6, 13, 2, 1]), ([30, 22, 1], [1]))
+ALONE, TOGETHER = [[example] for example in EXAMPLES], [EXAMPLES]
 
 
 def rows(sequences, length):
@@ -23,44 +25,37 @@ def rows(sequences, length):
     return np.stack([np.pad(np.asarray(s, np.int32), (0, length - len(s))) for s in sequences])
 
 
-def unpacked(model, examples, *, with_text=()):
-    """A row for each example; its inputs begin with `with_text`."""
-    examples = [([*with_text, *inputs], targets) for inputs, targets in examples]
-    width = 6 + len(with_text)
-    if model.encoder is not None:
-        targets = rows([t for _, t in examples], 5)
-        inputs = {"encoder_input_tokens": rows([i for i, _ in examples], width)}
-    else:
-        targets = rows([i + t for i, t in examples], width + 5)
-        prefixes = [[1] * (len(i) + 1) for i, _ in examples]
-        inputs = {"decoder_causal_attention": rows(prefixes, width + 5)}
-    shifted = np.pad(targets, ((0, 0), (1, 0)))[:, :-1]
-    return {**inputs, "decoder_input_tokens": shifted, "decoder_target_tokens": targets}
-
-
-def packed(model, examples, length=28):
-    """All examples in one row, with room for the prompt in front of the inputs of each."""
-    inputs, targets = ([[1] * LENGTH + i for i, _ in examples], [t for _, t in examples])
+def batch_of(model, groups, *, ahead, length=28):
+    """A row for each group of examples; the inputs of each begin with `ahead`."""
     batch = {}
 
-    def put(stack, parts):
-        numbered = list(enumerate(parts, 1))
-        segments = np.concatenate([np.full(len(part), n) for n, part in numbered])
-        batch[f"{stack}_segment_ids"] = rows([segments], length)
-        batch[f"{stack}_positions"] = rows(
-            [np.concatenate([np.arange(len(part)) for part in parts])], length
-        )
-        return rows([np.concatenate(parts)], length)
+    def put(name, parts_of):
+        parts = [[parts_of([*ahead, *i], t) for i, t in group] for group in groups]
+        batch[name] = rows([np.concatenate(row) for row in parts], length)
+        numbered = [[np.full(len(p), n) for n, p in enumerate(row, 1)] for row in parts]
+        return rows([np.concatenate(row) for row in numbered], length)
 
     if model.encoder is not None:
-        batch["encoder_input_tokens"] = put("encoder", inputs)
+        batch["encoder_segment_ids"] = put("encoder_input_tokens", lambda i, t: i)
+        batch["decoder_segment_ids"] = put("decoder_target_tokens", lambda i, t: t)
+        put("decoder_input_tokens", lambda i, t: [0, *t[:-1]])
     else:
-        targets = [i + t for i, t in zip(inputs, targets, strict=True)]
-        prefixes = [np.arange(len(t)) <= len(i) for i, t in zip(inputs, targets, strict=True)]
-        batch["decoder_causal_attention"] = rows([np.concatenate(prefixes)], length)
-    batch["decoder_target_tokens"] = put("decoder", targets)
-    batch["decoder_input_tokens"] = rows([np.concatenate([[0, *t[:-1]] for t in targets])], length)
+        batch["decoder_segment_ids"] = put("decoder_target_tokens", lambda i, t: i + t)
+        put("decoder_input_tokens", lambda i, t: [0, *(i + t)[:-1]])
+        put("decoder_causal_attention", lambda i, t: [1] * (len(i) + 1) + [0] * (len(t) - 1))
     return batch
+
+
+def targets_only(model, logits, groups, *, ahead):
+    """The logits that predict targets, example by example."""
+    found = []
+    for row, group in zip(logits, groups, strict=True):
+        first = 0
+        for inputs, targets in group:
+            first += 0 if model.encoder is not None else len(ahead) + len(inputs)
+            found.append(row[first : first + len(targets)])
+            first += len(targets)
+    return np.concatenate(found)
 
 
 def of_text(parameters):
@@ -82,38 +77,20 @@ def prompted(architecture, model_of, parameters_of):
     return model, of_text(parameters_of(model))
 
 
-def targets_only(logits, batch, examples, *, ahead):
-    """The logits that predict targets, example by example; `ahead` positions stand before each."""
-    found = []
-    for row, (inputs, targets) in zip(logits, examples, strict=True):
-        first = ahead + (0 if "encoder_input_tokens" in batch else len(inputs))
-        found.append(row[first : first + len(targets)])
-    return np.concatenate(found)
-
-
-def test_a_prompt_of_text_is_that_text(prompted, parameters_of, logits_of):
-    """Same logits as the plain model on inputs that begin with the text, and
-    the same from rows that are packed, whose examples do not see each other.
+@pytest.mark.parametrize("groups", [ALONE, TOGETHER], ids=["unpacked", "packed"])
+def test_a_prompt_of_text_is_that_text(groups, prompted, parameters_of, logits_of):
+    """Same logits as the plain model on rows of one example each whose inputs begin with the text;
+    packed examples, each with the prompt, do not see each other. What stood there is not read.
     """
     model, parameters = prompted
-    plain, text = parameters_of(model.plain), unpacked(model, EXAMPLES, with_text=PROMPT)
-    ahead = 0 if model.encoder is not None else LENGTH
-    expected = targets_only(logits_of(model.plain, plain, text), text, EXAMPLES, ahead=ahead)
-    tolerance = {"rtol": 0, "atol": 1e-5 * np.abs(expected).max()}
-
-    batch = unpacked(model, EXAMPLES)
-    logits = logits_of(model, parameters, batch)
-    assert logits.shape[1] == batch["decoder_input_tokens"].shape[1]
-    found = targets_only(logits, batch, EXAMPLES, ahead=0)
-    np.testing.assert_allclose(found, expected, **tolerance)
-
-    batch = packed(model, EXAMPLES)
-    row, first, together = logits_of(model, parameters, batch)[0], 0, []
-    for inputs, targets in EXAMPLES:
-        first += 0 if model.encoder is not None else LENGTH + len(inputs)
-        together.append(row[first : first + len(targets)])
-        first += len(targets)
-    np.testing.assert_allclose(np.concatenate(together), expected, **tolerance)
+    text = batch_of(model, ALONE, ahead=PROMPT)
+    plain = logits_of(model.plain, parameters_of(model.plain), text)
+    expected = targets_only(model, plain, ALONE, ahead=PROMPT)
+    logits = logits_of(model, parameters, batch_of(model, groups, ahead=ROOM))
+    found = targets_only(model, logits, groups, ahead=ROOM)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    other = logits_of(model, parameters, batch_of(model, groups, ahead=(0, 30, 2)))
+    np.testing.assert_array_equal(targets_only(model, other, groups, ahead=ROOM), found)
 
 
 @pytest.mark.parametrize("architecture", ["encoder_decoder", "lm"], indirect=True)
@@ -126,33 +103,18 @@ def test_decoding_with_a_cache_sees_what_was_added(
     lora = LoraConfig(rank=2, targets=("key", "value"))
     model = model_of(architecture, prompt_length=LENGTH, adapter_dim=16, lora=lora)
     parameters = parameters_of(model)
-    examples = [(inputs, [3, 4]) for inputs, _ in EXAMPLES]
-    batch = unpacked(model, examples)
-    whole = targets_only(logits_of(model, parameters, batch), batch, examples, ahead=0)
-    name = "encoder_input_tokens" if model.encoder is not None else "decoder_prefix_tokens"
-    given = {name: rows([inputs for inputs, _ in examples], 6)}
+    groups = [[(inputs, [3, 4])] for inputs, _ in EXAMPLES]
+    logits = logits_of(model, parameters, batch_of(model, groups, ahead=ROOM))
+    whole = targets_only(model, logits, groups, ahead=ROOM)
+    read = "encoder_input" if model.encoder is not None else "decoder_prefix"
+    prompts = rows([[*ROOM, *inputs] for inputs, _ in EXAMPLES], LENGTH + 6)
+    segments = f"{read.removesuffix('_input')}_segment_ids"
+    given = {f"{read}_tokens": prompts, segments: np.int32(prompts > 0)}
     first, cache = compiled(transformer.start, model, max_decode_length=2)(parameters, given)
-    tokens = np.full(len(examples), 3, np.int32)
+    tokens = np.full(len(EXAMPLES), 3, np.int32)
     second, _ = compiled(transformer.advance, model)(parameters, tokens, cache)
     found = np.stack([first, second], axis=1).reshape(whole.shape)
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
-
-
-def test_embeddings_are_of_the_inputs_alone(model_of, parameters_of, compiled):
-    """Whoever averages them finds as many as there are tokens."""
-    model = model_of(prompt_length=LENGTH)
-    batch = {"encoder_input_tokens": rows([i for i, _ in EXAMPLES], 6)}
-    found = compiled(transformer.encode, model)(parameters_of(model), batch)
-    assert found.shape == (3, 6, 32)
-
-
-def test_packed_rows_need_positions(model_of, parameters_of):
-    """Without them nobody knows where an example begins."""
-    model = model_of("lm", prompt_length=LENGTH)
-    batch = packed(model, EXAMPLES)
-    del batch["decoder_positions"]
-    with pytest.raises(ValueError, match="decoder_positions, which tell where each example begins"):
-        jax.eval_shape(functools.partial(transformer.apply, model), parameters_of(model), batch)
 
 
 def test_a_prompt_begins_as_vectors_of_different_tokens(model_of, parameters_of):
@@ -183,7 +145,7 @@ def test_one_include_adds_a_prompt_and_trains_it_alone(job_of, trains_of):
 
 
 def test_a_prompt_without_room_for_it_is_refused(job_of):
-    """It would take the place of the first tokens of each packed example."""
+    """It would take the place of the first tokens of each example."""
     job = job_of(["models/t5_1_0/tiny.gin"], None)
     with pytest.raises(ValueError, match=r"prompt_length=0 and model.prompt_length=5"):
         dataclasses.replace(job, model=dataclasses.replace(job.model, prompt_length=5))

@@ -104,7 +104,7 @@ def moved(before, after):
     return found
 
 
-def test_a_layer_rests_to_the_last_bit_until_its_step(model_of, parameters_of, batch):
+def test_a_layer_rests_to_the_last_bit_until_its_step(model_of, parameters_of, batch, compilations):
     """One layer in the encoder, two in the decoder, on a mesh of 8 devices: exactly one layer more
     moves from its step on, slots included, in one compiled program; steps count from the start of
     the run, so a run that began at step 100 does the same.
@@ -136,4 +136,4 @@ def test_a_layer_rests_to_the_last_bit_until_its_step(model_of, parameters_of, b
             assert any("decoder_norm" in name for name in tree)
             assert any(name.startswith("decoder/layers/0/") for name in tree) == first_opens
             assert any(name.startswith("decoder/relpos_bias") for name in tree) == first_opens
-    assert step._cache_size() == 1
+    assert compilations("step") == 1
