@@ -11,8 +11,13 @@ from t5x_lite.model import transformer
 from t5x_lite.model.config import (
     AttentionConfig,
     BlockConfig,
+    InitConfig,
+    InitScheme,
+    LearnedPositionsConfig,
     MLPConfig,
     ModelConfig,
+    NormConfig,
+    NormKind,
     RelativeBiasConfig,
     Sharing,
     StackConfig,
@@ -34,6 +39,17 @@ FAMILIES = {
         "logits_via_embedding": False,
         "scale_logits": False,
     },
+    "gpt2": {
+        "activations": ("gelu",),
+        "norm": NormConfig(kind=NormKind.LAYER, epsilon=1e-5),
+        "bias": True,
+        "scale": True,
+        # As long as an example of the tests: positions have to begin anew in packed rows.
+        "positions": LearnedPositionsConfig(max_length=12),
+        "scale_logits": False,
+        "dropout_shared_along_length": False,
+        "init": InitConfig(scheme=InitScheme.NORMAL),
+    },
 }
 
 
@@ -42,10 +58,14 @@ def _tiny(architecture="encoder_decoder", family="t5_1_0", **fields):
     fields = FAMILIES[family] | fields
     per_layer = fields.pop("per_layer", False)
     bidirectional = fields.pop("bidirectional", architecture == "prefix_lm")
+    positions, bias = fields.pop("positions", None), fields.pop("bias", False)
     has_encoder = architecture not in ("lm", "prefix_lm")
     block = BlockConfig(
-        attention=AttentionConfig(num_heads=2, head_dim=4),
-        mlp=MLPConfig(mlp_dim=12, activations=fields.pop("activations", ("relu",))),
+        attention=AttentionConfig(
+            num_heads=2, head_dim=4, bias=bias, scale=fields.pop("scale", False)
+        ),
+        mlp=MLPConfig(mlp_dim=12, activations=fields.pop("activations", ("relu",)), bias=bias),
+        norm=fields.pop("norm", NormConfig()),
     )
     divisor = 2 if architecture == "half_depth" else 1
     encoder = StackConfig(
@@ -53,13 +73,13 @@ def _tiny(architecture="encoder_decoder", family="t5_1_0", **fields):
         layers_divisor=divisor,
         visibility=Visibility.FULL,
         block=block,
-        positions=RelativeBiasConfig(bidirectional=True, per_layer=per_layer),
+        positions=positions or RelativeBiasConfig(bidirectional=True, per_layer=per_layer),
     )
     decoder = dataclasses.replace(
         encoder,
         visibility=Visibility.PREFIX if architecture == "prefix_lm" else Visibility.CAUSAL,
         block=dataclasses.replace(block, cross_attention=has_encoder),
-        positions=RelativeBiasConfig(bidirectional=bidirectional, per_layer=per_layer),
+        positions=positions or RelativeBiasConfig(bidirectional=bidirectional, per_layer=per_layer),
     )
     return ModelConfig(
         vocab_size=VOCAB,

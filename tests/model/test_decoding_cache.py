@@ -43,6 +43,8 @@ def padded(sequences, length):
         ("prefix_lm", "t5_1_1"),
         ("encoder_decoder", "umt5"),
         ("prefix_lm", "umt5"),
+        ("encoder_decoder", "gpt2"),
+        ("lm", "gpt2"),
     ],
 )
 def test_cached_decoding_equals_the_full_forward(

@@ -86,11 +86,14 @@ def test_layers_of_a_stack_draw_different_noise(monkeypatch, tiny, parameters_of
     assert (of_layer[0] != of_layer[1]).any()
 
 
+@pytest.mark.parametrize(
+    ("architecture", "family"), [("encoder_decoder", "t5_1_0"), ("lm", "gpt2")]
+)
 def test_steps_differ_and_one_step_repeats_itself(
-    tiny, parameters_of, examples_of, unpacked, compiled
+    architecture, family, tiny, parameters_of, examples_of, unpacked, compiled
 ):
     """A step's key decides all noise of that step: needed for exact resumption."""
-    config = tiny(dropout_rate=0.3)
+    config = tiny(architecture, family, dropout_rate=0.3)
     batch = unpacked(config, examples_of(config))
     logits = compiled(transformer.logits, config)
     parameters = parameters_of(config)

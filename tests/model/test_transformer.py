@@ -43,6 +43,18 @@ def assert_trees_close(got, expected, rtol=1e-5):
         )
 
 
+def without_key_biases(gradient):
+    """What is added to all keys alike softmax does not see: its gradient is the rounding of 0."""
+
+    def kept(path, leaf):
+        if jax.tree_util.keystr(path[-2:], simple=True, separator="/") != "key/bias":
+            return leaf
+        assert np.abs(leaf).max() < 1e-5
+        return np.zeros_like(leaf)
+
+    return jax.tree_util.tree_map_with_path(kept, gradient)
+
+
 def with_compute(config, **fields):
     return dataclasses.replace(config, compute=ComputeConfig(**fields))
 
@@ -74,7 +86,7 @@ def test_contents_of_padding_never_leak(architecture, tiny, examples_of, packed,
     np.testing.assert_array_equal(logits_of(config, dirty)[real], logits_of(config, clean)[real])
 
 
-@pytest.mark.parametrize("family", ["t5_1_0", "umt5"])
+@pytest.mark.parametrize("family", ["t5_1_0", "umt5", "gpt2"])
 def test_packed_equals_unpacked(
     architecture, family, tiny, examples_of, packed, unpacked, logits_of
 ):
@@ -208,18 +220,21 @@ def test_the_gradient_of_a_shared_weight_is_the_sum_of_both_uses(
     ],
     ids=str,
 )
+@pytest.mark.parametrize(
+    ("architecture", "family"), [("encoder_decoder", "t5_1_0"), ("lm", "gpt2")]
+)
 def test_how_it_is_computed_does_not_change_what(
-    fields, tiny, parameters_of, examples_of, unpacked, compiled
+    architecture, family, fields, tiny, parameters_of, examples_of, unpacked, compiled
 ):
     """scan == unrolled, remat == not: loss and every gradient, dropout included."""
-    config = tiny(dropout_rate=0.3)
+    config = tiny(architecture, family, dropout_rate=0.3)
     batch, parameters = unpacked(config, examples_of(config)), parameters_of(config)
     key = jax.random.key(3)
     loss, gradient = compiled(loss_and_gradient, config)(parameters, batch, key)
     variant = with_compute(config, **fields)
     other_loss, other = compiled(loss_and_gradient, variant)(parameters, batch, key)
     np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
-    assert_trees_close(other, gradient)
+    assert_trees_close(without_key_biases(other), without_key_biases(gradient))
 
 
 def test_full_remat_keeps_less_than_none(tiny, parameters_of, examples_of, unpacked):
