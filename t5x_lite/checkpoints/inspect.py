@@ -90,7 +90,8 @@ def _heads(stack: StackConfig) -> str:
 
 def _facts(found: Pretrained) -> Iterable[str]:
     if found.description is None:
-        yield "a Hugging Face directory"
+        assert found.format is not None, "a path is one or the other"
+        yield f"a Hugging Face directory of a {found.format.name}"
         yield f"model: {in_words(found.model)}"
         return
     checkpoint = found.path

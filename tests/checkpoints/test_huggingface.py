@@ -13,8 +13,6 @@ import pytest
 import safetensors.numpy
 
 from t5x_lite.checkpoints import huggingface
-from t5x_lite.checkpoints.formats.t5 import T5
-from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.model import transformer
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 from t5x_lite.text.tokenizer import load_tokenizer
@@ -180,16 +178,6 @@ def test_a_directory_without_safetensors_says_how_to_make_them(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match="save_pretrained"):
         huggingface.load(tmp_path)
-
-
-def test_directories_are_recognized_and_their_vocabulary_found(tmp_path, edit):
-    """A checkpoint of ours has no config.json; ByT5 has no spiece.model."""
-    assert detect(tmp_path) is None
-    edit(REFERENCES / "t5_v1_0", tmp_path)
-    assert detect(tmp_path) is T5
-    assert huggingface.vocabulary_path(tmp_path) is None
-    (tmp_path / "spiece.model").write_bytes(b"")
-    assert huggingface.vocabulary_path(tmp_path) == tmp_path / "spiece.model"
 
 
 def test_a_tokenizer_is_saved_beside_its_model(tmp_path):

@@ -195,7 +195,7 @@ def test_inspect_shows_what_a_checkpoint_holds(run, capsys):
 
 
 def test_inspect_knows_hugging_face_directories_and_nothing_else(hugging_face, tmp_path):
-    assert "a Hugging Face directory" in inspect_checkpoint(hugging_face)
+    assert "a Hugging Face directory of a T5" in inspect_checkpoint(hugging_face)
     assert not is_inspectable(str(tmp_path))
     assert not is_inspectable("wmt_t2t_ende_v003")
 
