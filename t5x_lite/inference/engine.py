@@ -303,11 +303,11 @@ class Engine:
 
 
 def _common_layout(models: Ensemble) -> Layout:
-    layouts = {member.layout for member in models.members}
-    sizes = {member.vocab_size for member in models.members}
-    if len(layouts) > 1 or len(sizes) > 1:
-        raise UserError(
-            "the members of an ensemble must read and write alike; given are the layouts "
-            f"{sorted(layout.value for layout in layouts)} and vocab_size {sorted(sizes)}."
-        )
-    return layouts.pop()
+    for name in ("layout", "vocab_size", "special", "prompt_length"):
+        given = dict.fromkeys(getattr(member, name) for member in models.members)
+        if len(given) > 1:
+            raise UserError(
+                "the members of an ensemble must read and write alike; given are "
+                f"{name} {list(given)}."
+            )
+    return models.members[0].layout

@@ -2,7 +2,7 @@
 
 Raffel et al. (2020), section 3.6, average the logits of the members before the softmax, at every
 token; averaging probabilities is the other choice. The members may differ in everything but their
-vocabulary and in what they read.
+vocabulary with its special ids and in what they read, which has room for prompts of one length.
 """
 
 import dataclasses

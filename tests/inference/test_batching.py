@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t5x_lite.features.config import SpecialTokens
 from t5x_lite.inference.batching import bucket, groups, padded
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=40)
@@ -39,6 +40,8 @@ def test_widths_are_few_and_waste_at_most_half(length):
 
 
 def test_rows_are_cut_or_padded_and_filler_has_an_end_token():
-    """A row without any token would be attended by nothing."""
-    found = padded([[5, 6, 7, 1], [1]], rows=3, width=3, filler=1)
-    assert found.tolist() == [[5, 6, 7], [1, 0, 0], [1, 0, 0]]
+    """A row without any token would attend to nothing; segments tell padding, whatever its id."""
+    special = SpecialTokens(padding=8, end=9)
+    tokens, segments = padded([[5, 0, 7, 9], [0], []], rows=4, width=3, special=special)
+    assert tokens.tolist() == [[5, 0, 7], [0, 8, 8], [8, 8, 8], [9, 8, 8]]
+    assert segments.tolist() == [[1, 1, 1], [1, 0, 0], [0, 0, 0], [1, 0, 0]]

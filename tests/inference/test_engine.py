@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
 from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.config import Average
+from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.model import transformer
 
@@ -104,7 +107,9 @@ def test_a_score_is_the_sum_over_the_model_s_own_softmax(engine_of):
     inputs, target = [7, 8, 1], [9, 5, 1]
     batch = {
         "encoder_input_tokens": jnp.array([inputs]),
+        "encoder_segment_ids": jnp.ones((1, 3), jnp.int32),
         "decoder_input_tokens": jnp.array([[0, *target[:-1]]]),
+        "decoder_segment_ids": jnp.ones((1, 3), jnp.int32),
     }
     (model,) = engine.models.members
     logits = jax.jit(lambda p: transformer.logits(model, p, batch))(engine.parameters[0])
@@ -113,14 +118,48 @@ def test_a_score_is_the_sum_over_the_model_s_own_softmax(engine_of):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_pooling_is_the_mean_over_real_tokens(engine_of, prompts):
-    """Padding and filler rows take no part, whatever the batch."""
-    engine = engine_of()
+@pytest.mark.parametrize("architecture", [Layout.ENCODER_DECODER, Layout.LM])
+def test_pooling_is_the_mean_over_real_tokens(architecture, engine_of, prompts):
+    """Padding, filler rows and a start token take no part, whatever the batch."""
+    engine = engine_of(architecture=architecture)
     every = engine.encode(prompts, batch_size=4, mean=False)
     assert [len(each) for each in every] == [len(prompt) for prompt in prompts]
     means = engine.encode(prompts, batch_size=8, mean=True)
     for mean, each in zip(means, every, strict=True):
         np.testing.assert_allclose(mean, each.mean(axis=0), rtol=1e-4, atol=1e-5)
+
+
+PROMPT = (5, 9, 17)
+
+
+def prompted(engine):
+    """The engine's model with a prompt that is the vectors of PROMPT's tokens."""
+    model = dataclasses.replace(engine.models.members[0], prompt_length=len(PROMPT))
+    parameters = jax.device_get(engine.parameters[0])
+    vectors = parameters["token_embedder"]["embedding"][list(PROMPT)]
+    abstract = abstract_parameters(model, engine.partitioner)
+    placed = place_parameters({**parameters, "prompt": {"embedding": vectors}}, abstract)
+    return Engine(Ensemble((model,)), (placed,), engine.partitioner)
+
+
+@pytest.mark.parametrize("architecture", [Layout.ENCODER_DECODER, Layout.PREFIX_LM])
+def test_a_prompt_of_text_is_that_text(architecture, engine_of, prompts):
+    """Answers, scores and embeddings are those of inputs that begin with the text, of which
+    embeddings have no vector.
+    """
+    plain = engine_of(num_partitions=1, devices=1, architecture=architecture)
+    engine, longer = prompted(plain), [[*PROMPT, *prompt] for prompt in prompts]
+    targets = [prompt[::-1] for prompt in prompts]
+    run = {"batch_size": 11}
+    assert_same(engine.generate(prompts, GREEDY, **run), plain.generate(longer, GREEDY, **run))
+    pairs = zip(engine.score(prompts, targets, **run), plain.score(longer, targets, **run))
+    for one, other in pairs:
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    every = engine.encode(prompts, mean=False, **run)
+    for one, other in zip(every, plain.encode(longer, mean=False, **run), strict=True):
+        np.testing.assert_allclose(one, other[len(PROMPT) :], rtol=1e-4, atol=1e-5)
+    for one, mean in zip(every, engine.encode(prompts, mean=True, **run), strict=True):
+        np.testing.assert_allclose(mean, one.mean(axis=0), rtol=1e-4, atol=1e-5)
 
 
 def test_sentinels_can_be_forbidden(engine_of, prompts, answers):
@@ -188,6 +227,18 @@ def test_members_must_have_one_vocabulary(engine_of):
     models = Ensemble(one.models.members + two.models.members)
     with pytest.raises(ValueError, match=r"vocab_size \[40, 48\]"):
         type(one)(models, one.parameters + two.parameters, one.partitioner)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("prompt_length", 3), ("special", SpecialTokens(end=5))]
+)
+def test_members_must_read_the_same_rows(name, value, engine_of):
+    """Room for a prompt and special ids stand in what all of them read."""
+    engine = engine_of()
+    (model,) = engine.models.members
+    models = Ensemble((model, dataclasses.replace(model, **{name: value})))
+    with pytest.raises(ValueError, match=f"read and write alike; given are {name} "):
+        Engine(models, engine.parameters * 2, engine.partitioner)
 
 
 def test_few_shapes_are_compiled_for_many_calls(engine_of, prompts):
