@@ -21,6 +21,7 @@ def step_metrics(loss: float) -> dict:
         "steps": jnp.float32(1),
         "rows": jnp.float32(2),
         "loss": jnp.float32(loss),
+        "term": jnp.float32(loss),
         "loss_sum": jnp.float32(10 * loss),
         "cross_entropy_sum": jnp.float32(10 * loss),
         "z_loss_sum": jnp.float32(0),

@@ -8,13 +8,13 @@ import pytest
 
 from t5x_lite.checkpoints import manager
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
-from t5x_lite.data.layout import Layout
+from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.optim.config import AdamWConfig, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.stability.config import HealthConfig
 from t5x_lite.testing import tiny_model
-from t5x_lite.training.config import HealthConfig
 from t5x_lite.training.state import StateFactory
 from t5x_lite.training.step import make_train_step
 
@@ -34,7 +34,7 @@ def factory_and_step(config):
     optimizer = AdamWConfig(epsilon=1.0, weight_decay=0.0)
     schedule = ScheduleConfig(base_learning_rate=1.0)
     factory = StateFactory(model, optimizer, schedule, make_partitioner(config))
-    return factory, make_train_step(factory, LossConfig(), seed=0, health=HealthConfig())
+    return factory, make_train_step(factory, (LossConfig(),), seed=0, health=HealthConfig())
 
 
 def train(config, state, numbers):
@@ -43,7 +43,8 @@ def train(config, state, numbers):
     for number in numbers:
         tokens = np.random.default_rng(number).integers(2, VOCAB, (ROWS, LENGTH), np.int32)
         names = ("decoder_input_tokens", "decoder_target_tokens")
-        batch = factory.partitioner.global_batch(dict.fromkeys(names, tokens))
+        rows = dict.fromkeys(names, tokens) | {"decoder_segment_ids": np.ones_like(tokens)}
+        batch = factory.partitioner.global_batch(rows)
         state, _ = step(state, batch)
     return state
 

@@ -11,6 +11,7 @@ STEP = {
     "steps": 1.0,
     "rows": 4.0,
     "loss": 2.0,
+    "term": 2.0,
     "loss_sum": 21.0,
     "cross_entropy_sum": 20.0,
     "z_loss_sum": 1.0,
@@ -39,6 +40,28 @@ def test_scalars_are_per_token_and_do_not_depend_on_the_number_of_steps():
     assert scalars["accuracy"] == pytest.approx(0.5)
     assert scalars["perplexity"] == pytest.approx(math.exp(2.0))
     assert scalars["loss_per_all_target_tokens"] == pytest.approx(42 / 40)
+
+
+def test_terms_beside_the_first_are_reported_by_their_configs():
+    """Means over steps before their weights; what tokens cost stays what the first term says."""
+    sums = two_steps() | {"loss": 10.0, "Other/term": 6.0, "Other/loss_sum": 63.0}
+    scalars = metrics.summarize(sums)
+    assert scalars["loss"] == pytest.approx(5.0)
+    assert scalars["Other"] == pytest.approx(3.0)
+    assert scalars["cross_ent_loss"] + scalars["z_loss"] == pytest.approx(2.0)
+    assert scalars["loss_per_token"] == pytest.approx(2.1)
+
+
+def test_a_first_term_that_knows_no_tokens_has_no_accuracy():
+    """Whatever it is, its mean and the shares of padding are known."""
+    of_tokens = {"cross_entropy_sum", "z_loss_sum", "correct_sum"}
+    sums = {name: value for name, value in two_steps().items() if name not in of_tokens}
+    scalars = metrics.summarize(sums)
+    assert scalars["loss_per_token"] == pytest.approx(2.1)
+    assert scalars["loss_per_all_target_tokens"] == pytest.approx(42 / 40)
+    assert scalars["non_padding_fraction/loss_weights"] == pytest.approx(0.5)
+    absent = {"accuracy", "perplexity", "cross_ent_loss", "z_loss"}
+    assert not absent & scalars.keys()
 
 
 def test_what_describes_a_step_is_a_mean_over_steps_and_a_scalar_for_each_layer():

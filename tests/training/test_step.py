@@ -64,9 +64,10 @@ def first_state(factory):
 
 def gradients_on(factory, loss, count):
     """Gradients and metrics of one batch, in `count` microbatches."""
-    function = make_gradients(factory, loss, seed=0, num_microbatches=count)
+    function = make_gradients(factory, (loss,), seed=0, num_microbatches=count)
     state = first_state(factory)
-    return jax.jit(function)(state, factory.partitioner.global_batch(packed_batch()))
+    batch = factory.partitioner.global_batch(packed_batch())
+    return jax.jit(function)(state, factory.frozen, batch)
 
 
 def assert_leaves_close(found, expected, tolerance):
@@ -152,10 +153,10 @@ def test_noise_differs_between_microbatches_but_not_between_meshes():
     losses = {}
     for num_partitions in (1, 2):
         factory = factory_of(num_partitions, model)
-        function = jax.jit(make_gradients(factory, LOSS, seed=0, num_microbatches=2))
+        function = jax.jit(make_gradients(factory, (LOSS,), seed=0, num_microbatches=2))
         for rows, counted in (("all", weights), ("first", first_half)):
             placed = factory.partitioner.global_batch(batch | {"decoder_loss_weights": counted})
-            _, sums = function(first_state(factory), placed)
+            _, sums = function(first_state(factory), factory.frozen, placed)
             losses[num_partitions, rows] = float(sums["loss_sum"])
     for rows in ("all", "first"):
         np.testing.assert_allclose(losses[1, rows], losses[2, rows], rtol=1e-5)
@@ -166,7 +167,7 @@ def one_step(factory, **settings):
     """The state before a step, after it, and its metrics."""
     before = first_state(factory)
     kept = jax.device_get(before)
-    step = make_train_step(factory, LOSS, seed=0, **settings)
+    step = make_train_step(factory, (LOSS,), seed=0, **settings)
     after, metrics = step(before, factory.partitioner.global_batch(packed_batch()))
     return kept, after, metrics
 
@@ -237,8 +238,8 @@ def test_frozen_parameters_cost_no_gradient():
     batch = factory_of().partitioner.global_batch(packed_batch())
 
     def flops(factory):
-        function = jax.jit(make_gradients(factory, LOSS, seed=0))
-        return function.lower(factory.abstract, batch).cost_analysis()["flops"]
+        function = jax.jit(make_gradients(factory, (LOSS,), seed=0))
+        return function.lower(factory.abstract, factory.frozen, batch).cost_analysis()["flops"]
 
     assert flops(factory_of(groups=(rest,))) < 0.6 * flops(factory_of())
 
@@ -246,7 +247,7 @@ def test_frozen_parameters_cost_no_gradient():
 def test_an_unsound_step_changes_nothing_and_is_counted():
     """A gradient that is not finite; all further steps wait for the host."""
     factory = factory_of(model=SMALL)
-    step = make_train_step(factory, LOSS, seed=0, health=HealthConfig())
+    step = make_train_step(factory, (LOSS,), seed=0, health=HealthConfig())
     state = first_state(factory)
     poisoned = jax.tree.map(lambda leaf: leaf, state.parameters)
     scale = poisoned["decoder"]["decoder_norm"]["scale"]
