@@ -90,3 +90,19 @@ def users_shell() -> dict[str, str]:
         environment.pop(name, None)
     environment["PATH"] = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     return environment
+
+
+@pytest.fixture(scope="session")
+def gpt2_of():
+    """(**macros) -> a GPT-2 by its gin file, 64 tokens and 2 layers; every width divides by 8."""
+    from t5x_lite import config
+    from t5x_lite.model.config import ModelConfig
+
+    def model(**macros):
+        sizes = {"VOCAB_SIZE": 64, "MAX_LENGTH": 32, "EMBED_DIM": 32, "MLP_DIM": 64}
+        sizes |= {"NUM_HEADS": 8, "HEAD_DIM": 4} | macros
+        sizes.setdefault("END_TOKEN", sizes["VOCAB_SIZE"] - 1)
+        overrides = [("--gin", f"{name}={value}") for name, value in sizes.items()]
+        return config.resolve(ModelConfig, ["models/gpt2/tiny.gin"], overrides=overrides).config
+
+    return model

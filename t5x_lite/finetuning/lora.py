@@ -27,7 +27,8 @@ def _merged(config: LoraConfig, tree: Mapping[str, Any]) -> dict[str, Any]:
     if "lora" in tree:
         # [layers, in_dim, rank] times [layers, rank, out_dim]
         product = jnp.matmul(tree["lora"]["a"], tree["lora"]["b"], precision="highest")
-        return {"kernel": tree["kernel"] + product * (config.alpha / config.rank)}
+        plain = {name: node for name, node in tree.items() if name != "lora"}
+        return plain | {"kernel": tree["kernel"] + product * (config.alpha / config.rank)}
     return {
         name: _merged(config, node) if isinstance(node, Mapping) else node
         for name, node in tree.items()

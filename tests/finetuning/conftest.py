@@ -1,4 +1,4 @@
-"""A tiny model of each architecture with what fine-tuning adds, and batches for it."""
+"""A tiny model of each architecture, and of GPT-2, with what fine-tuning adds, and batches for it."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.state import make_factory
 
 VOCAB, ROWS, LENGTH = 32, 8, 8
-ARCHITECTURES = ("encoder_decoder", "shared", "half_depth", "lm", "prefix_lm")
+ARCHITECTURES = ("encoder_decoder", "shared", "half_depth", "lm", "prefix_lm", "gpt2")
 _LAYOUTS = {"lm": Layout.LM, "prefix_lm": Layout.PREFIX_LM}
 
 
@@ -37,8 +37,10 @@ def named(tree):
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-def _model(architecture="encoder_decoder", *, prompt_length=0, **block_fields):
+def _model(gpt2_of, architecture="encoder_decoder", *, prompt_length=0, **block_fields):
     model = tiny_model(VOCAB, _LAYOUTS.get(architecture, Layout.ENCODER_DECODER))
+    if architecture == "gpt2":  # with the special ids of the batches here
+        model = dataclasses.replace(gpt2_of(VOCAB_SIZE=VOCAB), special=model.special)
 
     def of_stack(stack):
         if stack is None:
@@ -73,7 +75,7 @@ def _parameters(config):
         noise = noise.standard_normal(leaf.shape, np.float32)
         if path[-1].key == "scale":
             return 1 + 0.1 * noise
-        return noise * (0.5 if path[-1].key == "embedding" else leaf.shape[-2] ** -0.5)
+        return noise * (0.5 if path[-1].key in ("embedding", "bias") else leaf.shape[-2] ** -0.5)
 
     return jax.tree_util.tree_map_with_path(draw, transformer.abstract_parameters(config))
 
@@ -96,16 +98,16 @@ def _batch(seed=0):
 
 @pytest.fixture(params=ARCHITECTURES)
 def architecture(request):
-    """Each of the five of Raffel et al. (2020), table 2."""
+    """Each of the five of Raffel et al. (2020), table 2, and GPT-2."""
     return request.param
 
 
 @pytest.fixture(scope="session")
-def model_of():
+def model_of(gpt2_of):
     """(architecture, prompt_length=, **fields of each block) -> a tiny ModelConfig whose widths
     divide by 8.
     """
-    return _model
+    return functools.partial(_model, gpt2_of)
 
 
 @pytest.fixture(scope="session")

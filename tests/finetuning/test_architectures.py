@@ -1,4 +1,4 @@
-"""Laws of adapters and LoRA that hold in each of the five architectures."""
+"""Laws of adapters and LoRA that hold in each of the five architectures and for GPT-2."""
 
 import jax
 import numpy as np

@@ -64,9 +64,11 @@ def of_text(parameters):
     return {**parameters, "prompt": {"embedding": table[list(PROMPT)]}}
 
 
-@pytest.fixture(params=["encoder_decoder", "prefix_lm"])
+@pytest.fixture(params=["encoder_decoder", "prefix_lm", "gpt2"])
 def architecture(request):
-    """One with an encoder, one without: the others put a prompt where these do."""
+    """One with an encoder, one without: the others put a prompt where these do. GPT-2's positions
+    count the prompt in.
+    """
     return request.param
 
 
@@ -93,7 +95,7 @@ def test_a_prompt_of_text_is_that_text(groups, prompted, parameters_of, logits_o
     np.testing.assert_array_equal(targets_only(model, other, groups, ahead=ROOM), found)
 
 
-@pytest.mark.parametrize("architecture", ["encoder_decoder", "lm"], indirect=True)
+@pytest.mark.parametrize("architecture", ["encoder_decoder", "lm", "gpt2"], indirect=True)
 def test_decoding_with_a_cache_sees_what_was_added(
     architecture, model_of, parameters_of, logits_of, compiled
 ):
