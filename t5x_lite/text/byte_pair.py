@@ -163,15 +163,24 @@ def parse_merges(text: str, source: object) -> list[tuple[str, str]]:
     return merges
 
 
+def check_ids(pieces: Mapping[str, Any], source: object) -> None:
+    """Refuses pieces whose ids are no numbers, as JSON may have them.
+
+    Raises:
+        UserError: with the first of them.
+    """
+    for piece, i in pieces.items():
+        if type(i) is not int:
+            raise UserError(f"{source}: the piece {piece!r} has the id {i!r}; needed is a number.")
+
+
 def _check(
     pieces: Mapping[str, Any],
     merges: Sequence[tuple[str, str]],
     special: SpecialTokens,
     source: object,
 ) -> None:
-    for piece, i in pieces.items():
-        if type(i) is not int:
-            raise UserError(f"{source}: the piece {piece!r} has the id {i!r}; needed is a number.")
+    check_ids(pieces, source)
     if sorted(pieces.values()) != list(range(len(pieces))):
         raise UserError(f"{source}: the ids of the {len(pieces)} pieces are not 0, 1, 2, ...")
     if missing := [character for character in BYTE_CHARACTERS if character not in pieces]:

@@ -6,7 +6,7 @@ from typing import Any
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
 from t5x_lite.text.added_tokens import num_trailing_sentinels, read_added, sentinels, written
-from t5x_lite.text.byte_pair import END_OF_TEXT, BytePairTokenizer
+from t5x_lite.text.byte_pair import END_OF_TEXT, BytePairTokenizer, check_ids
 
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 # What the model of GPT-2 leaves at these values; others give other ids.
@@ -46,7 +46,7 @@ def byte_pair_of_json(
 
 
 def byte_pair_tokenizer(
-    pieces: Mapping[str, int],
+    pieces: Mapping[str, Any],
     merges: list[tuple[str, str]],
     special: Mapping[str, Any],
     source: object,
@@ -59,8 +59,9 @@ def byte_pair_tokenizer(
             both are "<|endoftext|>".
 
     Raises:
-        UserError: a token that is named has no id.
+        UserError: a token that is named has no id, or one that is no number.
     """
+    check_ids(pieces, source)
     end = _id_of("eos_token", special, pieces, source)
     start = _id_of("bos_token", special, pieces, source) if special.get("bos_token") else end
     tokens = SpecialTokens(padding=end, start=start, end=end, unknown=None)

@@ -95,7 +95,9 @@ def _scored_pieces(
     model: Mapping[str, Any], source: object
 ) -> tuple[Sequence[tuple[str, float]], int]:
     try:
-        return [(str(piece), float(score)) for piece, score in model["vocab"]], int(model["unk_id"])
+        pieces = [(str(piece), float(score)) for piece, score in model["vocab"]]
+        "".join(piece for piece, _ in pieces).encode()  # JSON can say what is no text
+        return pieces, int(model["unk_id"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{source}: its vocab is not pieces with scores, or its unk_id no id: {error!r}"

@@ -183,6 +183,7 @@ OTHERS = {
     "lower case": ("bpe", change(["normalizer"], {"type": "Lowercase"}), "without a normalizer"),
     "merges": ("bpe", change(["model", "merges"], [["a"]]), "vocab or merges are damaged"),
     "vocab": ("bpe", change(["model", "vocab"], 3), "vocab or merges are damaged"),
+    "ids": ("bpe", change(["model", "vocab", "!"], None), "'!' has the id None"),
     "added text": (
         "bpe",
         change(["added_tokens"], [{"id": 400, "content": "USER", "special": False}]),
@@ -194,6 +195,7 @@ OTHERS = {
     "rules": ("t5", change(["normalizer"], {"type": "Lowercase"}), "its normalizer"),
     "table": ("t5", change(["normalizer", "precompiled_charsmap"], "?"), "charsmap is damaged"),
     "pieces": ("t5", change(["model", "vocab"], ["a"]), "its vocab is not pieces with scores"),
+    "no text": ("t5", change(["model", "vocab", 5], ["\ud800", -1]), "is not pieces with scores"),
     "none": ("t5", change(["model", "vocab"], []), "its unk_id is 2, and it has 0 pieces"),
     "special ids": ("t5", change(["model", "unk_id"], 5), "needed are 0, 1, 2"),
 }
