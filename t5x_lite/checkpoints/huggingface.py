@@ -76,10 +76,11 @@ def save(
     also its files, in the newest form and in older ones.
 
     Raises:
-        UserError: no format of Hugging Face expresses the model.
+        UserError: no format of Hugging Face expresses the model, or these are not its parameters.
     """
     directory = epath.Path(directory)
     format, values = format_of(config)
+    _check_parameters(config, parameters)
     tensors = names.to_tensors(format.names, parameters)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / CONFIG).write_text(json.dumps(values, indent=2) + "\n")
@@ -88,6 +89,18 @@ def save(
     # transformers refuses a file that does not say which framework wrote its layout.
     written = safetensors.numpy.save(tensors, metadata={"format": "pt"})
     (directory / weights.WEIGHTS).write_bytes(written)
+
+
+def _check_parameters(config: ModelConfig, parameters: Mapping) -> None:
+    """Whether all are there: an absent one would leave a hole in a tensor that joins several."""
+    wanted, given = names.paths(transformer.abstract_parameters(config)), names.paths(parameters)
+    if wanted != given:
+        raise UserError(
+            "the parameters are not those of the model: "
+            f"absent are {', '.join(sorted(wanted - given)[:3]) or 'none'}, "
+            f"too many {', '.join(sorted(given - wanted)[:3]) or 'none'}; needed is the tree that "
+            "transformer.abstract_parameters shows."
+        )
 
 
 @contextlib.contextmanager

@@ -70,7 +70,10 @@ def save(
         )
     format, _ = format_of(model.with_blocks(lora=None))
     if format is not T5:
-        raise UserError(f"LoRA goes to PEFT's layout from {T5.name} only; given is {format.name}.")
+        raise UserError(
+            f"LoRA goes to PEFT's layout from {T5.name} only; given is {format.name}. "
+            "finetuning.lora.merge puts it into the kernels, and huggingface.save writes them."
+        )
     lora = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), _of_lora(parameters))
     tensors = names.to_tensors(_names(lora), lora)
     theirs = {ours: name for name, ours in _MODULES.items()}
@@ -203,11 +206,7 @@ def _of_lora(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _names(lora: Mapping[str, Any]) -> Names:
     """Where PEFT keeps each of them: encoder/layers/attention/query/lora/a beside its kernel."""
-    paths = [
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, _ in jax.tree_util.tree_leaves_with_path(lora)
-    ]
-    return {path: Place(_peft_name(path), TRANSPOSED) for path in paths}
+    return {path: Place(_peft_name(path), TRANSPOSED) for path in names.paths(lora)}
 
 
 def _peft_name(path: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 import safetensors.numpy
 
 from t5x_lite.checkpoints import huggingface
+from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 from t5x_lite.text.tokenizer import load_tokenizer
@@ -178,6 +179,15 @@ def test_a_directory_without_safetensors_says_how_to_make_them(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match="save_pretrained"):
         huggingface.load(tmp_path)
+
+
+def test_a_parameter_that_is_absent_is_not_saved_as_a_hole(tmp_path):
+    """Of a tensor that joins several the rest would be whatever memory held."""
+    config, parameters = huggingface.load(REFERENCES / "gpt2")
+    del parameters["decoder"]["layers"]["self_attention"]["key"]["bias"]
+    with pytest.raises(UserError, match="absent are decoder/layers/self_attention/key/bias, too"):
+        huggingface.save(tmp_path / "out", config, parameters)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_tokenizer_is_saved_beside_its_model(tmp_path):

@@ -55,6 +55,11 @@ def parse(table: str) -> Names:
     return {ours: Place(theirs, _transform(word)) for ours, word, theirs in rows}
 
 
+def paths(parameters: Any) -> set[str]:
+    """Our names of the leaves of a tree."""
+    return {_joined(path) for path, _ in jax.tree_util.tree_leaves_with_path(parameters)}
+
+
 def shapes(names: Names, parameters: Any) -> dict[str, Shape]:
     """The tensors that hold a tree of parameters, or of shapes, by name."""
     found = (place.tensors(leaf.shape) for place, leaf in _placed(names, parameters))

@@ -19,8 +19,10 @@ from t5x_lite.config import resolve
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import LanguageModel
 from t5x_lite.errors import UserError
+from t5x_lite.finetuning import additions, peft
+from t5x_lite.finetuning.lora import merge
 from t5x_lite.model import transformer
-from t5x_lite.model.config import ModelConfig
+from t5x_lite.model.config import LoraConfig, ModelConfig
 
 REFERENCE = pathlib.Path(__file__).parents[2] / "references" / "huggingface" / "gpt2"
 
@@ -187,3 +189,22 @@ def test_heads_that_do_not_fill_the_width_are_not_saved(tmp_path):
     with pytest.raises(UserError, match="cannot express this model.*for GPT-2 a causal decoder"):
         huggingface.save(tmp_path / "out", config, transformer.abstract_parameters(config))
     assert not (tmp_path / "out").exists()
+
+
+def test_lora_goes_into_the_kernels_and_not_to_peft(tmp_path):
+    """Merged it is a GPT-2, with its biases. PEFT has one term for query, key and value together,
+    which is not what is learned here.
+    """
+    config, parameters = huggingface.load(REFERENCE)
+    config = config.with_blocks(lora=LoraConfig(rank=2, targets=("query", "wo")))
+    rng = np.random.default_rng(0)
+    shapes = transformer.abstract_parameters(config)
+    added = jax.tree.map(lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes)
+    parameters = additions.join(added, parameters)
+    tokens = jnp.asarray(np.load(REFERENCE / "logits.npz")["1/tokens"])
+    expected = logits_of(config, parameters, tokens)
+    huggingface.save(tmp_path / "merged", *merge(config, parameters))
+    found = logits_of(*huggingface.load(tmp_path / "merged"), tokens)
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    with pytest.raises(UserError, match="to PEFT's layout from T5 only; given is GPT-2"):
+        peft.save(tmp_path / "peft", config, parameters, base="gpt2")
