@@ -1,4 +1,4 @@
-"""A tiny model of each architecture, and of GPT-2, with what fine-tuning adds, and batches for it."""
+"""A tiny model of each architecture and of GPT-2, what fine-tuning adds to it, and its batches."""
 
 import dataclasses
 import functools
