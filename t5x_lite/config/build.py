@@ -14,6 +14,7 @@ from t5x_lite.config.configurables import (
     find,
     if_missing,
     is_configurable,
+    is_tuple_of_configs,
     options,
 )
 from t5x_lite.config.definitions import BindingKey, Definitions, Scope, prefixes, split_scope
@@ -112,7 +113,8 @@ class _Builder:
                 return FieldValue(key, self._bound(key, scope, annotation))
         itself = built_by_itself(field, annotation) or self._bound_anywhere(field, annotation)
         if itself is not None:
-            return FieldValue(None, self.make(itself, scope))
+            made = self.make(itself, scope)
+            return FieldValue(None, (made,) if is_tuple_of_configs(annotation) else made)
         if field.default is not dataclasses.MISSING:
             return FieldValue(None, field.default)
         if field.default_factory is not dataclasses.MISSING:

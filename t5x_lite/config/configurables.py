@@ -80,6 +80,13 @@ def is_configurable(annotation: object) -> bool:
     return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
 
 
+def is_tuple_of_configs(annotation: object) -> bool:
+    """Whether an annotation is a tuple of any length of our dataclasses."""
+    arguments = typing.get_args(annotation)
+    is_tuple = typing.get_origin(annotation) is tuple and arguments[-1] is Ellipsis
+    return is_tuple and all(is_configurable(each) for each in options(arguments[0]))
+
+
 def built_by_itself(field: dataclasses.Field[object], annotation: object) -> type | None:
     """The class of a field that needs no `@Class()`: what it would hold is clear without, or said
     by its metadata {"built_unless_bound": Class} where it may be one of several.

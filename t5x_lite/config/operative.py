@@ -35,13 +35,20 @@ def _instance(
     for name, value in values.items():
         if value.binding is not None:
             written = definitions.bindings[value.binding][-1].definition.value
-        elif is_configurable(type(value.final)):
-            written = Reference("", type(value.final).__name__, True)
         else:
-            written = value.final
+            written = _without_configs(value.final)
         place = join_scope("/".join(scope), f"{cls.__name__}.{name}")
         lines.append(_assignment(place, written))
     return lines
+
+
+def _without_configs(value: object) -> object:
+    """A value in which each config that was built by itself is a reference to its class."""
+    if isinstance(value, tuple):
+        return tuple(map(_without_configs, value))
+    if is_configurable(type(value)):
+        return Reference("", type(value).__name__, True)
+    return value
 
 
 def _import_line(statement: Import) -> str:

@@ -5,7 +5,7 @@ import enum
 import typing
 from collections.abc import Callable
 
-from t5x_lite.config.configurables import find, is_configurable, options
+from t5x_lite.config.configurables import find, is_configurable, is_tuple_of_configs, options
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.config.parse import Reference
 
@@ -39,7 +39,7 @@ def convert(value: object, annotation: object, build: Build) -> object:
 
     `build` makes the config that a reference stands for.
     """
-    if isinstance(value, Reference) and _is_tuple_of_configs(annotation):
+    if isinstance(value, Reference) and is_tuple_of_configs(annotation):
         value = (value,)  # what was one config once may be several now
     members = [member for member in options(annotation) if _same_kind(value, member)]
     hint = "" if members else _hint(value, options(annotation))
@@ -51,12 +51,6 @@ def convert(value: object, annotation: object, build: Build) -> object:
                 raise  # it names the wrong member, which says more than the type of the whole
             hint = error.hint
     raise WrongValueError(value, f"needs {describe(annotation)}", hint)
-
-
-def _is_tuple_of_configs(annotation: object) -> bool:
-    arguments = typing.get_args(annotation)
-    is_tuple = typing.get_origin(annotation) is tuple and arguments[-1] is Ellipsis
-    return is_tuple and all(is_configurable(each) for each in options(arguments[0]))
 
 
 def _same_kind(value: object, wanted: object) -> bool:

@@ -8,7 +8,7 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
-from t5x_lite.losses.config import MatchTeacherConfig, TermConfig
+from t5x_lite.losses.config import LossConfig, MatchTeacherConfig, TermConfig
 from t5x_lite.metrics.direction import Direction
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import OptimizerConfig, ParameterGroup, ScheduleConfig
@@ -69,7 +69,7 @@ class TrainConfig:
     eval_dataset: DatasetConfig | None = None
     optimizer: OptimizerConfig
     learning_rate: ScheduleConfig
-    loss: tuple[TermConfig, ...]
+    loss: tuple[TermConfig, ...] = dataclasses.field(metadata={"built_unless_bound": LossConfig})
     partitioning: PartitioningConfig
     checkpoints: SaveCheckpointConfig
     restore: RestoreCheckpointConfig
