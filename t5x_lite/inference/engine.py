@@ -251,7 +251,7 @@ class Engine:
 
     def _prompts(self, rows: Sequence[Ids], group: Group) -> dict[str, np.ndarray]:
         """What decoding begins with; the start token is the model's own affair."""
-        rows = [[*self._room, *row[: group.width]] for row in rows]
+        rows = [_joined(self._room, row[: group.width]) for row in rows]
         tokens, segments = self._padded(rows, group, group.width + len(self._room))
         if self.layout is Layout.ENCODER_DECODER:
             return {"encoder_input_tokens": tokens, "encoder_segment_ids": segments}
@@ -265,7 +265,7 @@ class Engine:
         else:
             ahead = [self._ahead(row) for row in rows]
             starts, width = [len(each) for each in ahead], group.width + len(self._room) + 1
-            read = [[*front, *row] for front, row in zip(ahead, rows, strict=True)]
+            read = [_joined(front, row) for front, row in zip(ahead, rows, strict=True)]
             tokens, segments = self._padded(read, group, width)
             features = {
                 "decoder_input_tokens": tokens,
@@ -283,12 +283,12 @@ class Engine:
         """Where in each decoder row its targets begin, and the batch of given targets."""
         if self.layout is Layout.ENCODER_DECODER:
             features, width = self._prompts(inputs, group), group.width
-            read = [[self.special.start, *target] for target in targets]
+            read = [_joined([self.special.start], target) for target in targets]
             starts = [0] * len(targets)
         else:
             pairs = list(zip(inputs, targets, strict=True))
             features, width = {}, 2 * group.width + len(self._room)
-            read = [[*self._ahead(given), *given, *target] for given, target in pairs]
+            read = [_joined(self._ahead(given), given, target) for given, target in pairs]
             starts = [len(self._ahead(given)) + len(given) - 1 for given in inputs]
         tokens, segments = self._padded([row[1:] for row in read], group, width)
         features["decoder_target_tokens"], features["decoder_segment_ids"] = tokens, segments
@@ -300,6 +300,10 @@ class Engine:
             positions = np.arange(width, dtype=np.int32)[None, :]
             features["decoder_causal_attention"] = (positions <= ends).astype(np.int32)
         return starts, features
+
+
+def _joined(*parts: Ids) -> Int32[np.ndarray, " _length"]:
+    return np.concatenate([np.asarray(part, np.int32) for part in parts])
 
 
 def _common_layout(models: Ensemble) -> Layout:
