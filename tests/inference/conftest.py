@@ -45,6 +45,12 @@ def mesh():
 
 
 @pytest.fixture(scope="session")
+def random_parameters():
+    """config -> parameters with which outputs end, differ and do not repeat one token."""
+    return draw
+
+
+@pytest.fixture(scope="session")
 def engine_of(mesh):
     """(seeds of the members, partitioner, ...) -> an engine with random parameters."""
     kept = {}
