@@ -1,4 +1,4 @@
-"""GPT-2 answers: prompts without a start token, of any length, one id that starts, ends and pads."""
+"""GPT-2 answers: prompts without a start token, and one id that starts, ends and pads."""
 
 import dataclasses
 import functools
