@@ -160,7 +160,8 @@ def _steps(value: Any, name: str) -> list[Mapping[str, Any]]:
     if not isinstance(value, Mapping):
         return []
     inner = value.get(name) if value.get("type") == "Sequence" else [value]
-    return [step for step in inner or () if isinstance(step, Mapping)]
+    steps = inner if isinstance(inner, list) else []
+    return [step for step in steps if isinstance(step, Mapping)]
 
 
 def _other_text(source: object, name: str, value: Any) -> UserError:

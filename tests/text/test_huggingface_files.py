@@ -192,6 +192,7 @@ OTHERS = {
     "added": ("bpe", change(["added_tokens"], [{"id": 400}]), "added_tokens are damaged"),
     "words": ("t5", change(["pre_tokenizer"], {"type": "Whitespace"}), "its pre_tokenizer"),
     "no words": ("t5", change(["pre_tokenizer"], None), "its pre_tokenizer"),
+    "no steps": ("t5", change(["pre_tokenizer", "pretokenizers"], 3), "its pre_tokenizer"),
     "rules": ("t5", change(["normalizer"], {"type": "Lowercase"}), "its normalizer"),
     "table": ("t5", change(["normalizer", "precompiled_charsmap"], "?"), "charsmap is damaged"),
     "pieces": ("t5", change(["model", "vocab"], ["a"]), "its vocab is not pieces with scores"),
