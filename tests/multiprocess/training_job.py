@@ -44,6 +44,8 @@ features = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_toke
 host_batch = {name: rng.integers(2, 16, (8, 6), dtype=np.int32) for name in features}
 # Rows differ in length, so a mean of the processes' means would differ from the mean over tokens.
 host_batch["decoder_target_tokens"][:4, 2:] = 0
+host_batch["encoder_segment_ids"] = np.ones((8, 6), np.int32)
+host_batch["decoder_segment_ids"] = np.int32(host_batch["decoder_target_tokens"] > 0)
 batch = partitioner.global_batch(own_rows(partitioner, host_batch))
 
 axes, shapes = transformer.parameter_axes(MODEL), transformer.abstract_parameters(MODEL)

@@ -101,6 +101,7 @@ state = factory.initialize(seed=0)
 rng = np.random.default_rng(0)
 names = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")
 rows = {{name: rng.integers(1, 16, (4, 4), dtype=np.int32) for name in names}}
+rows |= {{f"{{stack}}_segment_ids": np.ones((4, 4), np.int32) for stack in ("encoder", "decoder")}}
 batch = partitioner.global_batch(rows)
 for _ in range(2000):
     state, metrics = step(state, batch)
