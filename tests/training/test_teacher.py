@@ -1,16 +1,21 @@
 """A frozen teacher: a copy of it learns nothing from it, and nothing of it is trained or saved."""
 
 import dataclasses
+import functools
+import pathlib
 
 import jax
 import numpy as np
 import pytest
 
+from t5x_lite import cli, config, json_lines
 from t5x_lite.checkpoints import huggingface, manager
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig, MatchTeacherConfig
+from t5x_lite.model import transformer
+from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import AdamWConfig, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -197,3 +202,41 @@ def test_a_teacher_that_reads_otherwise_is_refused(paths, tmp_path, student):
         make_teacher(path, other, student.partitioner)
     with pytest.raises(FileNotFoundError):
         make_teacher(str(tmp_path / "nothing"), MODEL, student.partitioner)
+
+
+def test_a_command_trains_beside_a_teacher(tmp_path, monkeypatch):
+    """One flag names the terms, one the teacher, from which the student starts as well; the log
+    and evaluations have the divergence.
+    """
+    monkeypatch.chdir(pathlib.Path(__file__).parent)
+    files = ["models/t5_1_0/tiny.gin"]
+    sizes = [("--gin.VOCAB_SIZE", "VOCAB_SIZE=384")]
+    model = config.resolve(ModelConfig, files, overrides=sizes).config
+    parameters = jax.jit(functools.partial(transformer.init_parameters, model))(jax.random.key(1))
+    huggingface.save(tmp_path / "teacher", model, jax.device_get(parameters))
+    flags = {
+        "VOCAB_SIZE": 384,
+        "MIXTURE_OR_TASK_NAME": "toy_copy",
+        "TASK_FEATURE_LENGTHS": {"inputs": 16, "targets": 8},
+        "MODEL_DIR": tmp_path / "run",
+        "INITIAL_CHECKPOINT_PATH": tmp_path / "teacher",
+        "TrainConfig.teacher_path": f"'{tmp_path / 'teacher'}'",
+        "TrainConfig.loss": "(@LossConfig(), @MatchTeacherConfig())",
+        "DROPOUT_RATE": 0.0,
+        "TRAIN_STEPS": 3,
+        "BATCH_SIZE": 8,
+        "LOG_PERIOD": 1,
+        "EVAL_PERIOD": 3,
+        "EVAL_STEPS": 1,
+        "INFER_EVAL_DATASET": None,
+        "COMPILATION_CACHE": False,
+    }
+    chosen = [f"--gin.{name}={value}" for name, value in flags.items()]
+    files = [f"--gin_file={file}" for file in (*files, "recipes/finetune.gin")]
+    assert cli.main(["train", *files, "--module_import=toy_tasks", *chosen]) == 0
+    lines = json_lines.read_lines(tmp_path / "run" / "train" / "metrics.jsonl")
+    divergences = [line["MatchTeacherConfig"] for line in lines]
+    assert divergences[0] == pytest.approx(0.0, abs=1e-5)
+    assert min(divergences[1:]) > 1e-4
+    evaluated = tmp_path / "run" / "training_eval" / "toy_copy" / "metrics.jsonl"
+    assert json_lines.read_lines(evaluated)[-1]["MatchTeacherConfig"] > 1e-4
