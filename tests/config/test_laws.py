@@ -63,6 +63,36 @@ def resolve_job(job, models=("models/t5_1_1/tiny.gin",), flags=()):
     return config.resolve(root, [*models, *recipes], overrides=overrides, search_paths=[])
 
 
+@pytest.mark.parametrize("written", ["  loss = (@LossConfig(),)\n", ""], ids=["tuple", "unbound"])
+def test_a_loss_of_one_term_may_be_written_as_it_always_was(written, tmp_path):
+    """The recipe's `loss = @LossConfig()`, a tuple of it, and nothing said are the same job, also
+    once they are written as operative text.
+    """
+    recipe = (GIN / "recipes/train.gin").read_text()
+    changed = recipe.replace("  loss = @LossConfig()\n", written)
+    assert changed != recipe
+    (tmp_path / "train.gin").write_text(changed)
+    overrides = [(f"--gin.{flag}", flag) for flag in TRAIN]
+    found, expected = (
+        config.resolve(TrainConfig, ["models/t5_1_1/tiny.gin", file], overrides=overrides)
+        for file in (str(tmp_path / "train.gin"), "recipes/train.gin")
+    )
+    assert found.config == expected.config
+    assert len(found.config.loss) == 1
+    (tmp_path / "operative.gin").write_text(found.operative_config)
+    again = config.resolve(TrainConfig, [str(tmp_path / "operative.gin")])
+    assert again.config == found.config
+
+
+def test_a_field_that_was_renamed_is_read_by_both_names(resolve, tiny_model):
+    """Of several kinds of positions the one that there always was needs no word."""
+    named = tiny_model + "{} = @RelativeBiasConfig()\nRelativeBiasConfig.num_buckets = 8"
+    old, new = (resolve(named.format(f"StackConfig.{n}")) for n in ("relative_bias", "positions"))
+    silent = resolve(tiny_model + "RelativeBiasConfig.num_buckets = 8")
+    assert old.config == new.config == silent.config
+    assert old.config.decoder.positions.num_buckets == 8
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_order_of_lines_does_not_matter(resolve, tiny_model, seed):
     """gin itself executes a file from top to bottom."""
