@@ -34,11 +34,15 @@ def examples():
     pending.append(resolved(InferConfig, ("recipes/infer_file.gin",), **file))
     pending += [configurables()["StatisticsConfig"](), configurables()["LoraConfig"]()]
     pending += [optimizer() for optimizer in options(OptimizerConfig)]
+    pending += [configurables()["LearnedPositionsConfig"](max_length=8)]
+    pending += [configurables()["MatchTeacherConfig"]()]
     pending += [configurables()["ParameterGroup"](pattern="x")]
     pending += [configurables()["UnfreezingConfig"](steps=9)]
     while pending:
         value = pending.pop()
-        if dataclasses.is_dataclass(value):
+        if isinstance(value, tuple):
+            pending += value
+        elif dataclasses.is_dataclass(value):
             found.setdefault(type(value), value)
             pending += [getattr(value, field.name) for field in dataclasses.fields(value)]
     return found

@@ -280,6 +280,7 @@ def _input_files() -> st.SearchStrategy[Any]:
 
 def _try_lines(case: tuple[str, bytes], folder: pathlib.Path) -> Result:
     from t5x_lite import json_lines
+    from t5x_lite.features.config import PromptConfig
     from t5x_lite.inference.config import InputFileConfig
     from t5x_lite.inference.sources import file_source
     from t5x_lite.text.byte_tokenizer import ByteTokenizer
@@ -288,7 +289,7 @@ def _try_lines(case: tuple[str, bytes], folder: pathlib.Path) -> Result:
     path.write_bytes(case[1])
 
     def read() -> None:
-        source = file_source(InputFileConfig(path=str(path)), ByteTokenizer(), None)
+        source = file_source(InputFileConfig(path=str(path)), ByteTokenizer(), PromptConfig(), None)
         json_lines.write_lines(folder / "out", [{"inputs": text} for text in source.texts])
 
     return of_call(read)

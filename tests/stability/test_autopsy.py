@@ -221,7 +221,7 @@ def test_the_largest_gradients_are_those_of_the_step(resolved, factory):
     @jax.grad
     def gradient(parameters):
         logits = transformer.logits(job.model, parameters, batch, dropout_key=key)
-        return compute_loss(logits, batch, job.loss, training=True)[0]
+        return compute_loss(logits, batch, job.loss[0], training=True)[0]
 
     kernel = np.abs(gradient(state.parameters)["encoder"]["layers"]["mlp"]["wi"]["kernel"])
     found = dict(findings.gradients)
