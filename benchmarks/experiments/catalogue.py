@@ -6,6 +6,7 @@ from benchmarks.experiments import (
     adapters,
     architectures,
     ensembles,
+    language_model,
     mixture,
     pretraining,
     repetition,
@@ -26,6 +27,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         mixture.EXPERIMENT,
         timing.EXPERIMENT,
         ensembles.EXPERIMENT,
+        language_model.EXPERIMENT,
     )
 }
 

@@ -42,14 +42,32 @@ def folder() -> pathlib.Path:
 
 def wikitext(split: str) -> Examples:
     """Paragraphs of WikiText-2; an article is in one split as a whole."""
-    found = []
-    for part in ("valid", "test"):
-        title = part
-        for line in (folder() / "text" / "wikitext-2" / f"{part}.txt").read_text().splitlines():
-            heading = _TITLE.fullmatch(line)
-            title = heading.group(1) if heading else title
-            if line.strip() and split_of(title) == split:
-                found.append({"targets": line.strip()})
+    articles = [*_articles("valid"), *_articles("test")]
+    return [
+        {"targets": each} for title, text in articles if split_of(title) == split for each in text
+    ]
+
+
+def articles(split: str) -> Examples:
+    """Articles of WikiText-2, a paragraph a line: those of one file to train on, a part of them set
+    aside for validation, and to be tested those of the other.
+    """
+    if split == "test":
+        chosen = [text for _, text in _articles("valid")]
+    else:
+        own = _articles("test")
+        chosen = [text for title, text in own if (split_of(title) == "train") == (split == "train")]
+    return [{"targets": "\n".join(text)} for text in chosen]
+
+
+def _articles(part: str) -> list[tuple[str, list[str]]]:
+    """Titles with their paragraphs, the heading the first."""
+    found: list[tuple[str, list[str]]] = []
+    for line in (folder() / "text" / "wikitext-2" / f"{part}.txt").read_text().splitlines():
+        if heading := _TITLE.fullmatch(line):
+            found.append((heading.group(1), []))
+        if line.strip():
+            found[-1][1].append(line.strip())
     return found
 
 

@@ -1,4 +1,4 @@
-"""The place where experiments run: OUTPUT/{vocabulary.model, runs, results, compilation_cache}.
+"""The place where experiments run: OUTPUT/{vocabulary.model, vocabulary.bpe, runs, results, ...}.
 
 Every command is one of `t5x_lite`, called in this process so that nothing is imported or compiled
 twice. What is finished is not run again, and what was killed goes on from its checkpoint: a run's
@@ -44,7 +44,9 @@ class Scale:
         return max(2, round(full * self.fraction))
 
 
+SENTENCEPIECE, BYTE_PAIR = "sentencepiece", "bpe"
 FULL = Scale()
+_BYTE_PAIR_TASKS = ("experiments_wikitext_lm",)
 MINIATURE = Scale(
     pieces=924,
     vocabulary_lines=1_000,
@@ -69,13 +71,25 @@ class Lab:
         """The run's MODEL_DIR."""
         return self.output / "runs" / run.name
 
-    def vocabulary(self) -> pathlib.Path:
-        """The SentencePiece model of all experiments, trained on their texts when first needed."""
-        path = self.output / "vocabulary.model"
-        words = ["vocab", *(f"--task={task}" for task in self.scale.vocabulary_tasks)]
+    def vocabulary(self, kind: str = SENTENCEPIECE) -> pathlib.Path:
+        """The vocabulary of all experiments or, of byte pairs, of those on WikiText-2, trained on
+        their texts when first needed.
+        """
+        if kind == BYTE_PAIR:
+            return self._vocabulary("vocabulary.bpe", self.vocab_size(), _BYTE_PAIR_TASKS, kind)
+        return self._vocabulary(
+            "vocabulary.model", self.scale.pieces, self.scale.vocabulary_tasks, None
+        )
+
+    def _vocabulary(
+        self, name: str, size: int, tasks: Sequence[str], kind: str | None
+    ) -> pathlib.Path:
+        path = self.output / name
+        words = ["vocab", *(f"--task={task}" for task in tasks)]
         words += [f"--module_import={runs.MODULE}", f"--output={path}"]
-        words += [f"--size={self.scale.pieces}", f"--max_lines={self.scale.vocabulary_lines}"]
-        self._once(self.output, "vocabulary", words, label="vocabulary")
+        words += [f"--size={size}", f"--max_lines={self.scale.vocabulary_lines}"]
+        words += [] if kind is None else [f"--kind={kind}"]
+        self._once(self.output, path.name.replace(".model", ""), words, label="vocabulary")
         return path
 
     def train(self, run: Run) -> pathlib.Path:
@@ -84,7 +98,7 @@ class Lab:
         A run that was killed behind its last step but before it was noted needs no step.
         """
         parent = run.start_from and self.train(run.start_from)
-        vocabulary, folder = self.vocabulary(), self.folder(run)
+        vocabulary, folder = self.vocabulary(run.vocabulary), self.folder(run)
         run = dataclasses.replace(run, settings={"VOCAB_SIZE": self.vocab_size(), **run.settings})
         words = runs.train_words(
             run,

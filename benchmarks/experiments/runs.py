@@ -18,7 +18,7 @@ class Run:
 
     It begins with the last checkpoint of `start_from`, or that of `start_step`, with its optimizer
     and step, or if `fresh` with its parameters only; or with random ones. `settings` are gin macros
-    and bindings that override those of COMMON and the files.
+    and bindings that override those of COMMON and the files. `vocabulary` is the kind of the lab's.
     """
 
     name: str
@@ -29,6 +29,8 @@ class Run:
     start_from: "Run | None" = None
     start_step: int | None = None
     fresh: bool = False
+    model_file: str = MODEL_FILE
+    vocabulary: str = "sentencepiece"
 
     @property
     def first_step(self) -> int:
@@ -77,7 +79,7 @@ def train_words(run: Run, *, model_dir: str, vocabulary: str, parent_dir: str | 
         "VOCABULARY": vocabulary,
         "MODEL_DIR": model_dir,
     }
-    return ["train", *_files((MODEL_FILE, *run.gin_files)), *_flags(settings)]
+    return ["train", *_files((run.model_file, *run.gin_files)), *_flags(settings)]
 
 
 def eval_words(

@@ -5,6 +5,7 @@
 | experiments_wikitext | text with sentinels for spans of 3 | what they hide |
 | experiments_wikitext_iid | the same, each token noise by itself | what they hide |
 | experiments_wikitext_first_N | the same of the first N tokens | what they hide |
+| experiments_wikitext_lm | - | articles, one after another |
 | experiments_unlabelled_sst2, _en, _de | sentences with sentinels, several a row | what they hide |
 | experiments_unlabelled | these three and the first row, equally often | |
 | experiments_ende, experiments_ende_2000 | `translate English to German: ...` | German |
@@ -20,7 +21,7 @@ import seqio
 from benchmarks.experiments import corpora
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.bleu import bleu
-from t5x_lite.objectives import table
+from t5x_lite.objectives import documents, table
 from t5x_lite.tasks import rates, translation
 from t5x_lite.tasks.classification import keyed_text
 from t5x_lite.tasks.corpora import FirstTokens
@@ -66,6 +67,13 @@ for _num_tokens in corpora.FIRST_TOKENS:
         FirstTokens(_WIKITEXT, DefaultVocabulary(), _num_tokens),
         tokenized=True,
     )
+
+seqio.TaskRegistry.add(
+    "experiments_wikitext_lm",
+    source=InMemorySource(corpora.articles, SPLITS),
+    preprocessors=[documents.tokenize, table.preprocessor("full_lm")],
+    output_features={"targets": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=False)},
+)
 
 _UNLABELLED: dict[str, Callable[[str], corpora.Examples]] = {
     "experiments_unlabelled_sst2": corpora.unlabelled_sentiments,

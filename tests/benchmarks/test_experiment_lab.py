@@ -9,13 +9,14 @@ from benchmarks.experiments import (
     adapters,
     architectures,
     finetuning,
+    language_model,
     mixture,
     pretraining,
     repetition,
     runs,
     transfer,
 )
-from benchmarks.experiments.lab import FULL, Forward, Lab
+from benchmarks.experiments.lab import BYTE_PAIR, FULL, Forward, Lab
 from benchmarks.experiments.runs import Run
 from t5x_lite import cli
 
@@ -52,6 +53,17 @@ def test_a_parent_is_trained_first_and_nothing_twice(tmp_path, commands):
     assert "--gin.INITIAL_CHECKPOINT_PATH=None" in parent
     Lab(tmp_path).train(CHILD)
     assert len(commands.given) == 3
+
+
+def test_a_vocabulary_of_byte_pairs_is_one_of_its_own(tmp_path, commands):
+    """As large as the model's table: it has no sentinels."""
+    lab = Lab(tmp_path)
+    lab.train(dataclasses.replace(SCRATCH, vocabulary=BYTE_PAIR, model_file="models/gpt2/tiny.gin"))
+    vocabulary, train = commands.given
+    assert {"--kind=bpe", "--size=4096", f"--output={tmp_path / 'vocabulary.bpe'}"} <= {*vocabulary}
+    assert f"--gin.VOCABULARY={str(tmp_path / 'vocabulary.bpe')!r}" in train
+    lab.vocabulary()
+    assert "--kind=bpe" not in commands.given[-1] and "--size=3996" in commands.given[-1]
 
 
 def test_a_run_that_was_killed_is_started_again_with_the_same_words(tmp_path, commands):
@@ -132,6 +144,7 @@ def every_run():
     yield from (architectures.training(lab, arm, 0) for arm in architectures.ARMS)
     yield adapters.finetuning_of(lab, 64, 0)
     yield mixture.training(lab, 0)
+    yield language_model.training(lab, 0)
 
 
 @pytest.mark.parametrize("run", list(every_run()), ids=lambda run: run.name)
