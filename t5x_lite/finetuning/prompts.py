@@ -10,11 +10,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-# SentencePiece orders its pieces by how common they are; the first three are no text.
-_FIRST_TOKEN, _NUM_COMMON = 3, 5000
+from t5x_lite.features.config import SpecialTokens
+
+# Vocabularies order their pieces by how common they are.
+_NUM_COMMON = 5000
 
 
-def from_vocabulary(parameters: dict[str, Any], key: PRNGKeyArray) -> dict[str, Any]:
+def from_vocabulary(
+    parameters: dict[str, Any], key: PRNGKeyArray, special: SpecialTokens
+) -> dict[str, Any]:
     """The parameters with a prompt of token vectors, each of another token while there are enough.
 
     The prompt stays on the devices where it is.
@@ -22,10 +26,10 @@ def from_vocabulary(parameters: dict[str, Any], key: PRNGKeyArray) -> dict[str, 
     prompt = parameters["prompt"]["embedding"]
 
     def draw(table: Float[Array, "vocab embed"]) -> Float[Array, "prompt_length embed"]:
-        common = min(_NUM_COMMON, len(table) - _FIRST_TOKEN)
-        order = jax.random.permutation(key, common)
-        chosen = _FIRST_TOKEN + jnp.resize(order, (len(prompt),))
-        return jnp.take(table, chosen, axis=0)
+        no_text = {special.padding, special.start, special.end, special.unknown}
+        text = jnp.array([i for i in range(len(table)) if i not in no_text][:_NUM_COMMON])
+        order = jax.random.permutation(key, len(text))
+        return jnp.take(table, text[jnp.resize(order, (len(prompt),))], axis=0)
 
     drawn = jax.jit(draw, out_shardings=prompt.sharding)(parameters["token_embedder"]["embedding"])
     return {**parameters, "prompt": {"embedding": drawn}}

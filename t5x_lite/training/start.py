@@ -251,7 +251,8 @@ def _with_prompt(state: TrainState, added: Collection[str], config: TrainConfig)
     if "prompt/embedding" not in added:
         return state
     key = jax.random.key(config.random_seed)
-    return dataclasses.replace(state, parameters=prompts.from_vocabulary(state.parameters, key))
+    parameters = prompts.from_vocabulary(state.parameters, key, config.model.special)
+    return dataclasses.replace(state, parameters=parameters)
 
 
 def _last_step(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from t5x_lite import config as gin_config
+from t5x_lite.features.config import SpecialTokens
 from t5x_lite.finetuning import prompts
 from t5x_lite.model import transformer
 from t5x_lite.model.config import LoraConfig
@@ -119,17 +120,19 @@ def test_decoding_with_a_cache_sees_what_was_added(
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
 
-def test_a_prompt_begins_as_vectors_of_different_tokens(model_of, parameters_of):
-    """Of the most common pieces, none of the first three ids, which are no text."""
+@pytest.mark.parametrize("end", [1, 7])
+def test_a_prompt_begins_as_vectors_of_different_tokens(model_of, parameters_of, end):
+    """Of the most common pieces, none of the special ids, wherever they are."""
     model = model_of(prompt_length=20)
     parameters = jax.tree.map(jax.numpy.asarray, parameters_of(model))
-    found = prompts.from_vocabulary(parameters, jax.random.key(0))
+    special = SpecialTokens(end=end)
+    found = prompts.from_vocabulary(parameters, jax.random.key(0), special)
     table = np.asarray(parameters["token_embedder"]["embedding"])
     same = np.all(np.asarray(found["prompt"]["embedding"])[:, None] == table[None], axis=-1)
     assert (same.sum(axis=1) == 1).all()
     ids = same.argmax(axis=1)
     assert len(set(ids)) == 20
-    assert ids.min() >= 3
+    assert not {0, 2, end} & set(ids.tolist())
     assert found["token_embedder"] is parameters["token_embedder"]
 
 
