@@ -102,8 +102,8 @@ class Attention(nnx.Module):
             logits = logits + position_bias
         maxima.observe("logits", logits)
         weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(x.dtype)
-        weights = dropout(weights, "weights")
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, seen.values, precision=precision)
+        weights, values = _dropped(weights, seen.values, dropout)
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, values, precision=precision)
         mixed = self.out(mixed.reshape(*x.shape[:2], -1), dropout.fold("out"))
         maxima.observe("output", mixed)
         return mixed
@@ -113,3 +113,22 @@ class Attention(nnx.Module):
     ) -> Float[Array, "batch length heads head_dim"]:
         split = x.reshape(*x.shape[:2], self.config.num_heads, self.config.head_dim)
         return constrain(split, ("batch", "length", "heads", "head_dim"))
+
+
+def _dropped(
+    weights: Float[Array, "batch heads q_len kv_len"],
+    values: Float[Array, "batch kv_len heads head_dim"],
+    dropout: Dropout,
+) -> tuple[Float[Array, "batch heads q_len kv_len"], Float[Array, "batch kv_len heads head_dim"]]:
+    """Weights and values whose product lacks the weights that are dropped.
+
+    Noise that is shared along the queries drops whole keys of a head, so it is the values that are
+    masked: that is less work with the same bits, and a product whose operand is masked by noise in
+    its own fusion overflows the stack of the TPU compiler (libtpu 0.0.42).
+    """
+    if not (dropout.drops and dropout.shared_along_length):
+        return dropout(weights, "weights"), values
+    kept = dropout.kept((*weights.shape[:2], 1, weights.shape[3]), "weights")
+    of_keys = kept[:, :, 0].swapaxes(1, 2)[..., None]
+    scaled = weights / (1.0 - dropout.rate)
+    return scaled, jnp.where(of_keys, values, jnp.zeros_like(values))

@@ -5,7 +5,7 @@ import zlib
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,18 +27,27 @@ class Dropout:
         number = _number(part) if isinstance(part, str) else part
         return dataclasses.replace(self, key=jax.random.fold_in(self.key, number))
 
+    @property
+    def drops(self) -> bool:
+        """Whether anything is dropped at all."""
+        return self.key is not None and self.rate > 0.0
+
+    def kept(self, shape: tuple[int, ...], site: str) -> Bool[Array, "..."]:
+        """The noise of a site: what is not dropped."""
+        assert self.key is not None, "without a key there is no noise"
+        site_key = jax.random.fold_in(self.key, _number(site))
+        return jax.random.bernoulli(site_key, 1.0 - self.rate, shape)
+
     def __call__(self, x: Float[Array, "*shape"], site: str) -> Float[Array, "*shape"]:
         """Drops entries of `x`, whose second last axis is the length (or the query length).
 
         As in the reference the noise is one mask per row and channel, shared along the length
         (attention weights: along the queries), unless `shared_along_length` is off.
         """
-        if self.key is None or self.rate == 0.0:
+        if not self.drops:
             return x
         shape = (*x.shape[:-2], 1, x.shape[-1]) if self.shared_along_length else x.shape
-        site_key = jax.random.fold_in(self.key, _number(site))
-        keep = jax.random.bernoulli(site_key, 1.0 - self.rate, shape)
-        return jnp.where(keep, x / (1.0 - self.rate), jnp.zeros_like(x))
+        return jnp.where(self.kept(shape, site), x / (1.0 - self.rate), jnp.zeros_like(x))
 
 
 def _number(name: str) -> int:
