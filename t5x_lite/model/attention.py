@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.model import masks, maxima
+from t5x_lite.model.choices import ATTENDED
 from t5x_lite.model.config import AttentionConfig, LoraConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
@@ -15,6 +16,7 @@ from t5x_lite.model.linear import Linear
 from t5x_lite.model.lora import make_lora
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.precision import precision_of
+from t5x_lite.model.rematerialization import named
 from t5x_lite.partitioning.constrain import constrain
 
 
@@ -73,8 +75,8 @@ class Attention(nnx.Module):
     def keys_values(self, x: Float[Array, "batch kv_len embed"], dropout: Dropout) -> KeysValues:
         """What `x` offers to queries."""
         return KeysValues(
-            self._heads(self.key(x, dropout.fold("key"))),
-            self._heads(self.value(x, dropout.fold("value"))),
+            self._heads(named(self.key(x, dropout.fold("key")), "key")),
+            self._heads(named(self.value(x, dropout.fold("value")), "value")),
         )
 
     def __call__(
@@ -87,7 +89,7 @@ class Attention(nnx.Module):
         dropout: Dropout,
     ) -> Float[Array, "batch q_len embed"]:
         """A mixture of the values for each position of `x`, as wide as `x`."""
-        queries = self._heads(self.query(x, dropout.fold("query")))
+        queries = self._heads(named(self.query(x, dropout.fold("query")), "query"))
         precision = precision_of(x.dtype)
         logits = jnp.einsum(
             "bqhd,bkhd->bhqk",
@@ -104,9 +106,10 @@ class Attention(nnx.Module):
         weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(x.dtype)
         weights, values = _dropped(weights, seen.values, dropout)
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, values, precision=precision)
-        mixed = self.out(mixed.reshape(*x.shape[:2], -1), dropout.fold("out"))
-        maxima.observe("output", mixed)
-        return mixed
+        mixed = named(mixed.reshape(*x.shape[:2], -1), ATTENDED)
+        out = named(self.out(mixed, dropout.fold("out")), "out")
+        maxima.observe("output", out)
+        return constrain(out, ("batch", "length", "embed"))
 
     def _heads(
         self, x: Float[Array, "batch length joined_kv"]

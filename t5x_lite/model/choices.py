@@ -8,6 +8,9 @@ from t5x_lite.errors import UserError
 ACTIVATIONS = ("relu", "gelu", "silu", "linear")
 # The kernels of a layer, by the names of their modules.
 KERNELS = ("query", "key", "value", "out", "wi", "wi_0", "wi_1", "wo")
+# What else of a layer the backward pass can find in memory: what attention mixes before `out`, and
+# what enters the layer.
+ATTENDED, LAYER_INPUT = RESIDUALS = ("attended", "layer_input")
 
 
 class Visibility(enum.Enum):

@@ -31,6 +31,7 @@ from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.model.choices import (
     ACTIVATIONS,
     KERNELS,
+    RESIDUALS,
     ActivationDtype,
     InitScheme,
     NormKind,
@@ -262,14 +263,32 @@ class StackConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComputeConfig:
-    """How the same numbers are computed; nothing here changes a parameter."""
+    """How the same numbers are computed; nothing here changes a parameter.
+
+    `remat` says what the backward pass finds in memory: everything (NONE), matrix products
+    (MINIMAL), nothing but the layers' inputs (FULL), or the inputs and what a list names: kernels
+    for their products, "attended" for what attention mixes. What `offload` names waits in the
+    memory of the host meanwhile.
+    """
 
     activation_dtype: ActivationDtype = ActivationDtype.AUTO
-    remat: Remat = Remat.NONE
+    remat: Remat | tuple[str, ...] = Remat.NONE
+    offload: tuple[str, ...] = ()
     scan_unroll: int = 1
 
     def __post_init__(self) -> None:
         check_bounds(self, scan_unroll=(1, MAX_LAYERS))
+        if self.offload and self.remat is Remat.NONE:
+            raise UserError(
+                f"offload={self.offload} with remat='none': needed is a choice of what is kept, of "
+                'which some goes to the host: --gin.REMAT="minimal" or "full".'
+            )
+
+    @property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """The names in each field that has some."""
+        remat = () if isinstance(self.remat, Remat) else self.remat
+        return {"remat": remat, "offload": self.offload}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -316,6 +335,18 @@ class ModelConfig:
             )
         if self.sharing is Sharing.ENCODER_DECODER:
             self._check_sharing()
+        self._check_residuals()
+
+    def _check_residuals(self) -> None:
+        known = (*self.decoder.block.kernels, *RESIDUALS)
+        for field, names in self.compute.named.items():
+            for name in names:
+                if name not in known:
+                    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                    raise UserError(
+                        f"{field}={names}: a layer computes no {name!r}, the nearest is "
+                        f"{nearest!r}; all are {', '.join(known)}: --gin.ComputeConfig.{field}=..."
+                    )
 
     def _check_sharing(self) -> None:
         encoder, decoder = self.encoder, self.decoder

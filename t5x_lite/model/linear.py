@@ -9,6 +9,7 @@ from t5x_lite.model import parameters
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
 from t5x_lite.model.lora import Lora
 from t5x_lite.model.precision import precision_of
+from t5x_lite.partitioning.constrain import constrain
 
 
 class Linear(nnx.Module):
@@ -33,7 +34,9 @@ class Linear(nnx.Module):
             precision: of the product; None is what the dtype of `x` asks for.
         """
         precision = precision_of(x.dtype) if precision is None else precision
-        product = jnp.matmul(x, self.kernel[...].astype(x.dtype), precision=precision)
+        # Where it is split over `data` it travels here, in the dtype of the product.
+        kernel = constrain(self.kernel[...].astype(x.dtype), self.kernel.get_metadata("axes"))
+        product = jnp.matmul(x, kernel, precision=precision)
         if self.bias is not None:
             product = product + self.bias[...].astype(x.dtype)[None, None, :]
         return product if self.lora is None else product + self.lora(x, dropout)

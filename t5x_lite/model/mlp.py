@@ -14,6 +14,7 @@ from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear
 from t5x_lite.model.lora import make_lora
+from t5x_lite.model.rematerialization import named
 from t5x_lite.partitioning.constrain import constrain
 
 _FUNCTION_OF: dict[str, Callable[[Array], Array]] = {
@@ -64,7 +65,7 @@ class MLP(nnx.Module):
     ) -> Float[Array, "batch length embed"]:
         """Position by position, as wide as `x`."""
         branches = [
-            _FUNCTION_OF[activation](getattr(self, name)(x, dropout.fold(name)))
+            _FUNCTION_OF[activation](named(getattr(self, name)(x, dropout.fold(name)), name))
             for name, activation in zip(
                 self.config.inward_names, self.config.activations, strict=True
             )
@@ -72,6 +73,6 @@ class MLP(nnx.Module):
         hidden = functools.reduce(operator.mul, branches)
         hidden = constrain(hidden, ("batch", "length", "mlp"))
         maxima.observe("hidden", hidden)
-        out = self.wo(dropout(hidden, "hidden"), dropout.fold("wo"))
+        out = named(self.wo(dropout(hidden, "hidden"), dropout.fold("wo")), "wo")
         maxima.observe("output", out)
-        return out
+        return constrain(out, ("batch", "length", "embed"))

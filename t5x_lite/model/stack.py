@@ -1,7 +1,5 @@
 """A stack of layers: weights with a leading `layers` axis, built and run by loops."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -9,11 +7,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import maxima
 from t5x_lite.model.block import Block, LayerCache, StackContext
+from t5x_lite.model.choices import LAYER_INPUT
 from t5x_lite.model.config import (
     ComputeConfig,
     InitConfig,
     LearnedPositionsConfig,
-    Remat,
     StackConfig,
 )
 from t5x_lite.model.dropout import Dropout
@@ -22,6 +20,7 @@ from t5x_lite.model.learned_positions import LearnedPositions
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.norms import make_norm
 from t5x_lite.model.position_bias import RelativePositionBias
+from t5x_lite.model.rematerialization import named, rematerialized
 from t5x_lite.partitioning.constrain import constrain
 
 
@@ -82,14 +81,14 @@ class Stack(nnx.Module):
             x: Array, inputs: tuple[Block, Array, LayerCache | None]
         ) -> tuple[Array, tuple[LayerCache | None, maxima.Maxima]]:
             layer, index, layer_cache = inputs
-            x = constrain(x, ("batch", "length", "embed"))
+            x = named(constrain(x, ("batch", "length", "embed")), LAYER_INPUT)
             with maxima.apart() as found:
                 x, seen = layer(x, context, cache=layer_cache, dropout=dropout.fold(index))
             return x, (seen if keep_cache else None, found)
 
         maxima.observe("input", x)
         x, (seen, found) = jax.lax.scan(
-            _rematerialized(run_layer, compute),
+            rematerialized(run_layer, compute),
             dropout(x, "stack_input"),
             (self.layers, jnp.arange(config.depth), cache),
             unroll=min(compute.scan_unroll, config.depth),
@@ -98,14 +97,3 @@ class Stack(nnx.Module):
         x = self.final_norm(x)
         maxima.observe("output", x)
         return dropout(x, "stack_output"), seen
-
-
-def _rematerialized(run_layer: Callable, compute: ComputeConfig) -> Callable:
-    """`run_layer` with what the backward pass should recompute."""
-    if compute.remat is Remat.NONE:
-        return run_layer
-    policy = None
-    if compute.remat is Remat.MINIMAL:
-        policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
-    # Inside a loop XLA cannot undo the recomputation; between unrolled layers it could.
-    return jax.checkpoint(run_layer, policy=policy, prevent_cse=compute.scan_unroll > 1)

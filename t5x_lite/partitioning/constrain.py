@@ -11,6 +11,7 @@ import jax
 from jaxtyping import Array, Shaped
 
 from t5x_lite.errors import UserError
+from t5x_lite.partitioning.rules import num_pieces
 
 Axes = tuple[str | None, ...]
 
@@ -29,7 +30,18 @@ def constrain(x: Shaped[Array, "..."], axes: Axes) -> Shaped[Array, "..."]:
             f"an activation of shape {x.shape} was given the logical axes {axes}: needed is one "
             "name (or None) per dimension."
         )
-    return jax.lax.with_sharding_constraint(x, sharding_of(axes))
+    return jax.lax.with_sharding_constraint(x, _fitting(sharding_of(axes), x.shape))
+
+
+def _fitting(sharding: jax.sharding.NamedSharding, shape: tuple[int, ...]) -> jax.sharding.Sharding:
+    """The sharding without splits of dimensions that have fewer elements than pieces, such as the
+    length of one token that is decoded; all others XLA fills up where they do not divide.
+    """
+    entries = [
+        entry if size >= num_pieces(entry, sharding.mesh.shape) else None
+        for size, entry in zip(shape, sharding.spec, strict=True)
+    ]
+    return jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*entries))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from t5x_lite.features.outputs import TOKENS, Wanted
+from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ActivationDtype, ComputeConfig, Remat, Sharing, Visibility
 
@@ -217,6 +218,8 @@ def test_the_gradient_of_a_shared_weight_is_the_sum_of_both_uses(
         {"scan_unroll": 7},
         {"remat": Remat.MINIMAL},
         {"remat": Remat.FULL, "scan_unroll": 2},
+        {"remat": ("query", "out", "attended")},
+        {"remat": Remat.MINIMAL, "offload": ("layer_input", "out")},
     ],
     ids=str,
 )
@@ -249,7 +252,38 @@ def test_full_remat_keeps_less_than_none(tiny, parameters_of, examples_of, unpac
         )
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
 
-    assert kept(Remat.FULL) < kept(Remat.MINIMAL) < kept(Remat.NONE)
+    assert kept(Remat.FULL) < kept(("out",)) < kept(Remat.MINIMAL) < kept(Remat.NONE)
+    # What is named is kept: of a layer's products only wo's is of no use to the backward pass.
+    named = tuple(name for name in config.decoder.block.kernels if name != "wo")
+    assert kept(named) == kept(Remat.MINIMAL)
+
+
+def test_what_is_offloaded_waits_in_the_memory_of_the_host(
+    tiny, parameters_of, examples_of, unpacked
+):
+    """One transfer there and one back for each name and stack, and none if nothing is named."""
+    config = tiny()
+    batch, parameters = unpacked(config, examples_of(config)), parameters_of(config)
+
+    def transfers(**fields):
+        compute = functools.partial(loss_and_gradient, with_compute(config, **fields))
+        equations = primitives(jax.make_jaxpr(compute)(parameters, batch).jaxpr)
+        return [e for e in equations if e.primitive.name == "device_put"]
+
+    stacks = 2
+    assert len(transfers(remat=Remat.FULL, offload=("layer_input",))) == 2 * stacks
+    assert not transfers(remat=Remat.FULL)
+
+
+def test_names_that_no_layer_has_are_refused(tiny):
+    """A gated layer has wi_0 and wi_1: a list with wi alone would keep nothing of it in silence."""
+    gated = tiny(family="t5_1_1")
+    with pytest.raises(UserError, match=r"remat=.*no 'wi'.*wi_0"):
+        with_compute(gated, remat=("wi",))
+    with pytest.raises(UserError, match=r"offload=.*no 'layer_inputs'.*'layer_input'"):
+        with_compute(gated, remat=Remat.FULL, offload=("layer_inputs",))
+    with pytest.raises(UserError, match=r"offload=.*remat='none'"):
+        with_compute(gated, offload=("layer_input",))
 
 
 def test_bfloat16_activations_leave_parameters_and_logits_float32(

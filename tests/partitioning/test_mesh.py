@@ -118,3 +118,18 @@ def test_the_gin_file_of_several_slices_splits_the_batch_over_both():
         partitioner.check_batch_size(6)
     with pytest.raises(config.ConfigError, match="NUM_SLICES has no value"):
         config.resolve(PartitioningConfig, files)
+
+
+def test_the_gin_files_of_meshes_go_together():
+    """Each changes its own line: slices, parameters over data, the length over model."""
+    names = ("multislice", "fully_sharded", "sequence")
+    files = [f"meshes/{name}.gin" for name in names]
+    flags = [("--gin", "NUM_SLICES=2"), ("--gin", "NUM_PARTITIONS=2")]
+    for order in (files, files[::-1]):
+        found = config.resolve(PartitioningConfig, order, overrides=flags).config
+        assert dict(found.activation_rules) | {
+            "batch": ("slice", "data"),
+            "length": "model",
+        } == dict(found.activation_rules)
+        assert dict(found.parameter_rules)["embed"] == "data"
+        assert dict(found.axes) == {"slice": 2, "data": None, "model": 2}

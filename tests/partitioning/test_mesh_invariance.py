@@ -32,11 +32,25 @@ THREE_AXES = PartitioningConfig(
 # Parameters that are split within a slice, and over all devices.
 SHARDED = dataclasses.replace(THREE_AXES, parameter_axis_rules=(("embed", "data"),))
 EVERYWHERE = dataclasses.replace(THREE_AXES, parameter_axis_rules=(("embed", ("slice", "data")),))
+# Activations that are split over `model` between the sub-layers too, along a length that 4 does not
+# divide, or along embed.
+OVER_DATA = (("embed", "data"),)
+SEQUENCE = PartitioningConfig(
+    num_partitions=4,
+    parameter_axis_rules=OVER_DATA,
+    activation_axis_rules=(("length", "model"),),
+)
+TWO_DIMENSIONAL = PartitioningConfig(
+    num_partitions=4,
+    parameter_axis_rules=OVER_DATA,
+    activation_axis_rules=(("embed", "model"),),
+)
 CONFIGS = pytest.mark.parametrize(
     "config",
     [PartitioningConfig(num_partitions=number) for number in (1, 2, 4, 8)]
-    + [THREE_AXES, SHARDED, EVERYWHERE],
-    ids=["model=1", "model=2", "model=4", "model=8", "three axes", "sharded", "everywhere"],
+    + [THREE_AXES, SHARDED, EVERYWHERE, SEQUENCE, TWO_DIMENSIONAL],
+    ids=[*(f"model={number}" for number in (1, 2, 4, 8))]
+    + ["three axes", "sharded", "everywhere", "sequence", "2-D"],
 )
 
 

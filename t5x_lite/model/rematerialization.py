@@ -1,0 +1,48 @@
+"""What the backward pass finds in memory of a layer, and what it computes again."""
+
+from collections.abc import Callable
+
+import jax
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Shaped
+
+from t5x_lite.model.choices import KERNELS, Remat
+from t5x_lite.model.config import ComputeConfig
+
+_POLICIES = jax.checkpoint_policies
+
+
+def named(x: Shaped[Array, "*shape"], name: str) -> Shaped[Array, "*shape"]:
+    """`x`, which ComputeConfig.remat and .offload know by this name: a kernel's for its product, or
+    one of RESIDUALS.
+    """
+    return checkpoint_name(x, name)
+
+
+def rematerialized(run_layer: Callable, compute: ComputeConfig) -> Callable:
+    """`run_layer` with what its backward pass should recompute."""
+    if compute.remat is Remat.NONE:
+        return run_layer
+    # Inside a loop XLA cannot undo the recomputation; between unrolled layers it could.
+    return jax.checkpoint(run_layer, policy=_policy(compute), prevent_cse=compute.scan_unroll > 1)
+
+
+def _policy(compute: ComputeConfig) -> Callable | None:
+    if compute.offload:
+        return _POLICIES.save_and_offload_only_these_names(
+            names_which_can_be_saved=[
+                name for name in _kept(compute) if name not in compute.offload
+            ],
+            names_which_can_be_offloaded=list(compute.offload),
+            offload_src="device",
+            offload_dst="pinned_host",
+        )
+    if compute.remat is Remat.MINIMAL:
+        return _POLICIES.dots_with_no_batch_dims_saveable
+    return _POLICIES.save_only_these_names(*_kept(compute))
+
+
+def _kept(compute: ComputeConfig) -> tuple[str, ...]:
+    if isinstance(compute.remat, Remat):
+        return KERNELS if compute.remat is Remat.MINIMAL else ()
+    return compute.remat
