@@ -1,0 +1,1 @@
+"""Answers before there is hardware: what a compiled program costs, and where it would run."""
