@@ -1,10 +1,14 @@
 """Which axes of the mesh a collective spans: replica groups and permutes -> names."""
 
 import dataclasses
+import functools
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+
+from t5x_lite.planning.replica_groups import Groups
 
 # Groups that no set of axes makes, as of a compiler that lays devices out anew.
 UNKNOWN_AXES = "?"
@@ -28,3 +32,50 @@ class MeshLayout:
         """The layout of a jitted program."""
         shape = tuple(sizes.values())
         return cls(dict(sizes), np.arange(math.prod(shape)).reshape(shape))
+
+    def axes_of(self, groups: Groups) -> str:
+        """The axes along which the members of each group differ, as "data" or "data+model"; empty
+        for groups of one.
+        """
+        return self._axes_by_groups.get(_canonical(groups), UNKNOWN_AXES)
+
+    def axes_between(self, pairs: Groups) -> str:
+        """The fewest axes along which all senders reach their receivers."""
+        sources, targets = np.array([pair for pair in pairs if pair[0] != pair[1]]).reshape(-1, 2).T
+        places = self._places
+        if not all(id in places for pair in pairs for id in pair):
+            return UNKNOWN_AXES
+        apart = [places[source] != places[target] for source, target in zip(sources, targets)]
+        moved = np.any(apart, axis=0) if apart else []
+        return "+".join(name for name, is_moved in zip(self.sizes, moved) if is_moved)
+
+    def size_of(self, axes: str) -> int:
+        """Chips along axes that `axes_of` or `axes_between` named."""
+        return math.prod(self.sizes[name] for name in axes.split("+") if name)
+
+    @functools.cached_property
+    def _places(self) -> Mapping[int, np.ndarray]:
+        """Partition id -> its coordinates."""
+        indices = np.indices(self.partition_ids.shape).reshape(self.partition_ids.ndim, -1).T
+        return dict(zip(self.partition_ids.ravel().tolist(), indices))
+
+    @functools.cached_property
+    def _axes_by_groups(self) -> Mapping[Groups, str]:
+        return {_canonical(self._groups(axes)): "+".join(axes) for axes in self._subsets()}
+
+    def _subsets(self) -> Iterator[tuple[str, ...]]:
+        wide = [name for name, size in self.sizes.items() if size > 1]
+        for length in range(len(wide) + 1):
+            yield from itertools.combinations(wide, length)
+
+    def _groups(self, axes: tuple[str, ...]) -> Groups:
+        names = list(self.sizes)
+        together = [names.index(name) for name in axes]
+        others = [axis for axis in range(len(names)) if axis not in together]
+        size = math.prod(self.sizes[name] for name in axes)
+        ids = self.partition_ids.transpose(others + together).reshape(-1, size)
+        return tuple(map(tuple, ids.tolist()))
+
+
+def _canonical(groups: Groups) -> Groups:
+    return tuple(sorted(tuple(sorted(group)) for group in groups))
