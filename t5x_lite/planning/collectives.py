@@ -141,12 +141,12 @@ class _Reader:
         return self._mesh.axes_of(groups), len(groups[0])
 
 
-def counted_bytes(execution: Execution) -> Mapping[str, float]:
+def counted_bytes(execution: Execution) -> Mapping[str, int]:
     """Kind -> bytes of results as the text writes them, which is what one gets without knowing the
     forms above: every link of a chain as a whole collective, of a tuple the largest array only
     (all of an all-reduce), a reduce-scatter by its result or as an all-reduce.
     """
-    total: dict[str, float] = {}
+    total: dict[str, int] = {}
     for step in execution.steps():
         written = [step.instruction] if base_kind(step.instruction) else []
         for inside in execution.fused(step.instruction):

@@ -52,7 +52,7 @@ class ProgramCost:
     hbm_bytes: int
     loops: tuple[Loop, ...]
     collectives: tuple[Collective, ...]
-    counted_bytes: Mapping[str, float]
+    counted_bytes: Mapping[str, int]
     largest_buffers: tuple[Buffer, ...]
 
     @property

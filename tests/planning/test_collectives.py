@@ -1,0 +1,128 @@
+"""Collectives in the forms that the TPU compiler gives them."""
+
+import pytest
+
+from t5x_lite.planning.causes import Cause
+from t5x_lite.planning.collectives import Collective
+from t5x_lite.planning.cost import analyse
+
+
+def test_a_chain_of_fusions_is_one_collective(collective_matmul, mesh):
+    """It is written down before the loop, in it (twice run) and behind it: four times in all."""
+    cost = analyse(collective_matmul, mesh=mesh)
+    (gather, permute) = cost.collectives
+    assert gather == Collective(
+        name="async-collective-start",
+        done="async-collective-done",
+        kind="all-gather",
+        payload_bytes=64 * 32 * 2,
+        trips=1,
+        axes="data",
+        group_size=4,
+        cause=gather.cause,
+    )
+    assert gather.is_asynchronous and not permute.is_asynchronous
+    assert (permute.kind, permute.axes, permute.trips) == ("collective-permute", "data", 2)
+    assert cost.collective_bytes == {"all-gather": 4096, "collective-permute": 2 * 96}
+    assert cost.counted_bytes == {"all-gather": 4 * 4096, "collective-permute": 2 * 96}
+
+
+def test_the_loop_of_a_collective_matmul_counts_by_its_stride(collective_matmul, mesh):
+    cost = analyse(collective_matmul, mesh=mesh)
+    assert [(loop.name, loop.trips, loop.is_known) for loop in cost.loops] == [("while.1", 2, True)]
+    assert cost.flops == 2 * (2 * 10 * 8 * 6)
+
+
+def test_a_cause_is_the_argument_that_is_moved(collective_matmul, mesh):
+    """Out of loops, fusions and copies; what turns in a ring stays the same weight."""
+    gather, permute = analyse(collective_matmul, mesh=mesh).collectives
+    assert gather.cause == Cause(
+        phase="forward",
+        argument="encoder/layers/mlp/wo/kernel",
+        factor="",
+        function="step > MLP > Linear",
+        operation="dot_general",
+    )
+    assert str(permute.cause) == "backward: encoder/layers/mlp/wi/kernel"
+
+
+_REDUCE = """\
+%scatter (input: f32[30,4]) -> f32[8,4] {
+  %input = f32[30,4] parameter(0)
+  %zero = f32[] constant(0)
+  %pad = f32[32,4] pad(%input, %zero), padding=0_2x0_0
+  %all-reduce = f32[32,4] all-reduce(%pad), replica_groups=[2,4]<=[4,2]T(1,0), to_apply=%add
+  %bitcast = f32[32,4] bitcast(%all-reduce)
+  %n = s32[] constant(0)
+  ROOT %mine = f32[8,4] dynamic-slice(%bitcast, %n, %n), dynamic_slice_sizes={8,4}
+}
+"""
+
+
+def test_a_sum_of_which_a_slice_is_kept_is_a_reduce_scatter(entry, mesh):
+    module = entry(
+        "%p = f32[30,4] parameter(0)",
+        "ROOT %f = f32[8,4] fusion(%p), kind=kCustom, calls=%scatter, "
+        'metadata={op_name="jit(step)/transpose(jvp())/scatter-add"}',
+        before=_REDUCE,
+    )
+    cost = analyse(module, mesh=mesh)
+    (found,) = cost.collectives
+    assert (found.kind, found.payload_bytes, found.axes) == ("reduce-scatter", 512, "data")
+    assert found.wire_bytes == 512 * 3 / 4
+    assert str(found.cause) == "backward: scatter-add"
+    assert cost.counted_bytes == {"all-reduce": 512}
+
+
+@pytest.mark.parametrize(
+    ("line", "payload", "wire"),
+    [
+        ("f32[64] all-gather(%p), replica_groups=[2,4]<=[8], dimensions={0}", 256, 192),
+        ("f32[16] all-reduce(%p), replica_groups=[2,4]<=[8], to_apply=%add", 64, 96),
+        ("f32[4] reduce-scatter(%p), replica_groups=[2,4]<=[8], to_apply=%add", 64, 48),
+        ("f32[16] all-to-all(%p), replica_groups=[2,4]<=[8], dimensions={0}", 64, 48),
+        ("f32[16] collective-permute(%p), source_target_pairs={{0,1}}", 64, 64),
+        ("(f32[16], f32[64]) all-gather-start(%p), replica_groups=[2,4]<=[8]", 256, 192),
+        (
+            "(f32[16], f32[16], u32[]) collective-permute-start(%p), source_target_pairs={{0,1}}",
+            64,
+            64,
+        ),
+        ("f32[16] all-reduce-start(%p), replica_groups=[2,4]<=[8], to_apply=%add", 64, 96),
+        ("f32[16] all-reduce(%p), replica_groups={}, to_apply=%add", 64, 2 * 64 * 7 / 8),
+    ],
+)
+def test_bytes_follow_the_ring(entry, mesh, line, payload, wire):
+    cost = analyse(entry("%p = f32[16] parameter(0)", f"ROOT %c = {line}"), mesh=mesh)
+    (found,) = cost.collectives
+    assert (found.payload_bytes, found.wire_bytes) == (payload, wire)
+
+
+def test_a_generic_asynchronous_operation_is_the_collective_within(entry, mesh):
+    inside = (
+        "%wrapped (q: f32[16]) -> f32[4] {\n  %q = f32[16] parameter(0)\n"
+        "  ROOT %rs = f32[4] reduce-scatter(%q), replica_groups=[2,4]<=[8], to_apply=%add\n}\n"
+    )
+    module = entry(
+        "%p = f32[16] parameter(0)",
+        "%s = ((f32[16]), f32[4], u32[]) async-start(%p), calls=%wrapped",
+        "%u = ((f32[16]), f32[4], u32[]) async-update(%s), calls=%wrapped",
+        "ROOT %d = f32[4] async-done(%u), calls=%wrapped",
+        before=inside,
+    )
+    (found,) = analyse(module, mesh=mesh).collectives
+    assert (found.name, found.done, found.kind) == ("s", "d", "reduce-scatter")
+
+
+def test_a_product_is_named_by_the_argument_it_was_made_with(entry, mesh):
+    module = entry(
+        "%x = f32[4,8] parameter(0), metadata={op_name=\"batch['x']\"}",
+        "%w = f32[8,2] parameter(1), metadata={op_name=\"state.parameters['out']['kernel']\"}",
+        "%e = f32[4,8] exponential(%x)",
+        "%dot = f32[4,2] dot(%e, %w), lhs_contracting_dims={1}, rhs_contracting_dims={0}",
+        "%neg = f32[4,2] negate(%dot)",
+        "ROOT %r = f32[4,2] all-reduce(%neg), replica_groups=[4,2]<=[8], to_apply=%add, "
+        'metadata={op_name="jit(f)/dot_general"}',
+    )
+    (found,) = analyse(module, mesh=mesh).collectives
+    assert str(found.cause) == "forward: product with out/kernel"
