@@ -9,6 +9,7 @@ those of "data".
 """
 
 import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
@@ -53,8 +54,8 @@ def schedule(module: Module, collectives: Iterable[Collective], speeds: Speeds) 
     """The time of a program on a machine; `collectives` are those of its `ProgramCost`."""
     known = list(collectives)
     times = _Walk(module, known, speeds).times_of(module.entry)
-    exposed = sum(times.exposed.values())
-    communication = sum(each.trips * speeds.seconds_of(each) for each in known)
+    exposed = math.fsum(times.exposed.values())
+    communication = math.fsum(each.trips * speeds.seconds_of(each) for each in known)
     return Schedule(
         compute_seconds=times.compute,
         exposed_collective_seconds=exposed,
@@ -116,7 +117,7 @@ class _Clock:
 
     def wait_for_copy(self, name: str) -> None:
         """Copies use HBM alone while they are waited for."""
-        seconds = sum(self.copies.finish(name).values())
+        seconds = math.fsum(self.copies.finish(name).values())
         self.times.compute += seconds
         self._pass(seconds)
 
@@ -134,7 +135,7 @@ class _Clock:
             self.times.exposed[name] += trips * seconds
             busy[axes_of[name]] += trips * seconds
         self.times.compute += trips * inner.compute
-        self._pass(trips * inner.compute + sum(busy.values()), busy)
+        self._pass(trips * inner.compute + math.fsum(busy.values()), busy)
 
     def _pass(self, seconds: float, busy: Mapping[str, float] | None = None) -> None:
         for axes, queue in self.links.items():

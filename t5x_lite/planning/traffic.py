@@ -89,7 +89,7 @@ def _share_read(name: str, inside: Computation, module: Module) -> float:
 
 def _share_of(user: Instruction, name: str, inside: Computation, module: Module) -> float:
     is_first = user.operands[0] == name
-    if user.opcode in _VIEWS:
+    if user.opcode in _VIEWS and is_first:
         is_output = user.name == inside.root.name
         return 1.0 if is_output else _share_read(user.name, inside, module)
     if user.opcode in _SLICES and is_first:
