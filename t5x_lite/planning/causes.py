@@ -32,7 +32,7 @@ class Cause:
         product = f"product with {self.factor}" if self.factor else ""
         traced = " ".join(part for part in (self.function, self.operation) if part)
         of = self.argument or product or traced
-        return f"{self.phase}: {of}" if of else self.phase
+        return ": ".join(part for part in (self.phase, of) if part)
 
 
 class Causes:
@@ -45,9 +45,7 @@ class Causes:
 
     def of(self, instruction: Instruction, computation: Computation) -> Cause:
         """The cause of an instruction that moves its first operand, inside of a fusion too."""
-        traced = instruction
-        if not instruction.op_name and (caller := self._provenance.callers.get(computation.name)):
-            traced = caller[1]
+        traced = self._provenance.traced(computation, instruction)
         moved = computation, computation.instructions[instruction.operands[0]]
         argument = self._provenance.argument(*moved)
         operation = traced.op_name.rpartition("/")[2]
@@ -65,7 +63,9 @@ class Causes:
             return "recomputation"
         if "transpose(" in op_name:
             return "backward"
-        return "forward" if "jvp(" in op_name or not self._trains else "optimizer"
+        if "jvp(" in op_name or not self._trains:
+            return "forward"
+        return "optimizer" if op_name else ""
 
 
 def _functions(stack: tuple[str, ...]) -> str:

@@ -1,9 +1,10 @@
 """The collectives of a compiled program: what they move, along which axes, how often, for what.
 
-A TPU program writes a collective in one of four forms: as one instruction, as a start and a done,
-as a fusion that reduces and keeps a slice (a reduce-scatter), or as a chain: a fusion that starts
-it, fusions of other work beside which it goes on, each of which writes it down again, even inside
-of a loop, and one that ends it. Each is one collective here.
+A TPU program writes a collective in one of five forms: as one instruction, as a start and a done,
+as a fusion that reduces and keeps a slice (a reduce-scatter), between slices as a send and a
+receive of the hosts, or as a chain: a fusion that starts it, fusions of other work beside which it
+goes on, each of which writes it down again, even inside of a loop, and one that ends it. Each is
+one collective here.
 """
 
 import dataclasses
@@ -26,6 +27,15 @@ _RING = {
 _PERMUTE = "collective-permute"
 KINDS = frozenset((*_RING, _PERMUTE))
 _CHANNEL = re.compile(r"\bchannel_id=(\d+)")
+_SENT = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
+_RENDEZVOUS = re.compile(r'_xla_host_transfer_rendezvous="([^"]*)"')
+_KIND_OF_TRANSFER = {
+    "ALL_GATHER": "all-gather",
+    "ALL_REDUCE": "all-reduce",
+    "ALL_TO_ALL": "all-to-all",
+    "ONE_TO_ONE": _PERMUTE,
+    "REDUCE_SCATTER": "reduce-scatter",
+}
 _CHAIN_STARTS, _CHAIN_ENDS = '"AsyncCollectiveStart"', '"AsyncCollectiveDone"'
 
 
@@ -42,7 +52,9 @@ class Collective:
         trips: executions in one run of the program.
         axes: the mesh axes that it spans, "+" between several; "?" where none match, empty where
             nothing is sent.
-        group_size: chips that take part together; of a permute those along its axes.
+        group_size: chips that take part together; of a permute those along its axes, and across
+            slices the slices.
+        crosses_slices: whether hosts carry it from slice to slice over the data center's network.
     """
 
     name: str
@@ -53,6 +65,7 @@ class Collective:
     axes: str
     group_size: int
     cause: Cause
+    crosses_slices: bool = False
 
     @property
     def is_asynchronous(self) -> bool:
@@ -100,6 +113,9 @@ class _Reader:
         for step in self._steps:
             if base_kind(step.instruction):
                 yield self._made(step, step.instruction, step.computation, _end(step))
+            if sent := _SENT.search(step.instruction.attributes):
+                if step.instruction.opcode == "send":
+                    yield self._sent(step, _KIND_OF_TRANSFER[sent[1]])
             for inside in self._execution.fused(step.instruction):
                 yield from self._fused(step, inside)
 
@@ -129,6 +145,29 @@ class _Reader:
             axes=axes,
             group_size=group_size,
             cause=self._causes.of(instruction, computation),
+        )
+
+    def _sent(self, step: Step, kind: str) -> Collective:
+        """What hosts exchange between slices; a send has its counterpart's rendezvous."""
+        instruction, computation = step.instruction, step.computation
+        (meeting,) = _RENDEZVOUS.findall(instruction.attributes)
+        received = next(
+            each.name
+            for each in computation
+            if each.opcode == "recv" and meeting in _RENDEZVOUS.findall(each.attributes)
+        )
+        sent = sum(shape.size for shape in computation.shapes(instruction.operands[0]))
+        slices = self._mesh.num_slices
+        return Collective(
+            name=instruction.name,
+            done=computation.users[received][0].name,
+            kind=kind,
+            payload_bytes=sent * (slices if kind == "all-gather" else 1),
+            trips=step.trips,
+            axes=self._mesh.slice_axis,
+            group_size=slices,
+            cause=self._causes.of(instruction, computation),
+            crosses_slices=True,
         )
 
     def _group(self, instruction: Instruction, kind: str) -> tuple[str, int]:

@@ -69,11 +69,11 @@ def analyse(module: Module, *, mesh: MeshLayout) -> ProgramCost:
     execution = Execution(module)
     steps = list(execution.steps())
     moved = (step.trips * hbm_bytes(step.instruction, step.computation, module) for step in steps)
-    loops = (step.instruction for step in steps if step.instruction.opcode == "while")
+    loops = [step for step in steps if step.instruction.opcode == "while"]
     return ProgramCost(
         flops=execution.flops_of(module.entry),
         hbm_bytes=sum(moved),
-        loops=tuple(loop_of(each, module) for each in loops),
+        loops=tuple(loop_of(each.instruction, each.computation, module) for each in loops),
         collectives=collectives_of(execution, mesh),
         counted_bytes=counted_bytes(execution),
         largest_buffers=_buffers(steps),

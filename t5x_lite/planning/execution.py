@@ -33,14 +33,21 @@ class Execution:
     def _steps(self, computation: Computation, trips: int) -> Iterator[Step]:
         for instruction in computation:
             yield Step(instruction, computation, trips)
-            for inner, times in self.inner(instruction):
+            for inner, times in self.inner(instruction, computation):
                 yield from self._steps(inner, trips * times)
 
-    def inner(self, instruction: Instruction) -> list[tuple[Computation, int]]:
+    def inner(
+        self, instruction: Instruction, computation: Computation
+    ) -> list[tuple[Computation, int]]:
         """What an instruction runs step by step, and how often; of branches the costliest."""
         if instruction.opcode == "while":
             (body,) = instruction.called["body"]
-            return [(self.module.computations[body], loop_of(instruction, self.module).trips)]
+            return [
+                (
+                    self.module.computations[body],
+                    loop_of(instruction, computation, self.module).trips,
+                )
+            ]
         if instruction.opcode == "conditional":
             names = (name for key in _BRANCHES for name in instruction.called.get(key, ()))
             return [(max((self.module.computations[n] for n in names), key=self.flops_of), 1)]
@@ -59,7 +66,10 @@ class Execution:
 
     def flops(self, instruction: Instruction, computation: Computation) -> int:
         """Of products within an instruction, loops by their trips."""
-        inner = [*self.inner(instruction), *((each, 1) for each in self.fused(instruction))]
+        inner = [
+            *self.inner(instruction, computation),
+            *((each, 1) for each in self.fused(instruction)),
+        ]
         within = sum(times * self.flops_of(each) for each, times in inner)
         return product_flops(instruction, computation) + within
 

@@ -1,4 +1,8 @@
-"""How often a while loop runs: by the compiler's note, or by the counter that it compares."""
+"""How often a while loop runs: by the compiler's note, or by the counter that it compares.
+
+A loop of JAX counts from 0 by 1 to a constant. The compiler may begin later, where it peeled a trip
+off to overlap communication, or count by 2, where it unrolled.
+"""
 
 import dataclasses
 import re
@@ -19,17 +23,20 @@ class Loop:
     is_known: bool
 
 
-def loop_of(instruction: Instruction, module: Module) -> Loop:
-    """The trips of a while loop whose counter starts at 0, as that of every loop of JAX does."""
+def loop_of(instruction: Instruction, computation: Computation, module: Module) -> Loop:
+    """The trips of a while loop of `computation`: from where its counter begins to its bound."""
     told = _TOLD.search(instruction.attributes)
     if told:
         return Loop(instruction.name, int(told[1]), is_known=True)
     condition, body = (
         module.computations[instruction.called[key][0]] for key in ("condition", "body")
     )
-    bound = _bound(condition)
-    trips = -(-bound // _stride(condition, body)) if bound is not None else 1
-    return Loop(instruction.name, trips, is_known=bound is not None)
+    bound, counter = _bound(condition), _counter(condition)
+    if bound is None or counter is None:
+        return Loop(instruction.name, bound or 1, is_known=bound is not None)
+    first = _element(computation, instruction.operands[0], counter)
+    length = bound - (_integer(first) or 0 if first else 0)
+    return Loop(instruction.name, max(0, -(-length // _stride(body, counter))), is_known=True)
 
 
 def _bound(condition: Computation) -> int | None:
@@ -44,24 +51,32 @@ def _integer(instruction: Instruction) -> int | None:
     return int(instruction.arguments) if instruction.arguments.lstrip("-").isdigit() else None
 
 
-def _stride(condition: Computation, body: Computation) -> int:
+def _counter(condition: Computation) -> int | None:
+    """Which element of the loop's tuple a condition compares."""
+    for name in condition.root.operands:
+        instruction = condition.instructions[name]
+        if instruction.opcode == "get-tuple-element":
+            return int(_INDEX.findall(instruction.attributes)[0])
+    return None
+
+
+def _stride(body: Computation, counter: int) -> int:
     """What the body adds to the counter: 2 where the compiler unrolled a collective matmul twice
     and left its bound as it was.
     """
-    counter = next(
-        (found for name in condition.root.operands if (found := _element(condition, name))), None
-    )
-    if counter is None or body.root.opcode != "tuple":
-        return 1
-    added = body.instructions[body.root.operands[int(counter)]]
-    if added.opcode != "add":
+    added = _element(body, body.root.name, counter)
+    if added is None or added.opcode != "add":
         return 1
     numbers = (_integer(body.instructions[name]) for name in added.operands)
     return next((number for number in numbers if number), 1)
 
 
-def _element(computation: Computation, name: str) -> str | None:
-    """Which element of the loop's tuple an operand is."""
-    instruction = computation.instructions[name]
-    found = _INDEX.search(instruction.attributes)
-    return found[1] if instruction.opcode == "get-tuple-element" and found else None
+def _element(computation: Computation, name: str, index: int) -> Instruction | None:
+    """What a tuple has at an index, before it was copied."""
+    of = computation.instructions[name]
+    if of.opcode != "tuple":
+        return None
+    element = computation.instructions[of.operands[index]]
+    while element.opcode == "copy":
+        element = computation.instructions[element.operands[0]]
+    return element

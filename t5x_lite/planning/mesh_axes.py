@@ -18,20 +18,36 @@ UNKNOWN_AXES = "?"
 class MeshLayout:
     """Where the partitions of a program stand in its mesh.
 
+    Of several slices a TPU program is the one that each of them runs: its groups speak of the
+    partitions of a slice, and what crosses slices is sent by the hosts.
+
     Attributes:
-        sizes: axis name -> size, in the mesh's order.
-        partition_ids: the ids that replica groups speak of, shaped as the mesh. For a jitted
-            program these are positions in the flattened mesh, whatever ids its devices have.
+        sizes: axis name -> size within a slice, in the mesh's order.
+        partition_ids: the ids that replica groups speak of, shaped as the mesh of a slice. For a
+            jitted program these are positions in that mesh, whatever ids its devices have.
+        num_slices: how often this mesh repeats along its first axis.
     """
 
     sizes: Mapping[str, int]
     partition_ids: np.ndarray
+    num_slices: int = 1
 
     @classmethod
-    def of(cls, sizes: Mapping[str, int]) -> "MeshLayout":
-        """The layout of a jitted program."""
-        shape = tuple(sizes.values())
-        return cls(dict(sizes), np.arange(math.prod(shape)).reshape(shape))
+    def of(cls, sizes: Mapping[str, int], num_slices: int = 1) -> "MeshLayout":
+        """The layout of a jitted program.
+
+        Args:
+            sizes: of the whole mesh, whose first axis alone crosses slices.
+        """
+        (first, size), *inner = sizes.items()
+        in_slice = {first: size // num_slices, **dict(inner)}
+        shape = tuple(in_slice.values())
+        return cls(in_slice, np.arange(math.prod(shape)).reshape(shape), num_slices)
+
+    @property
+    def slice_axis(self) -> str:
+        """The axis that crosses slices, if there are several."""
+        return next(iter(self.sizes))
 
     def axes_of(self, groups: Groups) -> str:
         """The axes along which the members of each group differ, as "data" or "data+model"; empty

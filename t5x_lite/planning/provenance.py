@@ -19,7 +19,7 @@ _INDEX = re.compile(r"\bindex=(\d+)")
 _KEYS = re.compile(r"\['([^']*)'\]|\.(\w+)|\[(\d+)\]|^(\w+)")
 # Inside of these an argument goes by its own name.
 _CONTAINERS = ("state", "parameters")
-# How many instructions are looked at for the product that made a value.
+# How many instructions are looked at behind a value.
 _FARTHEST = 100
 
 _Place = tuple[Computation, Instruction]
@@ -31,7 +31,7 @@ class Provenance:
     def __init__(self, module: Module) -> None:
         self._module = module
         # Computation -> the loop or fusion that runs it; the compiler shares none of them.
-        self.callers: dict[str, _Place] = {
+        self._callers: dict[str, _Place] = {
             name: (computation, each)
             for computation in module.computations.values()
             for each in computation
@@ -51,17 +51,32 @@ class Provenance:
 
     def factor(self, computation: Computation, instruction: Instruction) -> str:
         """The argument with which the nearest product was made that is part of a value."""
+        for place in self._origins(computation, instruction):
+            if place[1].opcode in _PRODUCTS:
+                return next(filter(None, (self.argument(*each) for each in _operands(*place))), "")
+        return ""
+
+    def traced(self, computation: Computation, instruction: Instruction) -> Instruction:
+        """The instruction that tells where this one was traced: itself, the fusion it is in, or
+        the nearest that its operands come from; itself if none does.
+        """
+        if not instruction.op_name and (caller := self._callers.get(computation.name)):
+            if caller[1].opcode == "fusion":
+                computation, instruction = caller
+        origins = (found for _, found in self._origins(computation, instruction))
+        told = (found for found in origins if found.op_name and found.opcode != "parameter")
+        return next(told, instruction)
+
+    def _origins(self, computation: Computation, instruction: Instruction) -> Iterator[_Place]:
+        """What a value is made of, itself and the nearest first."""
         ahead: deque[_Place] = deque([(computation, instruction)])
         seen: set[str] = set()
         while ahead and len(seen) < _FARTHEST:
             place = ahead.popleft()
-            if place[1].name in seen:
-                continue
-            seen.add(place[1].name)
-            if place[1].opcode in _PRODUCTS:
-                return next(filter(None, (self.argument(*each) for each in _operands(*place))), "")
-            ahead.extend(self._sources(*place))
-        return ""
+            if place[1].name not in seen:
+                seen.add(place[1].name)
+                yield place
+                ahead.extend(self._sources(*place))
 
     def _sources(self, computation: Computation, instruction: Instruction) -> Iterator[_Place]:
         """All that a value is made of, one step back; of a loop's element what its body makes."""
@@ -69,6 +84,9 @@ class Provenance:
             yield before
         elif instruction.opcode == "get-tuple-element":
             loop = computation.instructions[instruction.operands[0]]
+            caller = self._callers.get(computation.name)
+            if loop.opcode == "parameter" and caller:
+                loop = caller[1]
             if loop.opcode == "while":
                 yield from self._made_by(loop, _index(instruction))
         else:
@@ -94,7 +112,7 @@ class Provenance:
 
     def _outside(self, computation: Computation, number: int) -> _Place | None:
         """What a fusion is called with."""
-        caller = self.callers.get(computation.name)
+        caller = self._callers.get(computation.name)
         if caller is None or caller[1].opcode != "fusion":
             return None
         return caller[0], caller[0].instructions[caller[1].operands[number]]
@@ -111,7 +129,7 @@ class Provenance:
             return inside, inside.root
         if of.opcode == "while":
             return self._into_loop(computation, of, index)
-        caller = self.callers.get(computation.name)
+        caller = self._callers.get(computation.name)
         if of.opcode == "parameter" and caller and caller[1].opcode == "while":
             return self._into_loop(*caller, index)
         return None

@@ -121,25 +121,30 @@ class _Clock:
         self.times.compute += seconds
         self._pass(seconds)
 
-    def wait_for(self, axes: str, name: str) -> None:
+    def wait_for(self, links: str, name: str) -> None:
         """A collective is waited for, and those before it on its links."""
-        for each, seconds in self.links[axes].finish(name).items():
+        for each, seconds in self.links[links].finish(name).items():
             self.times.exposed[each] += seconds
-            self._pass(seconds, busy={axes: seconds})
+            self._pass(seconds, busy={links: seconds})
             self.copies.advance(seconds)
 
-    def repeat(self, inner: _Times, trips: int, axes_of: Mapping[str, str]) -> None:
+    def repeat(self, inner: _Times, trips: int, links_of: Mapping[str, str]) -> None:
         """A loop runs; its own collectives keep their links busy while it waits for them."""
         busy: dict[str, float] = defaultdict(float)
         for name, seconds in inner.exposed.items():
             self.times.exposed[name] += trips * seconds
-            busy[axes_of[name]] += trips * seconds
+            busy[links_of[name]] += trips * seconds
         self.times.compute += trips * inner.compute
         self._pass(trips * inner.compute + math.fsum(busy.values()), busy)
 
     def _pass(self, seconds: float, busy: Mapping[str, float] | None = None) -> None:
-        for axes, queue in self.links.items():
-            queue.advance(seconds - (busy or {}).get(axes, 0.0))
+        for links, queue in self.links.items():
+            queue.advance(seconds - (busy or {}).get(links, 0.0))
+
+
+def _links(collective: Collective) -> str:
+    """What a collective shares with those that have the same: links of mesh axes, or the hosts'."""
+    return "between slices" if collective.crosses_slices else collective.axes
 
 
 class _Walk:
@@ -151,7 +156,7 @@ class _Walk:
         for each in collectives:
             self._started[each.name].append(each)
         self._ended = {each.done: each for each in collectives}
-        self._axes = {each.name: each.axes for each in collectives}
+        self._links = {each.name: _links(each) for each in collectives}
 
     def times_of(self, computation: Computation) -> _Times:
         clock = _Clock()
@@ -161,12 +166,12 @@ class _Walk:
 
     def _run(self, instruction: Instruction, computation: Computation, clock: _Clock) -> None:
         name = instruction.name
-        for inner, trips in self._execution.inner(instruction):
-            clock.repeat(self.times_of(inner), trips, self._axes)
+        for inner, trips in self._execution.inner(instruction, computation):
+            clock.repeat(self.times_of(inner), trips, self._links)
         for started in self._started.get(name, ()):
-            clock.links[started.axes].add(name, self._speeds.seconds_of(started))
+            clock.links[_links(started)].add(name, self._speeds.seconds_of(started))
         if ended := self._ended.get(name):
-            clock.wait_for(ended.axes, ended.name)
+            clock.wait_for(_links(ended), ended.name)
         elif instruction.opcode.endswith("-done"):
             clock.wait_for_copy(instruction.operands[0])
         elif name not in self._started:
@@ -180,6 +185,6 @@ class _Walk:
             return
         # What runs inside of a loop has had its time.
         flops = self._execution.flops(instruction, computation)
-        if self._execution.inner(instruction):
+        if self._execution.inner(instruction, computation):
             flops = 0
         clock.work(max(flops / self._speeds.flops_per_second, hbm_seconds), hbm_seconds)

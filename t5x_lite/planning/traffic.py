@@ -13,7 +13,7 @@ from t5x_lite.planning.shapes import HBM
 # They name values, or what they run is counted by itself.
 _FREE = frozenset(
     "after-all bitcast call conditional constant get-tuple-element opt-barrier parameter "
-    "partition-id replica-id tuple while".split()
+    "partition-id recv replica-id send tuple while".split()
 )
 _FREE_TARGETS = (
     '"AllocateBuffer"',

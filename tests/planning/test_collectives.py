@@ -5,6 +5,7 @@ import pytest
 from t5x_lite.planning.causes import Cause
 from t5x_lite.planning.collectives import Collective
 from t5x_lite.planning.cost import analyse
+from t5x_lite.planning.mesh_axes import MeshLayout
 
 
 def test_a_chain_of_fusions_is_one_collective(collective_matmul, mesh):
@@ -112,6 +113,37 @@ def test_a_generic_asynchronous_operation_is_the_collective_within(entry, mesh):
     )
     (found,) = analyse(module, mesh=mesh).collectives
     assert (found.name, found.done, found.kind) == ("s", "d", "reduce-scatter")
+
+
+@pytest.mark.parametrize(
+    ("transfer", "received", "kind", "payload", "wire"),
+    [
+        ("ALL_REDUCE", 16, "all-reduce", 64, 96),
+        ("ALL_GATHER", 64, "all-gather", 256, 192),
+        ("REDUCE_SCATTER", 4, "reduce-scatter", 64, 48),
+        ("ALL_TO_ALL", 16, "all-to-all", 64, 48),
+        ("ONE_TO_ONE", 16, "collective-permute", 64, 64),
+    ],
+)
+def test_between_slices_hosts_send_and_receive(entry, transfer, received, kind, payload, wire):
+    """Each slice runs the same program, whose groups know its own chips only."""
+    meeting = f'_xla_host_transfer_rendezvous="r_0",_xla_megascale_transfer_type="{transfer}"'
+    transferred = f"is_host_transfer=true, frontend_attributes={{{meeting}}}"
+    module = entry(
+        "%p = f32[16] parameter(0)",
+        "%token = token[] after-all()",
+        f"%send = (f32[16], u32[], token[]) send(%p, %token), channel_id=1, {transferred}",
+        f"%recv = (f32[{received}], u32[], token[]) recv(%token), channel_id=2, {transferred}",
+        "%send-done = token[] send-done(%send), channel_id=1",
+        f"%recv-done = (f32[{received}], token[]) recv-done(%recv), channel_id=2",
+        "ROOT %r = f32[16] all-reduce(%p), replica_groups={{0,2},{1,3}}, to_apply=%add",
+    )
+    mesh = MeshLayout.of({"data": 8, "model": 2}, num_slices=4)
+    between, within = analyse(module, mesh=mesh).collectives
+    assert (between.kind, between.payload_bytes, between.wire_bytes) == (kind, payload, wire)
+    assert (between.axes, between.group_size, between.crosses_slices) == ("data", 4, True)
+    assert (between.name, between.done) == ("send", "recv-done")
+    assert (within.axes, within.group_size, within.crosses_slices) == ("data", 2, False)
 
 
 def test_a_product_is_named_by_the_argument_it_was_made_with(entry, mesh):

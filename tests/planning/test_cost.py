@@ -52,6 +52,13 @@ def test_each_pass_gathers_the_weights_over_data(compiled, mesh):
     assert {each.trips for each in cost.collectives} == {LAYERS}
 
 
+def test_what_a_loop_carries_on_is_not_what_it_began_with(compiled, mesh):
+    """The rows of each layer are gathered over model; only those of the first are the argument."""
+    found = analyse(compiled, mesh=mesh).collectives
+    assert any(each.kind == "all-gather" and each.axes == "model" for each in found)
+    assert {each.cause.argument for each in found} == {"", "weights"}
+
+
 def test_rows_and_gradients_cross_the_other_axes(compiled, mesh):
     """Rows over model, their gradients too, those of weights over data."""
     cost = analyse(compiled, mesh=mesh)

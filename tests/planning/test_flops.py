@@ -74,20 +74,29 @@ def _loop(bound, stride, told=""):
 
 
 @pytest.mark.parametrize(
-    ("bound", "stride", "told", "trips"),
+    ("begin", "bound", "stride", "told", "trips"),
     [
-        ("constant(6)", 1, "", 6),
-        ("constant(6)", 2, "", 3),
-        ("constant(7)", 2, "", 4),
-        ("constant(6)", 1, ', backend_config={"known_trip_count":{"n":"9"}}', 9),
-        ("get-tuple-element(%t.2), index=0", 1, "", None),
+        (0, "constant(6)", 1, "", 6),
+        (0, "constant(6)", 2, "", 3),
+        (0, "constant(7)", 2, "", 4),
+        # A trip was peeled off.
+        (1, "constant(6)", 1, "", 5),
+        (0, "constant(6)", 1, ', backend_config={"known_trip_count":{"n":"9"}}', 9),
+        (0, "get-tuple-element(%t.2), index=0", 1, "", None),
     ],
 )
-def test_a_loop_counts_by_its_trips(entry, bound, stride, told, trips):
+def test_a_loop_counts_by_its_trips(entry, begin, bound, stride, told, trips):
     before, line = _loop(bound, stride, told)
-    module = entry("%t = (s32[], f32[2,2]) parameter(0)", line, before=before)
+    module = entry(
+        f"%begin = s32[] constant({begin})",
+        "%copy = s32[] copy(%begin)",
+        "%x = f32[2,2] parameter(0)",
+        "%t = (s32[], f32[2,2]) tuple(%copy, %x)",
+        line,
+        before=before,
+    )
     assert _flops(module) == (trips or 1) * 2 * 2 * 2 * 2
-    loop = loop_of(module.entry.root, module)
+    loop = loop_of(module.entry.root, module.entry, module)
     assert (loop.trips, loop.is_known) == (trips or 1, trips is not None)
 
 
