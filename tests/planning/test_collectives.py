@@ -144,17 +144,3 @@ def test_between_slices_hosts_send_and_receive(entry, transfer, received, kind, 
     assert (between.axes, between.group_size, between.crosses_slices) == ("data", 4, True)
     assert (between.name, between.done) == ("send", "recv-done")
     assert (within.axes, within.group_size, within.crosses_slices) == ("data", 2, False)
-
-
-def test_a_product_is_named_by_the_argument_it_was_made_with(entry, mesh):
-    module = entry(
-        "%x = f32[4,8] parameter(0), metadata={op_name=\"batch['x']\"}",
-        "%w = f32[8,2] parameter(1), metadata={op_name=\"state.parameters['out']['kernel']\"}",
-        "%e = f32[4,8] exponential(%x)",
-        "%dot = f32[4,2] dot(%e, %w), lhs_contracting_dims={1}, rhs_contracting_dims={0}",
-        "%neg = f32[4,2] negate(%dot)",
-        "ROOT %r = f32[4,2] all-reduce(%neg), replica_groups=[4,2]<=[8], to_apply=%add, "
-        'metadata={op_name="jit(f)/dot_general"}',
-    )
-    (found,) = analyse(module, mesh=mesh).collectives
-    assert str(found.cause) == "forward: product with out/kernel"

@@ -83,3 +83,12 @@ def test_buffers_hold_what_the_program_stacks(compiled, mesh):
     assert found[LAYERS, WIDTH // 4, WIDTH // 2].size == LAYERS * 8 * 16 * 4
     assert (LAYERS, BATCH // 4, WIDTH // 2) in found
     assert (LAYERS, BATCH, WIDTH) not in found
+
+
+def test_a_buffer_is_what_lies_in_hbm_and_is_new(collective_matmul, mesh):
+    """Arguments and results: neither what is on the chip nor what starts and tuples hold again."""
+    found = {each.dims: each for each in analyse(collective_matmul, mesh=mesh).largest_buffers}
+    assert set(found) == {(16, 32), (10, 8), (8, 6), (10, 6), ()}
+    kernel = found[16, 32]
+    assert (kernel.dtype, kernel.size, kernel.count) == ("bf16", 1024, 1)
+    assert kernel.op_name == "state.parameters['encoder']['layers']['mlp']['wo']['kernel']"

@@ -6,6 +6,7 @@ from t5x_lite.planning.traffic import hbm_bytes
 
 _LARGE = "f32[100,8]{1,0:T(8,128)}"
 _ON_CHIP = "f32[100,8]{1,0:T(8,128)S(1)}"
+_HALF = "bf16[100,8]{1,0:T(8,128)(2,1)}"
 _ROW = "f32[1,8]{1,0:T(8,128)}"
 
 
@@ -84,6 +85,12 @@ _SLICE = "dynamic-slice(%{}, %n, %n), dynamic_slice_sizes={{1,8}}"
             ],
             _LARGE,
             32 + 4 + 32,
+        ),
+        # Converted whole.
+        (
+            [f"ROOT %y = {_HALF} convert(%a)", "%z = s32[] negate(%n)", "%u = f32[1,8] negate(%b)"],
+            _HALF,
+            3200 + 32 + 4 + 1600,
         ),
         # One output is an operand handed on.
         (
