@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from t5x_lite.features.outputs import TOKENS, Wanted
 from t5x_lite.errors import UserError
+from t5x_lite.features.outputs import TOKENS, Wanted
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ActivationDtype, ComputeConfig, Remat, Sharing, Visibility
 
