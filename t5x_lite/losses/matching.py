@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
 from t5x_lite.losses.config import MatchTeacherConfig
 from t5x_lite.losses.weighting import Batch, Sums, loss_weights, sequence_scale
+from t5x_lite.partitioning.chunks import each_position
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,13 @@ class MatchTeacher:
         """The loss, alike in training and evaluation, and the sums behind it."""
         assert teacher is not None, "a job without a teacher is refused"
         temperature = self.config.temperature
-        ours = jax.nn.log_softmax(outputs.heads[TOKENS] / temperature, axis=-1)
-        theirs = jax.nn.log_softmax(teacher.heads[TOKENS] / temperature, axis=-1)
-        divergence = jnp.sum(jnp.exp(theirs) * (theirs - ours), axis=-1) * temperature**2
+
+        def divergence_of(ours: Array, theirs: Array) -> Array:
+            ours = jax.nn.log_softmax(ours / temperature, axis=-1)
+            theirs = jax.nn.log_softmax(theirs / temperature, axis=-1)
+            return jnp.sum(jnp.exp(theirs) * (theirs - ours), axis=-1) * temperature**2
+
+        divergence = each_position(divergence_of, [outputs.heads[TOKENS], teacher.heads[TOKENS]])
         weights = loss_weights(batch)
         sums = {"loss_sum": jnp.sum(divergence * weights), "weight_sum": jnp.sum(weights)}
         scaled = weights * sequence_scale(batch, weights, self.config)

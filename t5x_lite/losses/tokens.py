@@ -1,11 +1,12 @@
 """Cross-entropy of target tokens with z-loss and label smoothing: what T5 is trained by."""
 
 import dataclasses
+import functools
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
+from t5x_lite.features.outputs import TOKENS, Outputs, Scores, Wanted
 from t5x_lite.losses import cross_entropy
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.weighting import (
@@ -16,6 +17,7 @@ from t5x_lite.losses.weighting import (
     loss_weights,
     sequence_scale,
 )
+from t5x_lite.partitioning.chunks import each_position
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +38,12 @@ class TokenCrossEntropy:
         training: bool,
     ) -> tuple[Float[Array, ""], Sums]:
         """The loss and the sums behind it; the teacher is not asked."""
-        logits = outputs.heads[TOKENS]
-        return compute_loss(logits, batch, self.config, training=training, normalizer=normalizer)
+        scores = outputs.heads[TOKENS]
+        return compute_loss(scores, batch, self.config, training=training, normalizer=normalizer)
 
 
 def compute_loss(
-    logits: Float[Array, "batch length vocab"],
+    scores: Scores,
     batch: Batch,
     config: LossConfig,
     *,
@@ -54,15 +56,13 @@ def compute_loss(
         normalizer: what to divide by; default is this batch's own. Give the whole batch's to
             microbatches, so that their losses and gradients add up to those of the whole.
     """
-    targets = batch["decoder_target_tokens"]
-    token_loss, z_loss = cross_entropy.token_losses(
-        logits,
-        targets,
+    of_tokens = functools.partial(
+        _of_tokens,
         label_smoothing=config.label_smoothing,
         z_loss=config.z_loss if training else 0.0,
     )
+    token_loss, z_loss, correct = each_position(of_tokens, [scores], batch["decoder_target_tokens"])
     weights = loss_weights(batch)
-    correct = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
     metrics = {
         "cross_entropy_sum": jnp.sum(token_loss * weights),
         "z_loss_sum": jnp.sum(z_loss * weights),
@@ -75,3 +75,13 @@ def compute_loss(
         normalizer = loss_normalizer(batch, config)
     scaled = weights * sequence_scale(batch, weights, config)
     return jnp.sum((token_loss + z_loss) * scaled) / normalizer, metrics
+
+
+def _of_tokens(
+    logits: Float[Array, "batch length vocab"],
+    targets: Int[Array, "batch length"],
+    **settings: float,
+) -> tuple[Float[Array, "batch length"], ...]:
+    """Both losses of every position, and 1 where the target has the highest score."""
+    correct = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
+    return *cross_entropy.token_losses(logits, targets, **settings), correct

@@ -268,16 +268,18 @@ class ComputeConfig:
     `remat` says what the backward pass finds in memory: everything (NONE), matrix products
     (MINIMAL), nothing but the layers' inputs (FULL), or the inputs and what a list names: kernels
     for their products, "attended" for what attention mixes. What `offload` names waits in the
-    memory of the host meanwhile.
+    memory of the host meanwhile. `logits_bytes` is the most bytes of float32 logits that a device
+    holds for a loss at a time: more come in chunks.
     """
 
     activation_dtype: ActivationDtype = ActivationDtype.AUTO
     remat: Remat | tuple[str, ...] = Remat.NONE
     offload: tuple[str, ...] = ()
     scan_unroll: int = 1
+    logits_bytes: int = 64 * 2**20
 
     def __post_init__(self) -> None:
-        check_bounds(self, scan_unroll=(1, MAX_LAYERS))
+        check_bounds(self, scan_unroll=(1, MAX_LAYERS), logits_bytes=(1, FINITE))
         if self.offload and self.remat is Remat.NONE:
             raise UserError(
                 f"offload={self.offload} with remat='none': needed is a choice of what is kept, of "

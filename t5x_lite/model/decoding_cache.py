@@ -81,7 +81,7 @@ def start(
         positions=lengths,
         encoder_segments=None if encoded is None else encoded.segments,
     )
-    return network.head(TOKENS, last)[:, 0], cache
+    return network.head(TOKENS, last).all()[:, 0], cache
 
 
 def advance(
@@ -101,7 +101,7 @@ def advance(
         network.embed(tokens[:, None]), mask, encoded, cache=cache.layers, keep_cache=True
     )
     assert layers is not None, "keep_cache=True keeps it"
-    return network.head(TOKENS, hidden)[:, 0], Cache(layers, cache.positions + 1, segments)
+    return network.head(TOKENS, hidden).all()[:, 0], Cache(layers, cache.positions + 1, segments)
 
 
 def _started(

@@ -3,17 +3,21 @@
 Its parameters are the decoder's in the tree, as in T5X (decoder/logits_dense).
 """
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from t5x_lite.features.outputs import TOKENS
+from t5x_lite.features.outputs import TOKENS, Scores
 from t5x_lite.model import maxima
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear
 from t5x_lite.model.precision import precision_of
-from t5x_lite.partitioning.constrain import constrain
+from t5x_lite.partitioning.chunks import each_position
+from t5x_lite.partitioning.constrain import constrain, num_pieces
 
 
 class TokensHead(nnx.Module):
@@ -35,18 +39,52 @@ class TokensHead(nnx.Module):
         self,
         hidden: Float[Array, "batch length embed"],
         token_vectors: Float[Array, "vocab embed"],
+    ) -> Scores:
+        """Logits, made at once if they fit into `ComputeConfig.logits_bytes`."""
+        head = TokenLogits(self.config)
+        weights = self.logits_dense.kernel[...] if self.config.head_is_separate else token_vectors
+        batch_pieces, _, vocab_pieces = num_pieces(("batch", "length", "vocab"))
+        bytes_of_position = 4 * self.config.vocab_size // vocab_pieces
+        chunk = max(1, self.config.compute.logits_bytes // bytes_of_position)
+        if hidden.shape[0] * hidden.shape[1] > chunk * batch_pieces:
+            scores = Scores(hidden, weights, head, chunk)
+        else:
+            scores = Scores(head(hidden, weights))
+        if maxima.are_collected():
+            alone = jax.lax.stop_gradient(scores)
+            maxima.observe("logits", each_position(_largest_by_position, [alone]))
+        return scores
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenLogits:
+    """The product that makes logits, apart from its weights."""
+
+    config: ModelConfig
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Of the kernel, or of the table of token vectors."""
+        return ("embed", "vocab") if self.config.head_is_separate else ("vocab", "embed")
+
+    def __call__(
+        self, hidden: Float[Array, "batch length embed"], weights: Float[Array, "*copies _in _out"]
     ) -> Float[Array, "batch length vocab"]:
         """Logits in float32, with products as exact as the activations are."""
         precision = precision_of(hidden.dtype)
         hidden = hidden.astype(jnp.float32)
         if self.config.scale_logits:
             hidden = hidden * self.config.embed_dim**-0.5
-        if self.config.head_is_separate:
-            logits = self.logits_dense(hidden, precision=precision)
-        else:
-            logits = jnp.einsum("ble,ve->blv", hidden, token_vectors, precision=precision)
-        maxima.observe("logits", logits)
+        copies = "b" if weights.ndim == 3 else ""
+        kernel = "ev" if self.config.head_is_separate else "ve"
+        logits = jnp.einsum(f"ble,{copies}{kernel}->blv", hidden, weights, precision=precision)
         return constrain(logits, ("batch", "length", "vocab"))
+
+
+def _largest_by_position(
+    logits: Float[Array, "batch length vocab"],
+) -> Float[Array, "batch length"]:
+    return jax.vmap(jax.vmap(maxima.largest))(logits)
 
 
 HEADS = {TOKENS: TokensHead}

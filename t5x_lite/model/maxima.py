@@ -42,6 +42,11 @@ def collecting() -> Iterator[Maxima]:
         _FOUND.reset(token)
 
 
+def are_collected() -> bool:
+    """Whether to observe is of use, for what has to be computed first."""
+    return _FOUND.get() is not None
+
+
 def observe(site: str, x: Float[Array, "..."]) -> None:
     """Notes the largest absolute value of `x`, padding included."""
     found = _FOUND.get()

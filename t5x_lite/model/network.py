@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.errors import UserError
+from t5x_lite.features.outputs import Scores
 from t5x_lite.model import masks, maxima
 from t5x_lite.model.block import LayerCache
 from t5x_lite.model.config import ModelConfig, Sharing, Visibility
@@ -132,10 +133,8 @@ class Transformer(nnx.Module):
                 keep_cache=keep_cache,
             )
 
-    def head(
-        self, name: str, hidden: Float[Array, "batch length embed"]
-    ) -> Float[Array, "batch length outputs"]:
-        """What a head makes of hidden states, in float32."""
+    def head(self, name: str, hidden: Float[Array, "batch length embed"]) -> Scores:
+        """What a head makes of hidden states."""
         return self.heads[name](hidden, self.token_embedder.embedding[...])
 
     def embed(

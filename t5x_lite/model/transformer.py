@@ -92,7 +92,7 @@ def logits(
     dropout_key: PRNGKeyArray | None = None,
 ) -> Float[Array, "batch length vocab"]:
     """Float32 scores of every token at every decoder position."""
-    return apply(config, parameters, batch, dropout_key=dropout_key).heads[TOKENS]
+    return apply(config, parameters, batch, dropout_key=dropout_key).heads[TOKENS].all()
 
 
 def encode(

@@ -1,4 +1,4 @@
-"""The one thing of partitioning that a model sees: a hint where an activation lives.
+"""What of partitioning a model sees: a hint where an activation lives, and how it is split.
 
 A model says `x = constrain(x, ("batch", "length", "embed"))`. Without a partitioner that is `x`.
 """
@@ -11,7 +11,7 @@ import jax
 from jaxtyping import Array, Shaped
 
 from t5x_lite.errors import UserError
-from t5x_lite.partitioning.rules import num_pieces
+from t5x_lite.partitioning import rules
 
 Axes = tuple[str | None, ...]
 
@@ -38,10 +38,19 @@ def _fitting(sharding: jax.sharding.NamedSharding, shape: tuple[int, ...]) -> ja
     length of one token that is decoded; all others XLA fills up where they do not divide.
     """
     entries = [
-        entry if size >= num_pieces(entry, sharding.mesh.shape) else None
+        entry if size >= rules.num_pieces(entry, sharding.mesh.shape) else None
         for size, entry in zip(shape, sharding.spec, strict=True)
     ]
     return jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*entries))
+
+
+def num_pieces(axes: Axes) -> tuple[int, ...]:
+    """Into how many pieces `constrain` splits each dimension: 1 without a partitioner."""
+    sharding_of = _SHARDING_OF.get()
+    if sharding_of is None:
+        return (1,) * len(axes)
+    sharding = sharding_of(axes)
+    return tuple(rules.num_pieces(entry, sharding.mesh.shape) for entry in sharding.spec)
 
 
 @contextlib.contextmanager

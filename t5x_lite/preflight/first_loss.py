@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from t5x_lite.errors import UserError
+from t5x_lite.features.outputs import TOKENS
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
@@ -100,8 +101,8 @@ def _small(batch: Mapping[str, np.ndarray], vocab_size: int) -> dict[str, np.nda
 
 def _loss(model: ModelConfig, batch: Mapping[str, np.ndarray]) -> float:
     def sums(key: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        logits = transformer.logits(model, transformer.init_parameters(model, key), batch)
-        return compute_loss(logits, batch, LossConfig(), training=False)[1]
+        outputs = transformer.apply(model, transformer.init_parameters(model, key), batch)
+        return compute_loss(outputs.heads[TOKENS], batch, LossConfig(), training=False)[1]
 
     found = jax.jit(sums, compiler_options=_QUICKLY)(jax.random.key(0), dict(batch))
     return float(found["cross_entropy_sum"]) / max(float(found["weight_sum"]), 1.0)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from t5x_lite.features.outputs import Outputs
 from t5x_lite.losses.config import TermConfig
 from t5x_lite.losses.table import Loss, make_loss
+from t5x_lite.losses.weighting import loss_weights
 from t5x_lite.model import maxima, transformer
 from t5x_lite.optim.per_layer import Axes, is_stacked
 from t5x_lite.stability.states import State, States
@@ -116,8 +117,9 @@ def _examine(
             outputs, activations = transformer.apply_with_maxima(
                 states.model, parameters, batch, wanted=loss.wanted, dropout_key=dropout_key
             )
-        value, metrics = loss(outputs, taught, batch, training=True)
-        return value, (metrics, activations, _row_losses(loss, outputs, taught, batch))
+            value, metrics = loss(outputs, taught, batch, training=True)
+            rows = _row_losses(loss, outputs, taught, batch)
+        return value, (metrics, activations, rows)
 
     found, gradients = jax.value_and_grad(loss_of, has_aux=True)(state.parameters)
     metrics, activations, rows = found[1]
@@ -135,14 +137,17 @@ def _examine(
 def _row_losses(
     loss: Loss, outputs: Outputs, taught: Outputs | None, batch: Mapping[str, Array]
 ) -> Float[Array, " batch"]:
-    """The loss per token of each row alone."""
+    """The loss per token of each row alone: how much of both sums hangs on its weights."""
+    alone = jax.lax.stop_gradient((outputs, taught))
+    weights = loss_weights(batch)
 
-    def of_row(*parts: Any) -> Float[Array, ""]:
-        alone = jax.tree.map(lambda part: part[None], parts)
-        _, sums = loss(*alone, training=True)
-        return sums["loss_sum"] / jnp.maximum(sums["weight_sum"], 1.0)
+    def sums_of(shares: Float[Array, " batch"]) -> tuple[Array, Array]:
+        weighted = {**batch, "decoder_loss_weights": weights * shares[:, None]}
+        _, sums = loss(*alone, weighted, training=True)
+        return sums["loss_sum"], sums["weight_sum"]
 
-    return jax.vmap(of_row)(jax.lax.stop_gradient(outputs), taught, dict(batch))
+    losses, counts = jax.jacrev(sums_of)(jnp.ones(weights.shape[0]))
+    return losses / jnp.maximum(counts, 1.0)
 
 
 def _largest(leaf: Array, axes: Axes) -> Float[Array, "*layers"]:

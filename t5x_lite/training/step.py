@@ -51,7 +51,7 @@ def make_gradients(
                         wanted=loss.wanted,
                         dropout_key=dropout_key,
                     )
-                return loss(outputs, taught, rows, training=True, normalizers=normalizers)
+                    return loss(outputs, taught, rows, training=True, normalizers=normalizers)
 
             (value, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
             return gradients, metrics | {"loss": value}
@@ -168,7 +168,7 @@ def make_eval_step(
         taught = factory.taught(loss.wanted_of_teacher, frozen, batch)
         with partitioner.activations():
             outputs = transformer.apply(factory.model, parameters, batch, wanted=loss.wanted)
-        value, metrics = loss(outputs, taught, batch, training=False)
+            value, metrics = loss(outputs, taught, batch, training=False)
         return metrics | _counts(batch) | {"loss": value}
 
     compiled = jax.jit(

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from t5x_lite.checkpoints.inspect import in_words
+from t5x_lite.features.outputs import Scores
 from t5x_lite.finetuning import additions
 from t5x_lite.finetuning.lora import merge
 from t5x_lite.losses.config import LossConfig
@@ -106,8 +107,8 @@ def test_what_is_added_trains_and_all_else_keeps_every_bit(
     }
     state, metrics = step(factory.from_parameters(before), factory.partitioner.global_batch(batch))
 
-    logits = jax.numpy.asarray(logits_of(model, before, batch))
-    expected, _ = compute_loss(logits, jax.tree.map(jax.numpy.asarray, batch), LOSS, training=True)
+    scores = Scores(jax.numpy.asarray(logits_of(model, before, batch)))
+    expected, _ = compute_loss(scores, jax.tree.map(jax.numpy.asarray, batch), LOSS, training=True)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
 
     after = named(jax.device_get(state.parameters))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.features.outputs import TOKENS, Outputs
+from t5x_lite.features.outputs import TOKENS, Outputs, Scores
 from t5x_lite.losses.config import LossNormalization, MatchTeacherConfig
 from t5x_lite.losses.matching import MatchTeacher
 from t5x_lite.losses.weighting import loss_normalizer
@@ -26,7 +26,7 @@ def logits(seed):
 def match(ours, theirs, **settings):
     """The loss and its sums; with `jax.grad` in mind, of the model's logits first."""
     config = MatchTeacherConfig(**settings)
-    outputs, teacher = Outputs({TOKENS: ours}, {}), Outputs({TOKENS: theirs}, {})
+    outputs, teacher = (Outputs({TOKENS: Scores(each)}, {}) for each in (ours, theirs))
     normalizer = loss_normalizer(BATCH, config)
     return MatchTeacher(config)(outputs, teacher, BATCH, normalizer, training=True)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from t5x_lite.features.layouts import Layout
+from t5x_lite.features.outputs import TOKENS
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
@@ -70,8 +71,8 @@ def model_of(architecture):
     config = LossConfig(z_loss=0.01, normalizing_factor=1.0)
 
     def loss(parameters, batch):
-        logits = transformer.logits(model, parameters, batch)
-        return compute_loss(logits, batch, config, training=True)
+        scores = transformer.apply(model, parameters, batch).heads[TOKENS]
+        return compute_loss(scores, batch, config, training=True)
 
     init = jax.jit(functools.partial(transformer.init_parameters, model))
     return init(jax.random.key(0)), jax.jit(jax.value_and_grad(loss, has_aux=True))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
+from t5x_lite.features.outputs import TOKENS, Outputs, Scores, Wanted
 from t5x_lite.losses.config import LossConfig, LossNormalization, MatchTeacherConfig, TermConfig
 from t5x_lite.losses.table import TERMS, make_loss
 from t5x_lite.losses.tokens import compute_loss
@@ -25,7 +25,7 @@ MATCH = MatchTeacherConfig(temperature=2.0, weight=0.25, normalizing_factor=5.0)
 
 def outputs(seed):
     drawn = jax.random.normal(jax.random.key(seed), (*SEGMENTS.shape, VOCAB))
-    return Outputs({TOKENS: 3 * drawn}, {})
+    return Outputs({TOKENS: Scores(3 * drawn)}, {})
 
 
 OURS, THEIRS = outputs(0), outputs(1)
@@ -58,10 +58,10 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(weights):
 
     def of(*configs):
         def value(logits):
-            ours = Outputs({TOKENS: logits}, {})
+            ours = Outputs({TOKENS: Scores(logits)}, {})
             return make_loss(configs)(ours, THEIRS, BATCH, training=True)[0]
 
-        return jax.value_and_grad(value)(OURS.heads[TOKENS])
+        return jax.value_and_grad(value)(OURS.heads[TOKENS].all())
 
     single = [of(dataclasses.replace(term, weight=1.0)) for term in terms]
     for part, whole in enumerate(of(*terms)):

@@ -1,5 +1,6 @@
 """The largest activations: what is reported is what flows, and where it breaks first is found."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 
 from t5x_lite.features.outputs import TOKENS
 from t5x_lite.model import maxima, transformer
+from t5x_lite.model.config import ComputeConfig
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def places_of(compiled, parameters_of, unpacked, examples_of):
         change(parameters)
         batch = unpacked(config, examples_of(config))
         outputs, found = compiled(transformer.apply_with_maxima, config)(parameters, batch)
-        return maxima.in_order(jax.device_get(found)), np.asarray(outputs.heads[TOKENS])
+        return maxima.in_order(jax.device_get(found)), np.asarray(outputs.heads[TOKENS].all())
 
     return places
 
@@ -47,6 +49,21 @@ def test_every_architecture_reports_its_places_in_order(architecture, tiny, plac
         expected += [f"{stack}/input", *inside, f"{stack}/output"]
     assert names == [*expected, "logits"]
     assert dict(places)["logits"] == np.abs(logits).max()
+
+
+def test_the_largest_logit_is_found_also_in_chunks(tiny, places_of):
+    """Where they are never there at once; and so is NaN among them."""
+    config = tiny()
+    in_chunks = dataclasses.replace(config, compute=ComputeConfig(logits_bytes=1))
+    expected, logits = places_of(config)
+    found, same = places_of(in_chunks)
+    np.testing.assert_allclose(same, logits, rtol=1e-6)
+    assert dict(found)["logits"] == pytest.approx(dict(expected)["logits"], rel=1e-6)
+
+    def poison(parameters):
+        parameters["token_embedder"]["embedding"][-1] = np.nan
+
+    assert first_bad(places_of(in_chunks, poison)[0]) == "logits", "no example has this token"
 
 
 def test_the_values_are_those_of_the_activations(

@@ -18,6 +18,7 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
+from t5x_lite.features.outputs import TOKENS  # noqa: E402
 from t5x_lite.losses.config import LossConfig  # noqa: E402
 from t5x_lite.losses.tokens import compute_loss  # noqa: E402
 from t5x_lite.model import transformer  # noqa: E402
@@ -58,8 +59,8 @@ slots = partitioner.shardings(
 
 def loss_of(parameters, batch):
     with partitioner.activations():
-        logits = transformer.logits(MODEL, parameters, batch)
-    return compute_loss(logits, batch, LossConfig(), training=True)[0]
+        scores = transformer.apply(MODEL, parameters, batch).heads[TOKENS]
+        return compute_loss(scores, batch, LossConfig(), training=True)[0]
 
 
 def step(parameters, state, batch):

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from t5x_lite.features.outputs import TOKENS
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
@@ -75,8 +76,8 @@ def model(request, gpt2_of):
 
 
 def loss_of(model, parameters, batch):
-    logits = transformer.logits(model, parameters, batch, dropout_key=jax.random.key(7))
-    return compute_loss(logits, batch, LOSS, training=True)[0]
+    outputs = transformer.apply(model, parameters, batch, dropout_key=jax.random.key(7))
+    return compute_loss(outputs.heads[TOKENS], batch, LOSS, training=True)[0]
 
 
 @functools.cache

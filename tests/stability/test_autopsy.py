@@ -1,6 +1,7 @@
 """What a run leaves of a step that did not count, and that the step can be run again from it."""
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -17,6 +18,7 @@ from t5x_lite import cli, config
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.manager import Checkpoints, Description
 from t5x_lite.features.layouts import LAYOUTS, Layout
+from t5x_lite.features.outputs import TOKENS, Scores
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -218,16 +220,23 @@ def test_the_largest_gradients_are_those_of_the_step(resolved, factory):
     key = jax.random.fold_in(jax.random.key(job.random_seed), 0)
 
     @jax.jit
-    @jax.grad
+    @functools.partial(jax.grad, has_aux=True)
     def gradient(parameters):
-        logits = transformer.logits(job.model, parameters, batch, dropout_key=key)
-        return compute_loss(logits, batch, job.loss[0], training=True)[0]
+        outputs = transformer.apply(job.model, parameters, batch, dropout_key=key)
+        scores = outputs.heads[TOKENS]
+        return compute_loss(scores, batch, job.loss[0], training=True)[0], scores.all()
 
-    kernel = np.abs(gradient(state.parameters)["encoder"]["layers"]["mlp"]["wi"]["kernel"])
+    gradients, logits = gradient(state.parameters)
+    kernel = np.abs(gradients["encoder"]["layers"]["mlp"]["wi"]["kernel"])
     found = dict(findings.gradients)
     for layer, expected in enumerate(kernel.max(axis=(1, 2))):
         # A mesh adds in another order than one device.
         assert found[f"encoder/layers/{layer}/mlp/wi/kernel"] == pytest.approx(expected, rel=1e-4)
+    for row in (0, 5):
+        alone = {name: values[row : row + 1] for name, values in batch.items()}
+        _, sums = compute_loss(Scores(logits[row : row + 1]), alone, job.loss[0], training=True)
+        expected = sums["loss_sum"] / sums["weight_sum"]
+        assert findings.rows[row] == pytest.approx(float(expected), rel=1e-5)
     # All rows have six targets here, so the mean of the rows is the loss.
     assert np.mean(findings.rows) == pytest.approx(findings.loss, rel=1e-5)
     assert len(findings.rows) == 8 and len(set(findings.rows)) > 1

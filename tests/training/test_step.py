@@ -10,6 +10,7 @@ import pytest
 
 from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig, LossNormalization
+from t5x_lite.model.config import ComputeConfig
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -24,6 +25,10 @@ VOCAB, ROWS, LENGTH = 32, 32, 8
 MODEL = tiny_model(VOCAB)
 # Half as much to compile, where one stack is enough.
 SMALL = tiny_model(VOCAB, Layout.PREFIX_LM)
+# Half of a microbatch's logits on each of 8 devices at a time.
+IN_CHUNKS = dataclasses.replace(
+    SMALL, compute=ComputeConfig(logits_bytes=4 * ROWS * LENGTH * VOCAB // 8 // 4 // 2)
+)
 LOSS = LossConfig(z_loss=0.01, label_smoothing=0.1)
 SGD_LIKE = AdamWConfig(epsilon=1.0, weight_decay=0.0)
 
@@ -101,6 +106,7 @@ def whole(loss, model=MODEL):
     [
         (MODEL, 2, 2, LossNormalization.NUM_REAL_TARGET_TOKENS),
         (MODEL, 8, 4, LossNormalization.NUM_REAL_TARGET_TOKENS),
+        (IN_CHUNKS, 2, 4, LossNormalization.NUM_REAL_TARGET_TOKENS),
         (SMALL, 2, 4, LossNormalization.NUM_TOTAL_TARGET_TOKENS),
         (SMALL, 2, 4, LossNormalization.AVERAGE_PER_SEQUENCE),
         (SMALL, 2, 4, None),
