@@ -1,4 +1,4 @@
-"""Multi-head attention; logits and softmax are float32 whatever the activations are."""
+"""Multi-head attention: the projections around what `attend/` computes."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,16 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import masks, maxima
+from t5x_lite.model import maxima
+from t5x_lite.model.attend import choice
 from t5x_lite.model.choices import ATTENDED
-from t5x_lite.model.config import AttentionConfig, LoraConfig
+from t5x_lite.model.config import AttentionConfig, ComputeConfig, LoraConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear
 from t5x_lite.model.lora import make_lora
 from t5x_lite.model.masks import AttentionMask
-from t5x_lite.model.precision import precision_of
+from t5x_lite.model.position_bias import DenseBias, PositionBias
 from t5x_lite.model.rematerialization import named
 from t5x_lite.partitioning.constrain import constrain
 
@@ -85,27 +86,21 @@ class Attention(nnx.Module):
         seen: KeysValues,
         mask: AttentionMask,
         *,
-        position_bias: Float[Array, "rows heads q_len kv_len"] | None,
+        position_bias: PositionBias | DenseBias | None,
         dropout: Dropout,
+        compute: ComputeConfig,
     ) -> Float[Array, "batch q_len embed"]:
         """A mixture of the values for each position of `x`, as wide as `x`."""
         queries = self._heads(named(self.query(x, dropout.fold("query")), "query"))
-        precision = precision_of(x.dtype)
-        logits = jnp.einsum(
-            "bqhd,bkhd->bhqk",
+        mixed = choice.attend(
             queries,
-            seen.keys,
-            precision=precision,
-            preferred_element_type=jnp.float32,
+            *seen,
+            mask,
+            position_bias=position_bias,
+            scale=self.config.head_dim**-0.5 if self.config.scale else None,
+            dropout=dropout,
+            compute=compute,
         )
-        if self.config.scale:
-            logits = logits * self.config.head_dim**-0.5
-        if position_bias is not None:
-            logits = logits + position_bias
-        maxima.observe("logits", logits)
-        weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(x.dtype)
-        weights, values = _dropped(weights, seen.values, dropout)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, values, precision=precision)
         mixed = named(mixed.reshape(*x.shape[:2], -1), ATTENDED)
         out = named(self.out(mixed, dropout.fold("out")), "out")
         maxima.observe("output", out)
@@ -116,22 +111,3 @@ class Attention(nnx.Module):
     ) -> Float[Array, "batch length heads head_dim"]:
         split = x.reshape(*x.shape[:2], self.config.num_heads, self.config.head_dim)
         return constrain(split, ("batch", "length", "heads", "head_dim"))
-
-
-def _dropped(
-    weights: Float[Array, "batch heads q_len kv_len"],
-    values: Float[Array, "batch kv_len heads head_dim"],
-    dropout: Dropout,
-) -> tuple[Float[Array, "batch heads q_len kv_len"], Float[Array, "batch kv_len heads head_dim"]]:
-    """Weights and values whose product lacks the weights that are dropped.
-
-    Noise that is shared along the queries drops whole keys of a head, so it is the values that are
-    masked: that is less work with the same bits, and a product whose operand is masked by noise in
-    its own fusion overflows the stack of the TPU compiler (libtpu 0.0.42).
-    """
-    if not (dropout.drops and dropout.shared_along_length):
-        return dropout(weights, "weights"), values
-    kept = dropout.kept((*weights.shape[:2], 1, weights.shape[3]), "weights")
-    of_keys = kept[:, :, 0].swapaxes(1, 2)[..., None]
-    scaled = weights / (1.0 - dropout.rate)
-    return scaled, jnp.where(of_keys, values, jnp.zeros_like(values))

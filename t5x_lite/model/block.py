@@ -15,13 +15,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from t5x_lite.model import attention, maxima
 from t5x_lite.model.adapter import Adapter
 from t5x_lite.model.attention import Attention, KeysValues
-from t5x_lite.model.config import BlockConfig, RelativeBiasConfig
+from t5x_lite.model.config import BlockConfig, ComputeConfig, RelativeBiasConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.mlp import MLP
 from t5x_lite.model.norms import make_norm
-from t5x_lite.model.position_bias import RelativePositionBias
+from t5x_lite.model.position_bias import DenseBias, PositionBias, RelativePositionBias
 
 
 class LayerCache(NamedTuple):
@@ -35,6 +35,7 @@ class LayerCache(NamedTuple):
 class StackContext:
     """What a stack gives to each of its layers alike.
 
+    `position_bias` is an array where self-attention is dense, made once for all layers;
     `relative_bias` is None where positions are not relative, `position_bias` also where every layer
     has a table of its own; `encoded` and `cross_mask` are None in an encoder and in a decoder-only
     model.
@@ -42,9 +43,10 @@ class StackContext:
 
     mask: AttentionMask
     relative_bias: RelativeBiasConfig | None
-    position_bias: Float[Array, "rows heads q_len kv_len"] | None
+    position_bias: PositionBias | DenseBias | None
     encoded: Float[Array, "batch enc_len embed"] | None
     cross_mask: AttentionMask | None
+    compute: ComputeConfig
 
 
 class Block(nnx.Module):
@@ -103,6 +105,7 @@ class Block(nnx.Module):
                 context.mask,
                 position_bias=self._position_bias(context),
                 dropout=dropout.fold("self_attention"),
+                compute=context.compute,
             )
         x = x + dropout(h, "self_attention_output")
         crossed = None
@@ -118,6 +121,7 @@ class Block(nnx.Module):
                     context.cross_mask,
                     position_bias=None,
                     dropout=dropout.fold("cross_attention"),
+                    compute=context.compute,
                 ).reshape(h.shape)
             x = x + dropout(h, "cross_attention_output")
         with maxima.within("mlp"):
@@ -128,14 +132,10 @@ class Block(nnx.Module):
         maxima.observe("residual", x)
         return x, LayerCache(seen, crossed)
 
-    def _position_bias(
-        self, context: StackContext
-    ) -> Float[Array, "rows heads q_len kv_len"] | None:
+    def _position_bias(self, context: StackContext) -> PositionBias | DenseBias | None:
         if context.position_bias is not None or context.relative_bias is None:
             return context.position_bias
-        return self.relpos_bias(
-            context.mask.q_positions, context.mask.kv_positions, context.relative_bias
-        )
+        return self.relpos_bias(context.relative_bias)
 
     def _crossed(
         self, context: StackContext, cache: LayerCache | None, dropout: Dropout

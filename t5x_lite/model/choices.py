@@ -12,6 +12,9 @@ KERNELS = ("query", "key", "value", "out", "wi", "wi_0", "wi_1", "wo")
 # what enters the layer.
 ATTENDED, LAYER_INPUT = RESIDUALS = ("attended", "layer_input")
 
+# Up to 1,024 queries of as many keys all logits of a head are made at once: 4 MB.
+DENSE_LOGITS = 1024 * 1024
+
 
 class Visibility(enum.Enum):
     """Which keys a query may see: Raffel et al. (2020), figure 3."""
@@ -48,6 +51,17 @@ class Remat(enum.Enum):
     NONE = "none"
     MINIMAL = "minimal"
     FULL = "full"
+
+
+class AttentionForm(enum.Enum):
+    """How attention is computed, whose result is the same: DENSE makes all logits at once,
+    BLOCKWISE those of one block of queries and keys after another, and again in the backward pass
+    (Dao et al. 2022). AUTO is DENSE up to `DENSE_LOGITS` of a head, and BLOCKWISE beyond.
+    """
+
+    AUTO = "auto"
+    DENSE = "dense"
+    BLOCKWISE = "blockwise"
 
 
 class ActivationDtype(enum.Enum):

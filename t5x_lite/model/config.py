@@ -33,6 +33,7 @@ from t5x_lite.model.choices import (
     KERNELS,
     RESIDUALS,
     ActivationDtype,
+    AttentionForm,
     InitScheme,
     NormKind,
     Remat,
@@ -269,7 +270,8 @@ class ComputeConfig:
     (MINIMAL), nothing but the layers' inputs (FULL), or the inputs and what a list names: kernels
     for their products, "attended" for what attention mixes. What `offload` names waits in the
     memory of the host meanwhile. `logits_bytes` is the most bytes of float32 logits that a device
-    holds for a loss at a time: more come in chunks.
+    holds for a loss at a time: more come in chunks. `attention_block` is how many queries and
+    keys a form of attention that goes block by block takes at once.
     """
 
     activation_dtype: ActivationDtype = ActivationDtype.AUTO
@@ -277,9 +279,16 @@ class ComputeConfig:
     offload: tuple[str, ...] = ()
     scan_unroll: int = 1
     logits_bytes: int = 64 * 2**20
+    attention: AttentionForm = AttentionForm.AUTO
+    attention_block: int = 512
 
     def __post_init__(self) -> None:
-        check_bounds(self, scan_unroll=(1, MAX_LAYERS), logits_bytes=(1, FINITE))
+        check_bounds(
+            self,
+            scan_unroll=(1, MAX_LAYERS),
+            logits_bytes=(1, FINITE),
+            attention_block=(1, MAX_LENGTH),
+        )
         if self.offload and self.remat is Remat.NONE:
             raise UserError(
                 f"offload={self.offload} with remat='none': needed is a choice of what is kept, of "

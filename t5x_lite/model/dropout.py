@@ -27,17 +27,6 @@ class Dropout:
         number = _number(part) if isinstance(part, str) else part
         return dataclasses.replace(self, key=jax.random.fold_in(self.key, number))
 
-    @property
-    def drops(self) -> bool:
-        """Whether anything is dropped at all."""
-        return self.key is not None and self.rate > 0.0
-
-    def kept(self, shape: tuple[int, ...], site: str) -> Bool[Array, "..."]:
-        """The noise of a site: what is not dropped."""
-        assert self.key is not None, "without a key there is no noise"
-        site_key = jax.random.fold_in(self.key, _number(site))
-        return jax.random.bernoulli(site_key, 1.0 - self.rate, shape)
-
     def __call__(self, x: Float[Array, "*shape"], site: str) -> Float[Array, "*shape"]:
         """Drops entries of `x`, whose second last axis is the length (or the query length).
 
@@ -47,7 +36,22 @@ class Dropout:
         if not self.drops:
             return x
         shape = (*x.shape[:-2], 1, x.shape[-1]) if self.shared_along_length else x.shape
-        return jnp.where(self.kept(shape, site), x / (1.0 - self.rate), jnp.zeros_like(x))
+        return self.scaled(x, self.kept(site, shape))
+
+    @property
+    def drops(self) -> bool:
+        """Whether anything is dropped at all."""
+        return self.key is not None and self.rate != 0.0
+
+    def kept(self, site: str, shape: tuple[int, ...]) -> Bool[Array, "*shape"]:
+        """The noise of a site: True where an entry is kept."""
+        assert self.key is not None, "without a key nothing is dropped"
+        site_key = jax.random.fold_in(self.key, _number(site))
+        return jax.random.bernoulli(site_key, 1.0 - self.rate, shape)
+
+    def scaled(self, x: Float[Array, "*shape"], kept: Bool[Array, "..."]) -> Float[Array, "*shape"]:
+        """`x` without what is not kept, larger so that its mean stays."""
+        return jnp.where(kept, x / (1.0 - self.rate), jnp.zeros_like(x))
 
 
 def _number(name: str) -> int:

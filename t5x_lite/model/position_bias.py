@@ -6,6 +6,7 @@
 [15, 8, 1, 0, 17, 24, 31]
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -49,6 +50,40 @@ def buckets_of(offset: Int[Array, "*shape"], config: RelativeBiasConfig) -> Int[
     return first + table[jnp.minimum(distance, config.max_distance)]
 
 
+DenseBias = Float[Array, "rows heads q_len kv_len"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PositionBias:
+    """What is added to the float32 logits of self-attention, symbolic until a form of attention
+    makes the numbers that it needs.
+    """
+
+    table: Float[Array, "heads relpos_buckets"]
+    config: RelativeBiasConfig
+
+    def array(
+        self, q_positions: Int[Array, "q_rows q_len"], kv_positions: Int[Array, "kv_rows kv_len"]
+    ) -> DenseBias:
+        """The number of every query and key."""
+        offset = kv_positions[:, None, :] - q_positions[:, :, None]
+        return jnp.einsum(
+            "hr,bqkr->bhqk", self.table, self._chosen(offset), precision=jax.lax.Precision.HIGHEST
+        )
+
+    def by_offset(self, offset: Int[Array, "rows columns"]) -> Float[Array, "heads rows columns"]:
+        """The number of each offset, which is key position minus query position."""
+        return jnp.einsum(
+            "hr,mnr->hmn", self.table, self._chosen(offset), precision=jax.lax.Precision.HIGHEST
+        )
+
+    def _chosen(self, offset: Int[Array, "*shape"]) -> Float[Array, "*shape relpos_buckets"]:
+        # A product with one-hot rows, not a gather: its gradient is a product too, where that of a
+        # gather adds q_len * kv_len numbers one by one into a few hundred.
+        buckets = buckets_of(offset, self.config)
+        return jax.nn.one_hot(buckets, self.config.num_buckets, dtype=jnp.float32)
+
+
 class RelativePositionBias(nnx.Module):
     """The table; how offsets become buckets is said by whoever reads it.
 
@@ -64,17 +99,6 @@ class RelativePositionBias(nnx.Module):
             stddev=(2.0 / (num_heads + num_buckets)) ** 0.5,
         )
 
-    def __call__(
-        self,
-        q_positions: Int[Array, "q_rows q_len"],
-        kv_positions: Int[Array, "kv_rows kv_len"],
-        config: RelativeBiasConfig,
-    ) -> Float[Array, "rows heads q_len kv_len"]:
-        """What to add to the float32 logits of self-attention."""
-        offset = kv_positions[:, None, :] - q_positions[:, :, None]
-        # A product with one-hot rows, not a gather: its gradient is a product too, where that of a
-        # gather adds q_len * kv_len numbers one by one into a few hundred.
-        chosen = jax.nn.one_hot(buckets_of(offset, config), config.num_buckets, dtype=jnp.float32)
-        return jnp.einsum(
-            "hr,bqkr->bhqk", self.rel_embedding[...], chosen, precision=jax.lax.Precision.HIGHEST
-        )
+    def __call__(self, config: RelativeBiasConfig) -> PositionBias:
+        """The table as `config` reads it."""
+        return PositionBias(jnp.asarray(self.rel_embedding[...]), config)

@@ -6,6 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import maxima
+from t5x_lite.model.attend import choice
 from t5x_lite.model.block import Block, LayerCache, StackContext
 from t5x_lite.model.choices import LAYER_INPUT
 from t5x_lite.model.config import (
@@ -64,9 +65,10 @@ class Stack(nnx.Module):
         keep_cache: bool = False,
     ) -> tuple[Float[Array, "batch length embed"], LayerCache | None]:
         """The stack's output and, if asked for, the keys and values that its layers saw."""
+        compute = choice.while_decoding(compute) if cache is not None else compute
         relative, shared_bias = config.relative_bias, None
         if relative is not None and not relative.per_layer:
-            shared_bias = self.relpos_bias(mask.q_positions, mask.kv_positions, relative)
+            shared_bias = choice.prepared(self.relpos_bias(relative), mask, compute)
         if isinstance(config.positions, LearnedPositionsConfig):
             x = x + self.position_embedder(mask.token_positions).astype(x.dtype)
         context = StackContext(
@@ -75,6 +77,7 @@ class Stack(nnx.Module):
             position_bias=shared_bias,
             encoded=encoded,
             cross_mask=cross_mask,
+            compute=compute,
         )
 
         def run_layer(

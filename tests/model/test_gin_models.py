@@ -4,6 +4,7 @@ import pytest
 
 from t5x_lite import config as gin_config
 from t5x_lite.model import transformer
+from t5x_lite.model.choices import AttentionForm
 from t5x_lite.model.config import ModelConfig, Visibility
 
 V1_0_BASE = "models/t5_1_0/base.gin"
@@ -115,3 +116,16 @@ def test_impossible_models_are_refused_before_anything_is_built(override, messag
     with pytest.raises(gin_config.ConfigError) as error:
         gin_config.resolve(ModelConfig, [V1_0_BASE], overrides=[("--gin", override)])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("model", ["models/t5_1_0/base.gin", "models/gpt2/small.gin"])
+def test_the_form_of_attention_is_a_flag(model):
+    """Auto unless it is said, and no parameter changes by it."""
+    flags = [("--gin", "ComputeConfig.attention='blockwise'")]
+    plain, said = (
+        gin_config.resolve(ModelConfig, [model], overrides=overrides).config
+        for overrides in ([], flags)
+    )
+    assert plain.compute.attention is AttentionForm.AUTO
+    assert said.compute.attention is AttentionForm.BLOCKWISE
+    assert transformer.abstract_parameters(said) == transformer.abstract_parameters(plain)

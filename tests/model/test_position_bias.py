@@ -79,7 +79,7 @@ def test_the_bias_is_the_table_entry_of_the_bucket():
     """Row q, column k reads the bucket of k - q: a flipped sign would swap the two directions."""
     bias = position_bias.RelativePositionBias(3, 32, key=jax.random.key(0))
     queries, keys = jnp.array([[2, 7]]), jnp.array([[0, 1, 2, 3, 50]])
-    got = np.asarray(bias(queries, keys, TWO_SIDED))
+    got = np.asarray(bias(TWO_SIDED).array(queries, keys))
     table = np.asarray(bias.rel_embedding[...])
     for i, query in enumerate([2, 7]):
         for j, key in enumerate([0, 1, 2, 3, 50]):

@@ -1,0 +1,122 @@
+"""Which blocks of queries and keys there are, and who sees whom within one."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from t5x_lite.model import masks
+from t5x_lite.model.choices import Visibility
+from t5x_lite.model.masks import AttentionMask
+
+
+class Rows(NamedTuple):
+    """What of a mask is different from row to row."""
+
+    q_segments: Int[Array, "batch q_len"] | None
+    kv_segments: Int[Array, "batch kv_len"] | None
+    kv_in_prefix: Bool[Array, "batch kv_len"] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Queries and keys 0, 1, 2, ... of a row, cut to blocks; the last ones are filled up."""
+
+    q_len: int
+    kv_len: int
+    block: int
+    visibility: Visibility
+
+    @property
+    def q_block(self) -> int:
+        """Queries of a block."""
+        return min(self.block, self.q_len)
+
+    @property
+    def kv_block(self) -> int:
+        """Keys of a block."""
+        return min(self.block, self.kv_len)
+
+    @property
+    def q_blocks(self) -> int:
+        """Number of blocks of queries."""
+        return -(-self.q_len // self.q_block)
+
+    @property
+    def kv_blocks(self) -> int:
+        """Number of blocks of keys."""
+        return -(-self.kv_len // self.kv_block)
+
+    @property
+    def all_pairs(self) -> np.ndarray:
+        """(block of queries, block of keys), row after row."""
+        return np.indices((self.q_blocks, self.kv_blocks)).reshape(2, -1).T
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """Those of `all_pairs` in which a query may see a key."""
+        pairs = self.all_pairs
+        if self.visibility is not Visibility.CAUSAL:
+            return pairs
+        last_query = (pairs[:, 0] + 1) * self.q_block - 1
+        return pairs[pairs[:, 1] * self.kv_block <= last_query]
+
+    def fill_queries(self, x: Array) -> Array:
+        """[batch, q_len, ...] with zeros up to whole blocks."""
+        return _filled(x, self.q_blocks * self.q_block)
+
+    def fill_keys(self, x: Array) -> Array:
+        """[batch, kv_len, ...] with zeros up to whole blocks."""
+        return _filled(x, self.kv_blocks * self.kv_block)
+
+    def fill(self, rows: Rows) -> Rows:
+        """The conditions of whole blocks."""
+        return Rows(
+            None if rows.q_segments is None else self.fill_queries(rows.q_segments),
+            None if rows.kv_segments is None else self.fill_keys(rows.kv_segments),
+            None if rows.kv_in_prefix is None else self.fill_keys(rows.kv_in_prefix),
+        )
+
+    def mask(self, rows: Rows, i: Int[Array, ""], j: Int[Array, ""]) -> AttentionMask:
+        """The mask of block i of the queries and block j of the keys; `rows` are filled up."""
+        return AttentionMask(
+            visibility=self.visibility,
+            q_positions=i * self.q_block + masks.row_positions(self.q_block),
+            kv_positions=j * self.kv_block + masks.row_positions(self.kv_block),
+            kv_in_prefix=_cut(rows.kv_in_prefix, j, self.kv_block),
+            q_segments=_cut(rows.q_segments, i, self.q_block),
+            kv_segments=_cut(rows.kv_segments, j, self.kv_block),
+        )
+
+    def is_query(self, i: Int[Array, ""]) -> Bool[Array, "q_block"]:
+        """False for what fills up block i of the queries."""
+        return i * self.q_block + jnp.arange(self.q_block) < self.q_len
+
+    def is_key(self, j: Int[Array, ""]) -> Bool[Array, "kv_block"]:
+        """False for what fills up block j of the keys."""
+        return j * self.kv_block + jnp.arange(self.kv_block) < self.kv_len
+
+    def diagonal(self, i: Int[Array, ""], j: Int[Array, ""]) -> Int[Array, ""]:
+        """Number of the diagonal of blocks on which block (i, j) lies."""
+        return j - i + self.q_blocks - 1
+
+
+def cut(x: Array, index: Int[Array, ""], block: int, axis: int = 1) -> Array:
+    """Block number `index` of an axis."""
+    return jax.lax.dynamic_slice_in_dim(x, index * block, block, axis)
+
+
+def put(x: Array, part: Array, index: Int[Array, ""], axis: int = 1) -> Array:
+    """`x` with another block number `index` of an axis."""
+    return jax.lax.dynamic_update_slice_in_dim(x, part, index * part.shape[axis], axis)
+
+
+def _cut(x: Array | None, index: Int[Array, ""], block: int) -> Array | None:
+    return None if x is None else cut(x, index, block)
+
+
+def _filled(x: Array, length: int) -> Array:
+    return jnp.pad(x, ((0, 0), (0, length - x.shape[1]), *[(0, 0)] * (x.ndim - 2)))

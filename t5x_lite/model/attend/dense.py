@@ -1,0 +1,60 @@
+"""Attention as it is written: all logits of all heads at once, the fastest where they are few."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from t5x_lite.model import masks, maxima
+from t5x_lite.model.dropout import Dropout
+from t5x_lite.model.masks import AttentionMask
+from t5x_lite.model.precision import precision_of
+
+
+def attend(
+    queries: Float[Array, "batch q_len heads head_dim"],
+    keys: Float[Array, "batch kv_len heads head_dim"],
+    values: Float[Array, "batch kv_len heads head_dim"],
+    mask: AttentionMask,
+    *,
+    position_bias: Float[Array, "rows heads q_len kv_len"] | None,
+    scale: float | None,
+    dropout: Dropout,
+) -> Float[Array, "batch q_len heads head_dim"]:
+    """softmax(scale * queries keys + position_bias, masked) values; logits and softmax are float32
+    whatever the activations are.
+    """
+    precision = precision_of(queries.dtype)
+    logits = jnp.einsum(
+        "bqhd,bkhd->bhqk",
+        queries,
+        keys,
+        precision=precision,
+        preferred_element_type=jnp.float32,
+    )
+    if scale is not None:
+        logits = logits * scale
+    if position_bias is not None:
+        logits = logits + position_bias
+    maxima.observe("logits", logits)
+    weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(queries.dtype)
+    weights, values = _dropped(weights, values, dropout)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, values, precision=precision)
+
+
+def _dropped(
+    weights: Float[Array, "batch heads q_len kv_len"],
+    values: Float[Array, "batch kv_len heads head_dim"],
+    dropout: Dropout,
+) -> tuple[Float[Array, "batch heads q_len kv_len"], Float[Array, "batch kv_len heads head_dim"]]:
+    """Weights and values whose product lacks the weights that are dropped.
+
+    Noise that is shared along the queries drops whole keys of a head, so it is the values that are
+    masked: that is less work with the same bits, and a product whose operand is masked by noise in
+    its own fusion overflows the stack of the TPU compiler (libtpu 0.0.42).
+    """
+    if not (dropout.drops and dropout.shared_along_length):
+        return dropout(weights, "weights"), values
+    kept = dropout.kept("weights", (*weights.shape[:2], 1, weights.shape[3]))
+    of_keys = kept[:, :, 0].swapaxes(1, 2)[..., None]
+    scaled = weights / (1.0 - dropout.rate)
+    return scaled, jnp.where(of_keys, values, jnp.zeros_like(values))
