@@ -13,6 +13,8 @@ from t5x_lite.features.outputs import TOKENS
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
+from t5x_lite.model.choices import AttentionForm
+from t5x_lite.model.config import ComputeConfig
 from t5x_lite.optim.config import AdafactorConfig
 from t5x_lite.optim.optimizer import make_optimizer, state_axes
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -122,6 +124,27 @@ def placed(model, config, parameters):
 @CONFIGS
 def test_loss_and_gradients_do_not_depend_on_the_mesh(model, config):
     """Dropout included. 1e-5 of a leaf's norm covers the order of float32 sums."""
+    assert_loss_and_gradients_on_mesh(model, config)
+
+
+@pytest.mark.parametrize(
+    ("config", "shared"),
+    [
+        (PartitioningConfig(num_partitions=2), True),
+        (PartitioningConfig(num_partitions=2), False),
+        (PartitioningConfig(num_partitions=8), True),
+        (EVERYWHERE, True),
+    ],
+    ids=["model=2", "model=2, noise of each query", "model=8", "everywhere"],
+)
+def test_nor_does_attention_by_blocks(config, shared):
+    """A block that does not divide the length; gradients of the bias are sums over devices."""
+    compute = ComputeConfig(attention=AttentionForm.BLOCKWISE, attention_block=4)
+    model = dataclasses.replace(T5, compute=compute, dropout_shared_along_length=shared)
+    assert_loss_and_gradients_on_mesh(model, config)
+
+
+def assert_loss_and_gradients_on_mesh(model, config):
     parameters, expected_loss, expected = on_one_device(model)
     partitioner, shardings, parameters = placed(model, config, parameters)
 
