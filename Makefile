@@ -19,7 +19,7 @@ VERSION := $(if $(INTERPRETER),$(shell $(INTERPRETER) $(VERSION_OF)))
 LOCK := $(VERSION:%=requirements-%.lock)
 READY := $(VENV)/ready-$(VERSION)
 
-.PHONY: setup test test-all test-newest newest parity gcs check docs demo lock clean
+.PHONY: setup test test-all test-newest newest parity pods gcs check docs demo lock clean
 
 setup: $(READY)
 
@@ -37,10 +37,10 @@ $(READY): $(LOCK) setup.cfg pyproject.toml
 # one process, which makes what its tests share once.
 test: setup
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-	  -m "not slow and not parity" $(TESTS)
+	  -m "not slow and not parity and not tpu_compiler" $(TESTS)
 
 test-all: setup
-	$(BIN)/python -m pytest -m "not parity"
+	$(BIN)/python -m pytest -m "not parity and not tpu_compiler"
 
 # The tests with the newest Python and the newest versions, in an environment of their own.
 NEWEST = $(call choose,python3.13 python3.12)
@@ -58,6 +58,15 @@ $(VENV)/parity-ready: $(READY)
 
 parity: $(VENV)/parity-ready
 	$(BIN)/python -m pytest -m parity
+
+# The compiler of TPUs (200 MB), with which programs for pods are compiled on any machine, beside them.
+$(VENV)/pods-ready: $(READY)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(LOCK) \
+	  --editable '.[plan]'
+	touch $@
+
+pods: $(VENV)/pods-ready
+	$(BIN)/python -m pytest -m tpu_compiler
 
 # The client of gs://, with which a whole run is made in an emulated bucket, beside them as well.
 $(VENV)/gcs-ready: $(READY)

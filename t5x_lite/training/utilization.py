@@ -2,8 +2,8 @@
 
 from t5x_lite.display.progress import say
 
-# bfloat16 FLOP/s of one device as JAX counts them (half a chip on TPU v2 and v3), without sparsity,
-# from the vendors' data sheets. The first name found in the device's kind counts.
+# bfloat16 FLOP/s of one device as JAX counts them (half a chip on TPU v2, v3 and 7x), without
+# sparsity, from the vendors' data sheets. The first name found in the device's kind counts.
 _PEAKS = {
     "TPU v2": 22.5e12,
     "TPU v3": 61.5e12,
@@ -14,6 +14,7 @@ _PEAKS = {
     "TPU v5": 459e12,
     "TPU v6 lite": 918e12,
     "TPU v6e": 918e12,
+    "TPU7x": 1153.5e12,
     "B200": 2250e12,
     "H200": 989e12,
     "H100 PCIe": 756e12,
