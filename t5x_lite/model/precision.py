@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 
 from t5x_lite.model.config import ActivationDtype
+from t5x_lite.partitioning.constrain import platform
 
 
 def activation_dtype(choice: ActivationDtype) -> jnp.dtype:
-    """The dtype activations really have; AUTO asks which kind of device runs the program."""
+    """The dtype activations really have; AUTO asks which kind of device runs the program, which
+    need not be one of this machine.
+    """
     if choice is ActivationDtype.AUTO:
-        choice = (
-            ActivationDtype.FLOAT32 if jax.default_backend() == "cpu" else ActivationDtype.BFLOAT16
-        )
+        choice = ActivationDtype.FLOAT32 if platform() == "cpu" else ActivationDtype.BFLOAT16
     return jnp.dtype(choice.value)
 
 

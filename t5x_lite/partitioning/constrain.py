@@ -1,4 +1,5 @@
-"""What of partitioning a model sees: a hint where an activation lives, and how it is split.
+"""What of partitioning a model sees: a hint where an activation lives, how it is split, and on which
+kind of device.
 
 A model says `x = constrain(x, ("batch", "length", "embed"))`. Without a partitioner that is `x`.
 """
@@ -6,6 +7,7 @@ A model says `x = constrain(x, ("batch", "length", "embed"))`. Without a partiti
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
 from jaxtyping import Array, Shaped
@@ -15,22 +17,28 @@ from t5x_lite.partitioning import rules
 
 Axes = tuple[str | None, ...]
 
-_SHARDING_OF: contextvars.ContextVar[Callable[[Axes], jax.sharding.NamedSharding] | None] = (
-    contextvars.ContextVar("sharding_of", default=None)
-)
+ShardingOf = Callable[[Axes], jax.sharding.NamedSharding]
+
+
+class _Active(NamedTuple):
+    sharding_of: ShardingOf
+    platform: str
+
+
+_ACTIVE: contextvars.ContextVar[_Active | None] = contextvars.ContextVar("active", default=None)
 
 
 def constrain(x: Shaped[Array, "..."], axes: Axes) -> Shaped[Array, "..."]:
     """Places `x` where the rules put its logical axes, if a partitioner is active at trace time."""
-    sharding_of = _SHARDING_OF.get()
-    if sharding_of is None:
+    active = _ACTIVE.get()
+    if active is None:
         return x
     if x.ndim != len(axes):
         raise UserError(
             f"an activation of shape {x.shape} was given the logical axes {axes}: needed is one "
             "name (or None) per dimension."
         )
-    return jax.lax.with_sharding_constraint(x, _fitting(sharding_of(axes), x.shape))
+    return jax.lax.with_sharding_constraint(x, _fitting(active.sharding_of(axes), x.shape))
 
 
 def _fitting(sharding: jax.sharding.NamedSharding, shape: tuple[int, ...]) -> jax.sharding.Sharding:
@@ -46,21 +54,29 @@ def _fitting(sharding: jax.sharding.NamedSharding, shape: tuple[int, ...]) -> ja
 
 def num_pieces(axes: Axes) -> tuple[int, ...]:
     """Into how many pieces `constrain` splits each dimension: 1 without a partitioner."""
-    sharding_of = _SHARDING_OF.get()
-    if sharding_of is None:
+    active = _ACTIVE.get()
+    if active is None:
         return (1,) * len(axes)
-    sharding = sharding_of(axes)
+    sharding = active.sharding_of(axes)
     return tuple(rules.num_pieces(entry, sharding.mesh.shape) for entry in sharding.spec)
 
 
+def platform() -> str:
+    """What runs that which is traced here, "cpu" or "tpu": the devices of the active partitioner's
+    mesh, which may be elsewhere, else JAX's own.
+    """
+    active = _ACTIVE.get()
+    return jax.default_backend() if active is None else active.platform
+
+
 @contextlib.contextmanager
-def constraints(sharding_of: Callable[[Axes], jax.sharding.NamedSharding]) -> Iterator[None]:
-    """Makes `constrain` use these shardings for what is traced inside.
+def constraints(sharding_of: ShardingOf, platform: str) -> Iterator[None]:
+    """Makes `constrain` use these shardings, and `platform` this name, for what is traced inside.
 
     Enter it inside the function given to jax.jit: the cache of jit does not know of it.
     """
-    token = _SHARDING_OF.set(sharding_of)
+    token = _ACTIVE.set(_Active(sharding_of, platform))
     try:
         yield
     finally:
-        _SHARDING_OF.reset(token)
+        _ACTIVE.reset(token)

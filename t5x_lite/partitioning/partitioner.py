@@ -143,6 +143,11 @@ class Partitioner:
         processes = np.vectorize(process_of, otypes=[int])(self.mesh.devices)
         return readers.parts_of(processes, self._batch_axes, self.mesh.shape)
 
+    @property
+    def platform(self) -> str:
+        """What the devices of the mesh are, "cpu" or "tpu"."""
+        return self.mesh.devices.flat[0].platform
+
     def global_batch(self, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """Global arrays of which this process holds the rows given.
 
@@ -174,8 +179,10 @@ class Partitioner:
         return {name: place(array) for name, array in whole.items()}
 
     def activations(self) -> contextlib.AbstractContextManager[None]:
-        """Makes `constrain` work in what is traced inside; enter it inside the jitted function."""
-        return constrain.constraints(self.sharding)
+        """Makes `constrain` work and `constrain.platform` be that of the mesh in what is traced
+        inside; enter it inside the jitted function.
+        """
+        return constrain.constraints(self.sharding, self.platform)
 
     def table(
         self,

@@ -13,6 +13,9 @@ from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import TOKENS, Wanted
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ActivationDtype, ComputeConfig, Remat, Sharing, Visibility
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.constrain import constraints
+from t5x_lite.partitioning.partitioner import make_partitioner
 
 
 def assert_equal_but_for_rounding(got, expected):
@@ -334,6 +337,24 @@ def test_activations_are_float32_on_cpu(tiny, parameters_of, with_segments):
     batch = with_segments({"encoder_input_tokens": np.ones((1, 3), np.int32)})
     encode = functools.partial(transformer.encode, tiny())
     assert jax.eval_shape(encode, parameters_of(tiny()), batch).dtype == jnp.float32
+
+
+def test_activations_are_of_the_mesh_that_runs_them_not_of_this_machine(
+    tiny, parameters_of, with_segments
+):
+    """AUTO: a program for a TPU that is elsewhere has bfloat16 activations on a laptop too."""
+    batch = with_segments({"encoder_input_tokens": np.ones((1, 3), np.int32)})
+    mesh = make_partitioner(PartitioningConfig(), jax.devices()[:1])
+
+    def encode(platform, parameters):
+        with constraints(mesh.sharding, platform):
+            return transformer.encode(tiny(), parameters, batch)
+
+    found = [
+        jax.eval_shape(functools.partial(encode, each), parameters_of(tiny())).dtype
+        for each in ("tpu", "gpu", mesh.platform)
+    ]
+    assert found == [jnp.bfloat16, jnp.bfloat16, jnp.float32]
 
 
 def test_float16_is_refused_with_the_reason():
