@@ -346,12 +346,12 @@ def test_activations_are_of_the_mesh_that_runs_them_not_of_this_machine(
     batch = with_segments({"encoder_input_tokens": np.ones((1, 3), np.int32)})
     mesh = make_partitioner(PartitioningConfig(), jax.devices()[:1])
 
-    def encode(platform, parameters):
+    def encode(platform, parameters, batch):
         with constraints(mesh.sharding, platform):
             return transformer.encode(tiny(), parameters, batch)
 
     found = [
-        jax.eval_shape(functools.partial(encode, each), parameters_of(tiny())).dtype
+        jax.eval_shape(functools.partial(encode, each), parameters_of(tiny()), batch).dtype
         for each in ("tpu", "gpu", mesh.platform)
     ]
     assert found == [jnp.bfloat16, jnp.bfloat16, jnp.float32]
