@@ -105,6 +105,23 @@ class Engine:
                 results[place] = Generated(tokens, log_probs, scores, self.special.end)
         return [result for result in results if result is not None]
 
+    def lower_generate(
+        self, decoding: DecodingConfig, *, batch_size: int, width: int
+    ) -> jax.stages.Lowered:
+        """The program that `generate` runs for a batch of prompts of this width; parameters may be
+        abstract, and the devices elsewhere.
+        """
+        self._check_length(width, decoding.max_decode_length)
+        rows = self.partitioner.filled_batch_size(batch_size)
+        features = self._prompts([], Group((), rows, width))
+        features |= {EXAMPLE_INDEX: np.full(rows, -1, np.int32)}
+        place = self.partitioner.batch_sharding
+        abstract = {
+            name: jax.ShapeDtypeStruct(each.shape, each.dtype, sharding=place)
+            for name, each in features.items()
+        }
+        return self._make_generate(decoding).lower(self.parameters, abstract)
+
     def score(
         self,
         inputs: Sequence[Ids],
@@ -159,7 +176,7 @@ class Engine:
 
     # Compiled functions.
 
-    def _make_generate(self, decoding: DecodingConfig) -> Callable:
+    def _make_generate(self, decoding: DecodingConfig) -> jax.stages.Wrapped:
         return make_generate(
             self.models,
             decoding,

@@ -1,6 +1,6 @@
 """Models and a decoder as one compiled function from prompts to token ids."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,10 +16,6 @@ from t5x_lite.partitioning.partitioner import Partitioner
 # The number of each row's example among all examples, -1 for filler: sampling is a function of it.
 EXAMPLE_INDEX = "example_index"
 
-# Parameters of each member and prompts (encoder_input_tokens, or decoder_prefix_tokens without an
-# encoder, and example_index) to ids.
-Generate = Callable[[Any, Mapping[str, Array]], Decoded]
-
 
 def make_generate(
     models: Ensemble,
@@ -28,8 +24,10 @@ def make_generate(
     partitioner: Partitioner,
     shardings: Any,
     first_sentinel: int | None = None,
-) -> Generate:
-    """Compiles decoding for a mesh.
+) -> jax.stages.Wrapped:
+    """Decoding, jitted for a mesh: a function of the parameters of each member and of prompts
+    (encoder_input_tokens, or decoder_prefix_tokens without an encoder, and example_index) that
+    gives `Decoded`.
 
     Args:
         shardings: those of the parameters.

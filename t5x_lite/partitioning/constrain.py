@@ -1,4 +1,4 @@
-"""What of partitioning a model sees: a hint where an activation lives, how it is split, and on which
+"""What of partitioning a model sees: a hint where an activation lives, how it is split, and on what
 kind of device.
 
 A model says `x = constrain(x, ("batch", "length", "embed"))`. Without a partitioner that is `x`.

@@ -67,6 +67,11 @@ class StateFactory:
         """The sharding of every leaf of it."""
         return {} if self.teacher is None else {"teacher": self.teacher.shardings}
 
+    @property
+    def abstract_frozen(self) -> Frozen:
+        """Its shapes, dtypes and shardings, without an array."""
+        return {} if self.teacher is None else {"teacher": self.teacher.abstract}
+
     def taught(
         self, wanted: Wanted | None, frozen: Frozen, batch: Mapping[str, Array]
     ) -> Outputs | None:

@@ -72,6 +72,24 @@ def make_gradients(
     return gradients_of
 
 
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A jitted step: a function of a state, or of its parameters where nothing is trained, and a
+    global batch; what is frozen beside them is given along.
+    """
+
+    jitted: jax.stages.Wrapped
+    factory: StateFactory
+
+    def __call__(self, state: Any, batch: Batch) -> Any:
+        """What `make_train_step` or `make_eval_step` says."""
+        return self.jitted(state, self.factory.frozen, batch)
+
+    def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
+        """The program for abstract arguments, on a mesh whose devices may be elsewhere."""
+        return self.jitted.lower(state, self.factory.abstract_frozen, batch)
+
+
 def make_train_step(
     factory: StateFactory,
     terms: Sequence[TermConfig],
@@ -82,7 +100,7 @@ def make_train_step(
     health: HealthConfig | None = None,
     log_weight_metrics: bool = False,
     initial_step: int = 0,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+) -> Step:
     """A function that takes a state (and destroys it) and a global batch, and gives the next state
     and sums of metrics. With `health` a step that is not sound gives the state back as it was, but
     for `state.health`.
@@ -139,12 +157,10 @@ def make_train_step(
         out_shardings=(factory.shardings, factory.partitioner.sharding(())),
         donate_argnums=0,
     )
-    return lambda state, batch: compiled(state, factory.frozen, batch)
+    return Step(compiled, factory)
 
 
-def make_step_of(
-    config: TrainConfig, factory: StateFactory, *, initial_step: int
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+def make_step_of(config: TrainConfig, factory: StateFactory, *, initial_step: int) -> Step:
     """The training step of a job whose run began at `initial_step`."""
     return make_train_step(
         factory,
@@ -158,9 +174,7 @@ def make_step_of(
     )
 
 
-def make_eval_step(
-    factory: StateFactory, terms: Sequence[TermConfig]
-) -> Callable[[Any, Batch], Metrics]:
+def make_eval_step(factory: StateFactory, terms: Sequence[TermConfig]) -> Step:
     """A function of parameters and a global batch: sums of metrics, without dropout or z-loss."""
     partitioner, loss = factory.partitioner, make_loss(terms)
 
@@ -180,7 +194,7 @@ def make_eval_step(
         ),
         out_shardings=partitioner.sharding(()),
     )
-    return lambda parameters, batch: compiled(parameters, factory.frozen, batch)
+    return Step(compiled, factory)
 
 
 def clip(gradients: Gradients, norm: Float[Array, ""], longest: float | int) -> Gradients:

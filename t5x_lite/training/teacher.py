@@ -33,10 +33,14 @@ class Teacher:
         return pretrained.load_parameters(self.path, self.model, self.partitioner)[0]
 
     @property
+    def abstract(self) -> Any:
+        """Shape, dtype and sharding of every parameter; none is read for it."""
+        return abstract_parameters(self.model, self.partitioner)
+
+    @property
     def shardings(self) -> Any:
         """The sharding of every parameter."""
-        abstract = abstract_parameters(self.model, self.partitioner)
-        return jax.tree.map(lambda leaf: leaf.sharding, abstract)
+        return jax.tree.map(lambda leaf: leaf.sharding, self.abstract)
 
     def outputs(self, parameters: Any, batch: Mapping[str, Array], wanted: Wanted) -> Outputs:
         """What it says of a batch, without dropout and without a gradient."""

@@ -1,11 +1,53 @@
-"""Small programs as HLO text, with costs that one can check by hand."""
+"""Small programs as HLO text, with costs that one can check by hand, and a job of a tiny model."""
 
 import pathlib
 
 import pytest
 
+from t5x_lite import config
 from t5x_lite.planning import hlo
 from t5x_lite.planning.mesh_axes import MeshLayout
+from t5x_lite.training.config import TrainConfig
+
+WORDS = (
+    "--gin_file=models/t5_1_1/tiny.gin",
+    "--gin_file=recipes/pretrain.gin",
+    "--gin.VOCAB_SIZE=64",
+    "--gin.EMBED_DIM=32",
+    "--gin.MLP_DIM=64",
+    "--gin.NUM_HEADS=4",
+    "--gin.HEAD_DIM=8",
+    "--gin.NUM_ENCODER_LAYERS=2",
+    "--gin.NUM_DECODER_LAYERS=2",
+    "--gin.MODEL_DIR=nowhere",
+    "--gin.MIXTURE_OR_TASK_NAME=not_registered",
+    "--gin.TASK_FEATURE_LENGTHS={'inputs': 16, 'targets': 8}",
+    "--gin.MAX_DECODE_LENGTH=4",
+    "--gin.BATCH_SIZE=16",
+    "--gin.TRAIN_STEPS=1000",
+)
+
+
+@pytest.fixture(scope="session")
+def words():
+    """The job as words of a command line; its task does not exist."""
+    return list(WORDS)
+
+
+@pytest.fixture(scope="session")
+def make_job():
+    """(**macros) -> the same job, resolved."""
+
+    def make(**macros):
+        files = [word.partition("=")[2] for word in WORDS if word.startswith("--gin_file")]
+        given = dict(
+            word.removeprefix("--gin.").split("=", 1) for word in WORDS if word.startswith("--gin.")
+        )
+        given |= {name: str(value) for name, value in macros.items()}
+        overrides = [("--gin", f"{name}={value}") for name, value in given.items()]
+        return config.resolve(TrainConfig, files, overrides=overrides).config
+
+    return make
 
 
 @pytest.fixture

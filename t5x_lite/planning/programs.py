@@ -1,0 +1,117 @@
+"""A training job -> the programs it runs, lowered for devices that need not be there.
+
+Nothing is read: shapes of batches follow from the job, those of states from the model. So neither
+tasks nor TensorFlow are needed.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from t5x_lite.data.config import DatasetConfig
+from t5x_lite.errors import UserError
+from t5x_lite.inference.engine import Engine
+from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.planning.topologies import Topology
+from t5x_lite.training import microbatches
+from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.state import StateFactory, make_factory
+from t5x_lite.training.step import make_eval_step, make_step_of
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Kind(enum.Enum):
+    """The programs of a job: a step of training, one of held-out batches, decoding of a batch."""
+
+    TRAIN = "train"
+    EVAL = "eval"
+    DECODE = "decode"
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A program before it is compiled, and its batch: feature -> (rows, length)."""
+
+    kind: Kind
+    lowered: jax.stages.Lowered
+    shapes: Shapes
+
+
+def make_states(job: TrainConfig, topology: Topology) -> StateFactory:
+    """The states of a job on a topology.
+
+    Raises:
+        UserError: mesh, model or batch do not fit its devices, or these cannot be compiled for.
+    """
+    devices = topology.devices()
+    try:
+        states = make_factory(job, make_partitioner(job.partitioning, devices))
+        states.abstract  # noqa: B018  what does not divide is said here
+        microbatches.check(job.dataset.batch_size, job.num_microbatches, states.partitioner)
+    except UserError as error:
+        raise UserError(f"on {topology}, {topology.num_devices} devices: {error}") from error
+    return states
+
+
+def lower(job: TrainConfig, states: StateFactory, kind: Kind) -> Program:
+    """One of the programs of a job, for the mesh of its states.
+
+    Raises:
+        UserError: the job has no such program, or does not say how long examples are.
+    """
+    if kind is Kind.DECODE:
+        return _decode(job, states)
+    dataset = job.dataset if kind is Kind.TRAIN else (job.eval_dataset or job.dataset)
+    shapes = _batch_shapes(job, dataset)
+    batch = _abstract_batch(job, states, shapes)
+    if kind is Kind.TRAIN:
+        lowered = make_step_of(job, states, initial_step=0).lower(states.abstract, batch)
+    else:
+        states.partitioner.check_batch_size(dataset.batch_size)
+        lowered = make_eval_step(states, job.loss).lower(states.abstract.parameters, batch)
+    return Program(kind, lowered, shapes)
+
+
+def _decode(job: TrainConfig, states: StateFactory) -> Program:
+    """The answers that a run decodes of the examples it is evaluated on."""
+    dataset = job.infer_eval_dataset or job.eval_dataset or job.dataset
+    engine = Engine(Ensemble((job.model,)), [states.abstract.parameters], states.partitioner)
+    # Which ids sentinels are is the vocabulary's to say, and makes no difference here.
+    decoding = dataclasses.replace(job.decoding, forbid_sentinels=False)
+    width = _lengths(dataset).get("inputs", 1)
+    rows = states.partitioner.filled_batch_size(dataset.batch_size)
+    lowered = engine.lower_generate(decoding, batch_size=rows, width=width)
+    return Program(
+        Kind.DECODE,
+        lowered,
+        {"inputs": (rows, width), "outputs": (rows, decoding.max_decode_length)},
+    )
+
+
+def _batch_shapes(job: TrainConfig, dataset: DatasetConfig) -> Shapes:
+    row = job.model.features.row
+    return row.shapes(dataset.batch_size, _lengths(dataset), dataset.prompt_length)
+
+
+def _abstract_batch(job: TrainConfig, states: StateFactory, shapes: Shapes) -> Any:
+    dtypes = {each.name: each.dtype for each in job.model.features.row.features}
+    place = states.partitioner.batch_sharding
+    return {
+        name: jax.ShapeDtypeStruct(shape, jnp.dtype(dtypes[name]), sharding=place)
+        for name, shape in shapes.items()
+    }
+
+
+def _lengths(dataset: DatasetConfig) -> Mapping[str, int]:
+    if dataset.task_feature_lengths is None:
+        raise UserError(
+            "a plan needs the lengths of examples, and reads none: "
+            "--gin.TASK_FEATURE_LENGTHS=\"{'inputs': 512, 'targets': 114}\""
+        )
+    return dataset.task_feature_lengths
