@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from t5x_lite.model.config import AttentionConfig, BlockConfig, ModelConfig, StackConfig
 
 # The backward pass needs two products for each of the forward pass.
-_TRAINING_FACTOR = 3
+TRAINING_FACTOR = 3
 
 
 def training_flops(model: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> float:
@@ -21,7 +21,7 @@ def training_flops(model: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) ->
     """
     rows, length = shapes["decoder_input_tokens"]
     encoded = shapes["encoder_input_tokens"][1] if model.encoder is not None else 0
-    return float(_TRAINING_FACTOR * forward_flops(model, rows, encoded, length))
+    return float(TRAINING_FACTOR * forward_flops(model, rows, encoded, length))
 
 
 def forward_flops(model: ModelConfig, rows: int, encoder_length: int, decoder_length: int) -> int:
