@@ -139,6 +139,26 @@ def draw_bins(axes: Axes, bins: Bins, limit: int) -> None:
         axes.set_title(f"limit {limit:,}", fontsize="small")
 
 
+def bar_chart(
+    title: str, parts: Sequence[tuple[str, Number]], *, limit: Number | None = None, unit: str = ""
+) -> str:
+    """A figure of HTML, of parts of one whole, from above as they are given, and a line where the
+    whole has its `limit`.
+    """
+    names, values = zip(*parts, strict=True)
+    with style():
+        figure = Figure(figsize=_INCHES, layout="constrained")
+        axes = figure.subplots()
+        axes.barh(range(len(parts)), values, color=COLORS[0])
+        axes.set_yticks(range(len(parts)), names)
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(unit)
+        if limit is not None:
+            axes.axvline(limit, color=_TEXT, linestyle="dashed")
+        return _html(title, figure)
+
+
 def bin_lengths(values: Int[np.ndarray, " examples"]) -> Bins:
     """At most 40 bins of whole numbers; a long tail does not squeeze the rest.
 

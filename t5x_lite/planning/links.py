@@ -10,9 +10,9 @@ counted, nor that collectives of several axes share links.
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
-from jax.sharding import Mesh
 
 from t5x_lite.planning.collectives import Collective
 from t5x_lite.planning.mesh_axes import UNKNOWN_AXES
@@ -33,10 +33,15 @@ class Reach:
 
 
 class Links:
-    """The links between the devices of a mesh on a topology."""
+    """The links between the devices of a mesh on a topology.
 
-    def __init__(self, topology: Topology, mesh: Mesh) -> None:
-        self._topology, self._mesh = topology, mesh
+    Args:
+        devices: shaped as the mesh; each has `coords` and, of several slices, a `slice_index`.
+        axis_names: of the mesh.
+    """
+
+    def __init__(self, topology: Topology, devices: np.ndarray, axis_names: Sequence[str]) -> None:
+        self._topology, self._devices, self._axis_names = topology, devices, axis_names
         self.reach = functools.cache(self._reach)
 
     def seconds(self, collective: Collective) -> float:
@@ -67,10 +72,10 @@ class Links:
     def _reach(self, axes: str) -> Reach:
         """Of the first group along these axes; the others lie alike."""
         if axes == UNKNOWN_AXES:
-            return Reach(self._mesh.size, 1, self._link)
+            return Reach(self._devices.size, 1, self._link)
         wanted = axes.split("+")
-        index = tuple(slice(None) if axis in wanted else 0 for axis in self._mesh.axis_names)
-        devices = list(np.asarray(self._mesh.devices[index], dtype=object).flat)
+        index = tuple(slice(None) if axis in wanted else 0 for axis in self._axis_names)
+        devices = list(np.asarray(self._devices[index], dtype=object).flat)
         slices = len({getattr(device, "slice_index", None) for device in devices})
         within = len(devices) // slices
         return Reach(within, slices, self._bandwidth(devices))

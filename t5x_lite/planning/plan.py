@@ -18,6 +18,8 @@ from t5x_lite.training.config import TrainConfig
 
 _SECONDS_AN_HOUR = 3600
 _HOURS_A_DAY = 24
+# What hosts deliver, of those features that are there.
+_READ = ("encoder_input_tokens", "decoder_target_tokens", "inputs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,9 +110,7 @@ class Plan:
     @property
     def tokens(self) -> int:
         """Positions of inputs and targets in a batch, padding included."""
-        names = ("encoder_input_tokens", "decoder_target_tokens", "inputs", "outputs")
-        shapes = (self.measured.shapes.get(name, (0, 0)) for name in names)
-        return sum(rows * length for rows, length in shapes)
+        return self._positions(*_READ, "outputs")
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -120,9 +120,13 @@ class Plan:
     @property
     def host_tokens_per_second(self) -> float | None:
         """What each host has to read, to make and to send."""
-        if self.tokens_per_second is None:
+        if not self.step_seconds:
             return None
-        return self.tokens_per_second / self.measured.topology.num_hosts
+        return self._positions(*_READ) / self.step_seconds / self.measured.topology.num_hosts
+
+    def _positions(self, *names: str) -> int:
+        shapes = (self.measured.shapes.get(name, (0, 0)) for name in names)
+        return sum(rows * length for rows, length in shapes)
 
     @property
     def mfu_bound(self) -> float | None:
@@ -192,7 +196,7 @@ def model_flops(model: ModelConfig, kind: Kind, shapes: Shapes, decoding: Decodi
     answers = rows * _answers(decoding)
     start = flops.forward_flops(model, answers, encoded, 0)
     read = flops.forward_flops(model, rows, encoded, prefix)
-    return read + flops.forward_flops(model, answers, encoded, length) - start
+    return float(read + flops.forward_flops(model, answers, encoded, length) - start)
 
 
 def _answers(decoding: DecodingConfig) -> int:
