@@ -38,17 +38,19 @@ def plan(
     Raises:
         UserError: the job is not for this topology, or its compiler is missing or crashes.
     """
-    plans = []
+    plans: list[Plan] = []
     for each in plans_of(job, topology, program=program, price=price):
-        print(report.terminal(each), end="\n\n", flush=True)
         plans.append(each)
-    print("\n".join(["assumed", *(f"  - {each}" for each in report.assumed(plans)), ""]))
-    if json_file is not None:
-        epath.Path(json_file).write_text(json.dumps(_object(plans), indent=2) + "\n")
-        print(f"{json_file}: all numbers")
-    if html_file is not None:
-        epath.Path(html_file).write_text(html_page.render(plans))
-        print(f"{html_file}: the same with charts")
+        # Before it is shown: who reads the output may have seen enough, and compiling takes long.
+        if json_file is not None:
+            epath.Path(json_file).write_text(json.dumps(_object(plans), indent=2) + "\n")
+        if html_file is not None:
+            epath.Path(html_file).write_text(html_page.render(plans))
+        print(report.terminal(each), end="\n\n", flush=True)
+    print("\n".join(["assumed", *(f"  - {each}" for each in report.assumed(plans))]))
+    for file, what in ((json_file, "all numbers"), (html_file, "the same with charts")):
+        if file is not None:
+            print(f"{file}: {what}")
     return all(each.fits for each in plans)
 
 
