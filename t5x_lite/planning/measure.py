@@ -90,7 +90,7 @@ def _read(compiled: jax.stages.Compiled, topology: Topology, mesh: jax.sharding.
     chip, text = topology.chip, compiled.as_text()
     assert text is not None, "what was compiled here has a text"
     module = hlo.parse(text)
-    found = cost.analyse(module, mesh=MeshLayout.of(dict(mesh.shape)))
+    found = cost.analyse(module, mesh=MeshLayout.of(dict(mesh.shape), topology.slices))
     speeds = Speeds(
         chip.flops / chip.devices,
         chip.hbm_bandwidth / chip.devices,

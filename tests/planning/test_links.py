@@ -23,17 +23,17 @@ def links_of(topology, **axes):
     return Links(topology, devices.reshape(tuple(axes.values())), tuple(axes))
 
 
-def collective(kind, axes, group_size):
+def collective(kind, axes, group_size, crosses=False):
     cause = Cause("forward", "", "", "", "")
-    return Collective("first", "first", kind, SIZE, 1, axes, group_size, cause)
+    return Collective("first", "first", kind, SIZE, 1, axes, group_size, cause, crosses)
 
 
 @pytest.fixture
 def seconds():
-    def of(name, kind, axes, *, slices=1, **sizes):
-        size = math.prod(sizes[each] for each in axes.split("+"))
+    def of(name, kind, axes, *, group=None, slices=1, crosses=False, **sizes):
+        group = group or math.prod(sizes[each] for each in axes.split("+"))
         links = links_of(find(name, slices=slices), **sizes)
-        return links.seconds(collective(kind, axes, size))
+        return links.seconds(collective(kind, axes, group, crosses))
 
     return of
 
@@ -60,14 +60,15 @@ def test_a_permute_goes_over_one_link(seconds):
     assert seconds("v5e-256", "collective-permute", "data", data=16, model=16) == SIZE / LINK
 
 
-def test_slices_sum_within_before_they_sum_between(seconds):
-    """Each chip sends its quarter of the sum over its share of the host's network, and back."""
-    found = seconds("v5e-4", "all-reduce", "slice+data", slices=2, slice=2, data=4)
-    within = 2 * SIZE * 3 / 4 / (2 * LINK)
-    between = 2 * SIZE * (1 / 2) / 4 / NETWORK
-    assert found == pytest.approx(within + between)
-    only_between = seconds("v5e-4", "all-reduce", "slice", slices=2, slice=2, data=4)
-    assert only_between == pytest.approx(2 * SIZE / 2 / NETWORK)
+def test_within_a_slice_an_axis_that_crosses_slices_is_what_lies_in_it(seconds):
+    """8 of data in two slices of 2 x 2: a group is the 4 chips of a slice."""
+    found = seconds("v5e-4", "all-reduce", "data", group=4, slices=2, data=8, model=1)
+    assert found == pytest.approx(2 * SIZE * 3 / 4 / (2 * LINK))
+
+
+def test_between_slices_the_chips_of_a_host_share_its_network(seconds):
+    found = seconds("v5e-4", "all-reduce", "data", group=2, slices=2, crosses=True, data=8)
+    assert found == pytest.approx(2 * SIZE / 2 / NETWORK)
 
 
 def test_what_sends_nothing_takes_no_time():
