@@ -58,9 +58,13 @@ class Execution:
 
     def fused(self, instruction: Instruction) -> list[Computation]:
         """What a fusion or an asynchronous operation of one instruction computes as one step."""
-        if instruction.opcode not in ("fusion", "async-start", "custom-call"):
+        keys: tuple[str, ...]
+        if instruction.opcode == "call-start":  # of another core: a SparseCore's collectives
+            keys = ("to_apply",)
+        elif instruction.opcode in ("fusion", "async-start", "custom-call"):
+            keys = ("calls", "called_computations")
+        else:
             return []
-        keys = ("calls", "called_computations")
         names = (name for key in keys for name in instruction.called.get(key, ()))
         return [self.module.computations[name] for name in names]
 

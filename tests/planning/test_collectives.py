@@ -115,6 +115,28 @@ def test_a_generic_asynchronous_operation_is_the_collective_within(entry, mesh):
     assert (found.name, found.done, found.kind) == ("s", "d", "reduce-scatter")
 
 
+def test_a_collective_that_another_core_runs_is_counted(entry, mesh):
+    """TPU7x hands sums to its SparseCores: the call begins, and ends somewhere below."""
+    called = """\
+%called (p: f32[4], token: token[]) -> f32[4] {
+  %p = f32[4] parameter(0)
+  %token = token[] parameter(1)
+  ROOT %sum = f32[4] all-reduce(%p), replica_groups=[4,2]<=[8], to_apply=%add
+}
+"""
+    module = entry(
+        "%a = f32[4] parameter(0)",
+        '%ready = token[] custom-call(), custom_call_target="PrepareAsyncCallDone"',
+        "%call-start = ((f32[4], token[]), f32[4]) call-start(%a, %ready), "
+        'async_execution_thread="sparsecore", to_apply=%called',
+        "ROOT %call-done = f32[4] call-done(%call-start)",
+        before=called,
+    )
+    (found,) = analyse(module, mesh=mesh).collectives
+    assert (found.kind, found.axes, found.payload_bytes) == ("all-reduce", "model", 16)
+    assert (found.name, found.done) == ("call-start", "call-done")
+
+
 @pytest.mark.parametrize(
     ("transfer", "received", "kind", "payload", "wire"),
     [
