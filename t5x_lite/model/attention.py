@@ -80,6 +80,13 @@ class Attention(nnx.Module):
             self._heads(named(self.value(x, dropout.fold("value")), "value")),
         )
 
+    def keys_values_of_copies(self, x: Float[Array, "pieces batch kv_len embed"]) -> KeysValues:
+        """The same, where each piece of the heads reads a copy of its own."""
+        return KeysValues(
+            self._heads(named(self.key.of_copies(x), "key")),
+            self._heads(named(self.value.of_copies(x), "value")),
+        )
+
     def __call__(
         self,
         x: Float[Array, "batch q_len embed"],
@@ -101,7 +108,8 @@ class Attention(nnx.Module):
             dropout=dropout,
             compute=compute,
         )
-        mixed = named(mixed.reshape(*x.shape[:2], -1), ATTENDED)
+        mixed = constrain(mixed.reshape(*x.shape[:2], -1), ("batch", "length", "joined_kv"))
+        mixed = named(mixed, ATTENDED)
         out = named(self.out(mixed, dropout.fold("out")), "out")
         maxima.observe("output", out)
         return constrain(out, ("batch", "length", "embed"))

@@ -9,6 +9,7 @@ import dataclasses
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -22,6 +23,7 @@ from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.mlp import MLP
 from t5x_lite.model.norms import make_norm
 from t5x_lite.model.position_bias import DenseBias, PositionBias, RelativePositionBias
+from t5x_lite.partitioning.constrain import constrain, num_pieces
 
 
 class LayerCache(NamedTuple):
@@ -37,14 +39,14 @@ class StackContext:
 
     `position_bias` is an array where self-attention is dense, made once for all layers;
     `relative_bias` is None where positions are not relative, `position_bias` also where every layer
-    has a table of its own; `encoded` and `cross_mask` are None in an encoder and in a decoder-only
-    model.
+    has a table of its own; `encoded` (see `copies`) and `cross_mask` are None in an encoder and in
+    a decoder-only model.
     """
 
     mask: AttentionMask
     relative_bias: RelativeBiasConfig | None
     position_bias: PositionBias | DenseBias | None
-    encoded: Float[Array, "batch enc_len embed"] | None
+    encoded: Array | None
     cross_mask: AttentionMask | None
     compute: ComputeConfig
 
@@ -94,7 +96,7 @@ class Block(nnx.Module):
         dropout: Dropout,
     ) -> tuple[Float[Array, "batch length embed"], LayerCache]:
         """The layer's output, and the keys and values that it saw."""
-        h = self.pre_self_attention_layer_norm(x)
+        h = _whole(self.pre_self_attention_layer_norm(x))
         seen = self.self_attention.keys_values(h, dropout.fold("self_attention"))
         if cache is not None:
             seen = attention.insert(cache.self_attention, seen, context.mask.q_positions)
@@ -110,7 +112,7 @@ class Block(nnx.Module):
         x = x + dropout(h, "self_attention_output")
         crossed = None
         if context.cross_mask is not None:
-            h = self.pre_cross_attention_layer_norm(x)
+            h = _whole(self.pre_cross_attention_layer_norm(x))
             crossed = self._crossed(context, cache, dropout.fold("cross_attention"))
             # Rows that decode one example read its keys and values as several queries of one row.
             examples = crossed.keys.shape[0]
@@ -125,7 +127,7 @@ class Block(nnx.Module):
                 ).reshape(h.shape)
             x = x + dropout(h, "cross_attention_output")
         with maxima.within("mlp"):
-            h = self.mlp(self.pre_mlp_layer_norm(x), dropout.fold("mlp"))
+            h = self.mlp(_whole(self.pre_mlp_layer_norm(x)), dropout.fold("mlp"))
         x = x + dropout(h, "mlp_output")
         if self.adapter is not None:
             x = x + dropout(self.adapter(x), "adapter_output")
@@ -144,4 +146,25 @@ class Block(nnx.Module):
         if cache is not None and cache.cross_attention is not None:
             return cache.cross_attention
         assert context.encoded is not None, "without a cache cross-attention reads the encoder"
+        if context.encoded.ndim == 4:
+            return self.encoder_decoder_attention.keys_values_of_copies(context.encoded)
         return self.encoder_decoder_attention.keys_values(context.encoded, dropout)
+
+
+def _whole(x: Float[Array, "batch length embed"]) -> Float[Array, "batch length embed"]:
+    """Gathered where a mesh splits what stands between sub-layers: products read all of it."""
+    return constrain(x, ("batch", None, None))
+
+
+def copies(
+    encoded: Float[Array, "batch enc_len embed"], config: BlockConfig
+) -> Float[Array, "batch enc_len embed"] | Float[Array, "pieces batch enc_len embed"]:
+    """The encoder's output for cross-attention: a copy for each piece of the heads, whose gradients
+    add up over all layers before they cross devices. With one for all, each layer would end in an
+    all-reduce. LoRA reads it as it is.
+    """
+    (pieces,) = num_pieces(("joined_kv",))
+    if pieces == 1 or config.lora is not None:
+        return _whole(encoded)
+    each = jnp.broadcast_to(encoded, (pieces, *encoded.shape))
+    return constrain(each, ("joined_kv", "batch", None, None))

@@ -34,9 +34,28 @@ class Linear(nnx.Module):
             precision: of the product; None is what the dtype of `x` asks for.
         """
         precision = precision_of(x.dtype) if precision is None else precision
-        # Where it is split over `data` it travels here, in the dtype of the product.
-        kernel = constrain(self.kernel[...].astype(x.dtype), self.kernel.get_metadata("axes"))
-        product = jnp.matmul(x, kernel, precision=precision)
-        if self.bias is not None:
-            product = product + self.bias[...].astype(x.dtype)[None, None, :]
+        product = self._biased(jnp.matmul(x, self._kernel(x.dtype), precision=precision))
         return product if self.lora is None else product + self.lora(x, dropout)
+
+    def of_copies(
+        self, x: Float[Array, "pieces batch length in_dim"]
+    ) -> Float[Array, "batch length out_dim"]:
+        """The product where every piece of out_dim has a copy of `x` of its own, so that gradients
+        of copies stay on their devices: whoever made them sums once for all that read them.
+        """
+        assert self.lora is None, "a low-rank term is not split as the kernel is"
+        out_axis = self.kernel.get_metadata("axes")[-1]
+        kernel = self._kernel(x.dtype)
+        pieces = kernel.reshape(kernel.shape[0], x.shape[0], -1)
+        pieces = constrain(pieces, (None, out_axis, None))
+        product = jnp.einsum("pbli,ipo->blpo", x, pieces, precision=precision_of(x.dtype))
+        return self._biased(product.reshape(*product.shape[:2], -1))
+
+    def _kernel(self, dtype: jnp.dtype) -> Float[Array, "in_dim out_dim"]:
+        """Where it is split over `data` it travels here, in the dtype of the product."""
+        return constrain(self.kernel[...].astype(dtype), self.kernel.get_metadata("axes"))
+
+    def _biased(self, product: Float[Array, "batch length out_dim"]) -> Array:
+        if self.bias is None:
+            return product
+        return product + self.bias[...].astype(product.dtype)[None, None, :]

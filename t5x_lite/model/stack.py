@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import maxima
 from t5x_lite.model.attend import choice
-from t5x_lite.model.block import Block, LayerCache, StackContext
+from t5x_lite.model.block import Block, LayerCache, StackContext, copies
 from t5x_lite.model.choices import LAYER_INPUT
 from t5x_lite.model.config import (
     ComputeConfig,
@@ -75,7 +75,7 @@ class Stack(nnx.Module):
             mask=mask,
             relative_bias=relative,
             position_bias=shared_bias,
-            encoded=encoded,
+            encoded=None if encoded is None else copies(encoded, config.block),
             cross_mask=cross_mask,
             compute=compute,
         )
