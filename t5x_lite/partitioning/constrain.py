@@ -1,5 +1,5 @@
-"""What of partitioning a model sees: a hint where an activation lives, how it is split, and on what
-kind of device.
+"""All of partitioning that a model sees: where an activation lives, how it is split, what is a
+device's own, and what kind of device that is.
 
 A model says `x = constrain(x, ("batch", "length", "embed"))`. Without a partitioner that is `x`.
 """
@@ -67,6 +67,38 @@ def platform() -> str:
     """
     active = _ACTIVE.get()
     return jax.default_backend() if active is None else active.platform
+
+
+def over_shards(
+    function: Callable[..., Array], in_axes: tuple[Axes, ...], out_axes: Axes
+) -> Callable[..., Array]:
+    """`function` run by each device on its own part of arrays with these logical axes, for what the
+    compiler cannot split by itself. Without a partitioner that is `function`.
+
+    Raises:
+        UserError: when called, if an array does not split evenly.
+    """
+    active = _ACTIVE.get()
+    if active is None:
+        return function
+    shardings = [active.sharding_of(axes) for axes in in_axes]
+    mesh = shardings[0].mesh
+    sharded = jax.shard_map(
+        function,
+        mesh=mesh,
+        in_specs=tuple(sharding.spec for sharding in shardings),
+        out_specs=active.sharding_of(out_axes).spec,
+        # Custom gradients and kernels do not say over which axes their results vary.
+        check_vma=False,
+    )
+
+    def checked(*arrays: Array) -> Array:
+        for x, axes, sharding in zip(arrays, in_axes, shardings, strict=True):
+            for problem in rules.indivisible(axes, x.shape, sharding.spec, mesh.shape):
+                raise UserError(problem)
+        return sharded(*arrays)
+
+    return checked
 
 
 @contextlib.contextmanager

@@ -128,18 +128,20 @@ def test_loss_and_gradients_do_not_depend_on_the_mesh(model, config):
 
 
 @pytest.mark.parametrize(
-    ("config", "shared"),
+    ("form", "block", "config", "shared"),
     [
-        (PartitioningConfig(num_partitions=2), True),
-        (PartitioningConfig(num_partitions=2), False),
-        (PartitioningConfig(num_partitions=8), True),
-        (EVERYWHERE, True),
+        ("blockwise", 4, PartitioningConfig(num_partitions=2), True),
+        ("blockwise", 4, PartitioningConfig(num_partitions=2), False),
+        ("blockwise", 4, EVERYWHERE, True),
+        ("pallas", 128, PartitioningConfig(num_partitions=2), True),
     ],
-    ids=["model=2", "model=2, noise of each query", "model=8", "everywhere"],
+    ids=lambda value: "" if isinstance(value, PartitioningConfig) else str(value),
 )
-def test_nor_does_attention_by_blocks(config, shared):
-    """A block that does not divide the length; gradients of the bias are sums over devices."""
-    compute = ComputeConfig(attention=AttentionForm.BLOCKWISE, attention_block=4)
+def test_nor_does_attention_by_blocks(form, block, config, shared):
+    """Blocks that do not divide the length; gradients of the bias are sums over devices, also where
+    each of them runs a kernel on its own part.
+    """
+    compute = ComputeConfig(attention=AttentionForm(form), attention_block=block)
     model = dataclasses.replace(T5, compute=compute, dropout_shared_along_length=shared)
     assert_loss_and_gradients_on_mesh(model, config)
 

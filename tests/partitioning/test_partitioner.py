@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t5x_lite.errors import UserError
 from t5x_lite.partitioning.config import STANDARD_LOGICAL_AXIS_RULES, PartitioningConfig
-from t5x_lite.partitioning.constrain import constrain
+from t5x_lite.partitioning.constrain import constrain, over_shards
 from t5x_lite.partitioning.partitioner import make_partitioner
 
 
@@ -150,3 +151,27 @@ def test_the_table_accounts_for_every_byte_of_a_device():
     assert cells["all parameters"][-1] == str(256 + 32)
     assert cells["optimizer v (2)"][-1] == str(256 + 32)
     assert cells["all"][-1] == str(2 * (256 + 32) + 4)
+
+
+def test_over_shards_gives_each_device_its_part():
+    """And the sum of gradients of what devices share; without a partitioner nothing is split."""
+
+    def scaled(x, factor):
+        return x * factor * x.shape[0]
+
+    def total(x, factor):
+        run = over_shards(scaled, (("batch", "heads"), (None, "heads")), ("batch", "heads"))
+        return jnp.sum(run(x, factor))
+
+    x, factor = jnp.arange(32.0).reshape(8, 4), jnp.arange(4.0)[None]
+    whole = jax.grad(total, argnums=1)(x, factor)
+
+    @jax.jit
+    def on_mesh(x, factor):
+        with partitioner().activations():
+            return jax.grad(total, argnums=1)(x, factor)
+
+    # Each of the four parts of the batch has two rows.
+    np.testing.assert_array_equal(on_mesh(x, factor) * 4, whole)
+    with pytest.raises(UserError, match="3 heads do not divide by model=2"):
+        on_mesh(x[:, :3], factor[:, :3])

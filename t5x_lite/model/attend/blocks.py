@@ -23,22 +23,25 @@ class Rows(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Blocks:
-    """Queries and keys 0, 1, 2, ... of a row, cut to blocks; the last ones are filled up."""
+    """Queries and keys 0, 1, 2, ... of a row, cut to blocks; the last ones are filled up. A block
+    is as long as its row where that is shorter, up to a multiple of `multiple`.
+    """
 
     q_len: int
     kv_len: int
     block: int
     visibility: Visibility
+    multiple: int = 1
 
     @property
     def q_block(self) -> int:
         """Queries of a block."""
-        return min(self.block, self.q_len)
+        return min(self.block, _up(self.q_len, self.multiple))
 
     @property
     def kv_block(self) -> int:
         """Keys of a block."""
-        return min(self.block, self.kv_len)
+        return min(self.block, _up(self.kv_len, self.multiple))
 
     @property
     def q_blocks(self) -> int:
@@ -112,6 +115,10 @@ def cut(x: Array, index: Int[Array, ""], block: int, axis: int = 1) -> Array:
 def put(x: Array, part: Array, index: Int[Array, ""], axis: int = 1) -> Array:
     """`x` with another block number `index` of an axis."""
     return jax.lax.dynamic_update_slice_in_dim(x, part, index * part.shape[axis], axis)
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
 
 
 def _cut(x: Array | None, index: Int[Array, ""], block: int) -> Array | None:

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from t5x_lite.model import maxima
 from t5x_lite.model.attend import diagonals
 from t5x_lite.model.attend.block_logits import (
     BlockLogits,
@@ -21,15 +20,11 @@ from t5x_lite.model.attend.block_logits import (
     Heads,
     Inputs,
     dropped,
-    largest_logit,
     logits,
     product,
     whole,
 )
-from t5x_lite.model.attend.blocks import Blocks, Rows, cut, put
-from t5x_lite.model.dropout import Dropout
-from t5x_lite.model.masks import AttentionMask
-from t5x_lite.model.position_bias import PositionBias
+from t5x_lite.model.attend.blocks import Rows, cut, put
 
 
 class Softmax(NamedTuple):
@@ -51,56 +46,14 @@ class Gradients(NamedTuple):
 Kept = tuple[Inputs, Heads, Softmax]
 
 
-def attend(
-    queries: Heads,
-    keys: Float[Array, "batch kv_len heads head_dim"],
-    values: Float[Array, "batch kv_len heads head_dim"],
-    mask: AttentionMask,
-    *,
-    position_bias: PositionBias | None,
-    scale: float | None,
-    dropout: Dropout,
-    block: int,
-) -> Heads:
-    """What `dense.attend` gives, up to rounding, and its gradients, with no array of
-    q_len x kv_len. Positions of the mask have to be 0, 1, 2, ... of the rows. Dropout that is
-    shared along the queries drops what it drops there, other dropout something else.
-    """
-    assert mask.q_positions.shape == (1, queries.shape[1]), "no row has positions of its own"
-    blocks = Blocks(queries.shape[1], keys.shape[1], block, mask.visibility)
-    form = Form(blocks, scale, dropout.rate)
-    strips, noise = None, None
-    if position_bias is not None:
-        assert blocks.q_len == blocks.kv_len, "a relative bias is one of self-attention"
-        strips = diagonals.strips(position_bias, blocks.q_blocks, blocks.q_block)
-    if dropout.drops and dropout.shared_along_length:
-        values = without_dropped(values, dropout)
-    elif dropout.drops:
-        noise = dropout.fold("weights").key
-    rows = Rows(mask.q_segments, mask.kv_segments, mask.kv_in_prefix)
-    inputs = Inputs(queries, keys, values, strips, rows, noise)
-    if maxima.are_collected():
-        maxima.observe("logits", largest_logit(form, jax.lax.stop_gradient(inputs)))
-    return _attend(form, inputs)
-
-
-def without_dropped(
-    values: Float[Array, "batch kv_len heads head_dim"], dropout: Dropout
-) -> Float[Array, "batch kv_len heads head_dim"]:
-    """Values of which a mixture has dropped weights: a weight that is dropped for all queries alike
-    is a value that is.
-    """
-    batch, kv_len, heads, _ = values.shape
-    kept = dropout.kept("weights", (batch, heads, 1, kv_len))
-    return dropout.scaled(values, jnp.transpose(kept, (0, 3, 1, 2)))
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _attend(form: Form, inputs: Inputs) -> Float[Array, "batch q_len heads head_dim"]:
-    return _forward(form, inputs)[0]
+def attend(form: Form, inputs: Inputs) -> Float[Array, "batch q_len heads head_dim"]:
+    """What `dense.attend` gives, up to rounding, and its gradients."""
+    return forward(form, inputs)[0]
 
 
-def _forward(form: Form, inputs: Inputs) -> tuple[Heads, Kept]:
+def forward(form: Form, inputs: Inputs) -> tuple[Heads, Kept]:
+    """The mixtures, and what their gradient needs."""
     blocks = form.blocks
     given, pairs = whole(blocks, inputs, blocks.pairs)
 
@@ -126,7 +79,8 @@ def _forward(form: Form, inputs: Inputs) -> tuple[Heads, Kept]:
     return mixed, (inputs, mixed, softmax)
 
 
-def _backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
+def backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
+    """The gradient of what `forward` was given."""
     inputs, mixed, softmax = kept
     blocks = form.blocks
     given, pairs = whole(blocks, inputs, blocks.pairs)
@@ -168,7 +122,7 @@ def _backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
     )
 
 
-_attend.defvjp(_forward, _backward)
+attend.defvjp(forward, backward)
 
 
 def _nothing(given: Inputs) -> Gradients:

@@ -1,13 +1,16 @@
-"""Attention block by block is dense attention: outputs, all gradients, and what it keeps."""
+"""Every form of attention is dense attention: outputs, all gradients, and what it keeps."""
 
 import dataclasses
 import functools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import topologies
+from jax.experimental.pallas import tpu as pltpu
 from jax.extend.core import jaxprs_in_params
 
 from t5x_lite.errors import UserError
@@ -18,6 +21,8 @@ from t5x_lite.model.config import ComputeConfig, RelativeBiasConfig
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.position_bias import PositionBias
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.partitioner import make_partitioner
 
 BATCH, HEADS, HEAD_DIM, BUCKETS = 2, 3, 4, 8
 SELF = ("full", "causal", "prefix")
@@ -287,3 +292,99 @@ def test_a_block_of_nothing_is_refused():
     """The bound is named."""
     with pytest.raises(UserError, match="attention_block=0: needed is at least 1"):
         ComputeConfig(attention_block=0)
+
+
+@pytest.fixture
+def interpreted_kernels(monkeypatch):
+    """Pallas kernels run here as a TPU would run them, and are taken as for one."""
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *given, tpu, default: tpu(*given))
+    with pltpu.force_tpu_interpret_mode():
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*SELF, "cross"])
+def test_the_kernels_are_dense(kind, interpreted_kernels):
+    """As blockwise: packed rows, a length that blocks of 128 do not divide, queries that see
+    nothing; gradients of the bias table across diagonals of blocks.
+    """
+    rng = np.random.default_rng(0)
+    q_len, kv_len = (100, 150) if kind == "cross" else (150, 150)
+    mask = mask_of(kind, q_len, kv_len, rng)
+    arrays, cotangent = arrays_of(q_len, kv_len, rng)
+    fields = {"with_table": kind != "cross", "scale": 0.5}
+    expected = output_and_gradients(arrays, cotangent, mask, compute_of("dense"), **fields)
+    found = output_and_gradients(arrays, cotangent, mask, compute_of("pallas", 128), **fields)
+    assert_same(found, expected, tolerance=4e-6)
+
+
+@pytest.mark.parametrize("kind", ["causal", "cross"])
+def test_without_a_tpu_pallas_is_blockwise(kind):
+    """The portable form, in blocks that a TPU would have."""
+    rng = np.random.default_rng(1)
+    mask = mask_of(kind, 9, 9, rng)
+    arrays, cotangent = arrays_of(9, 9, rng)
+    expected = output_and_gradients(
+        arrays, cotangent, mask, compute_of("dense"), with_table=kind != "cross"
+    )
+    found = output_and_gradients(
+        arrays, cotangent, mask, compute_of("pallas", 128), with_table=kind != "cross"
+    )
+    assert_same(found, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32], ids=["bfloat16", "float32"])
+@pytest.mark.parametrize("kind", [*SELF, "cross"])
+def test_the_tpu_compiler_takes_the_kernels(kind, dtype, monkeypatch):
+    """Forward and both backward passes, ahead of time for a mesh of v5e chips."""
+    pytest.importorskip("libtpu")
+    monkeypatch.setenv("TPU_SKIP_MDS_QUERY", "1")
+    monkeypatch.setenv("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+    topology = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2")
+    partitioner = make_partitioner(PartitioningConfig(num_partitions=2), topology.devices)
+    q_len, kv_len = (600, 300) if kind == "cross" else (600, 600)
+
+    def loss(heads, table, q_segments, kv_segments):
+        with partitioner.activations():
+            mask = AttentionMask(
+                visibility=Visibility.FULL if kind == "cross" else Visibility(kind),
+                q_positions=masks.row_positions(q_len),
+                kv_positions=masks.row_positions(kv_len),
+                kv_in_prefix=kv_segments == 1 if kind == "prefix" else None,
+                q_segments=q_segments,
+                kv_segments=kv_segments,
+            )
+            compute, with_table = compute_of("pallas", 256), kind != "cross"
+            mixed = attend((*heads, table), mask, compute, with_table=with_table)
+        return jnp.sum(mixed.astype(jnp.float32) ** 2)
+
+    def given(shape, dtype, axes):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=partitioner.sharding(axes))
+
+    axes = ("batch", None, "heads", None)
+    heads = tuple(given((4, n, 4, 64), dtype, axes) for n in (q_len, kv_len, kv_len))
+    table = given((4, BUCKETS), jnp.float32, ("heads", None))
+    segments = [given((4, n), jnp.int32, ("batch", None)) for n in (q_len, kv_len)]
+    program = jax.jit(jax.grad(loss, (0, 1))).lower(heads, table, *segments).compile()
+    assert program.as_text().count('custom_call_target="tpu_custom_call"') == 3
+
+
+@pytest.mark.parametrize(
+    ("block", "dropout", "message"),
+    [
+        (200, NO_DROPOUT, "attention_block=200 with attention='pallas': needed is a multiple of"),
+        (
+            128,
+            Dropout(0.1, shared_along_length=False, key=jax.random.key(0)),
+            "--gin.ComputeConfig.attention='blockwise'",
+        ),
+    ],
+)
+def test_what_the_kernels_cannot_do_is_refused(block, dropout, message):
+    """Each with what to choose."""
+    rng = np.random.default_rng(0)
+    arrays, _ = arrays_of(9, 9, rng)
+    mask = mask_of("full", 9, 9, rng)
+    with pytest.raises(UserError, match=re.escape(message)):
+        attend(arrays, mask, compute_of("pallas", block), with_table=True, dropout=dropout)
