@@ -23,19 +23,22 @@ def strips(bias: PositionBias, blocks: int, block: int) -> Strips:
 
 
 def spread(strip: Float[Array, "heads strip"]) -> Float[Array, "heads block block"]:
-    """The bias of each logit of a block. Numbers are moved, not multiplied, so none is rounded."""
-    heads, width = strip.shape
-    block = width // 2
-    # Rows one narrower than what is repeated begin one later each time.
-    repeated = jnp.broadcast_to(strip[:, None, :], (heads, block, width)).reshape(heads, -1)
-    moved = repeated[:, : block * (width - 1)].reshape(heads, block, width - 1)
-    return moved[:, :, :block]
+    """The bias of each logit of a block. Numbers are moved, not multiplied, so none is rounded;
+    twice as many rows each time, since compilers take long over a reshape that does it at once.
+    """
+    block = strip.shape[1] // 2
+    rows = strip[:, None, :]
+    while (there := rows.shape[1]) < block:
+        rows = jnp.concatenate([rows, jnp.roll(rows, there, axis=-1)], axis=1)
+    return rows[:, :block, :block]
 
 
 def gathered(blocks: Float[Array, "batch heads block block"]) -> Float[Array, "batch heads strip"]:
     """The sums along the diagonals of a block: the transpose of `spread`."""
-    *rows, block, _ = blocks.shape
-    width = 2 * block
-    moved = jnp.pad(blocks, ((0, 0), (0, 0), (0, 0), (0, width - 1 - block)))
-    moved = jnp.pad(moved.reshape(*rows, -1), ((0, 0), (0, 0), (0, block)))
-    return moved.reshape(*rows, block, width).sum(axis=-2)
+    block = blocks.shape[-1]
+    rows = 1 << (block - 1).bit_length()
+    found = jnp.pad(blocks, ((0, 0), (0, 0), (0, rows - block), (0, block)))
+    while rows > 1:
+        rows //= 2
+        found = found[:, :, :rows] + jnp.roll(found[:, :, rows:], -rows, axis=-1)
+    return found[:, :, 0]
