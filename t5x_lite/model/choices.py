@@ -56,14 +56,15 @@ class Remat(enum.Enum):
 class AttentionForm(enum.Enum):
     """How attention is computed, whose result is the same: DENSE makes all logits at once,
     BLOCKWISE those of one block of queries and keys after another, and again in the backward pass
-    (Dao et al. 2022), PALLAS so in kernels of their own, where a program is for TPUs. AUTO is DENSE
-    up to `DENSE_LOGITS` of a head, and BLOCKWISE beyond.
+    (Dao et al. 2022), PALLAS so in kernels of their own, where a program is for TPUs, CUDNN by
+    NVIDIA's kernel. AUTO is DENSE up to `DENSE_LOGITS` of a head, and BLOCKWISE beyond.
     """
 
     AUTO = "auto"
     DENSE = "dense"
     BLOCKWISE = "blockwise"
     PALLAS = "pallas"
+    CUDNN = "cudnn"
 
 
 class ActivationDtype(enum.Enum):

@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxtyping import Array, Float
 
-from t5x_lite.model.attend import blockwise, dense, kernel
+from t5x_lite.model.attend import blockwise, cudnn, dense, kernel
 from t5x_lite.model.attend.prepare import prepare
 from t5x_lite.model.choices import DENSE_LOGITS, AttentionForm
 from t5x_lite.model.config import ComputeConfig
@@ -65,17 +65,17 @@ def attend(
             dropout=dropout,
         )
     assert position_bias is None or isinstance(position_bias, PositionBias), "`prepared` so"
-    run = kernel if form is AttentionForm.PALLAS else blockwise
-    return run.attend(
-        *prepare(
-            queries,
-            keys,
-            values,
-            mask,
-            position_bias=position_bias,
-            scale=scale,
-            dropout=dropout,
-            block=compute.attention_block,
-            multiple=kernel.LANES if form is AttentionForm.PALLAS else 1,
-        )
+    prepared_form, inputs = prepare(
+        queries,
+        keys,
+        values,
+        mask,
+        position_bias=position_bias,
+        scale=scale,
+        dropout=dropout,
+        block=compute.attention_block,
+        multiple=kernel.LANES if form is AttentionForm.PALLAS else 1,
     )
+    if form is AttentionForm.CUDNN:
+        return cudnn.attend(prepared_form, inputs, mask)
+    return (kernel if form is AttentionForm.PALLAS else blockwise).attend(prepared_form, inputs)
