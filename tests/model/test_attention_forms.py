@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax._src.cudnn import fused_attention_stablehlo
 from jax.experimental import topologies
 from jax.experimental.pallas import tpu as pltpu
 from jax.extend.core import jaxprs_in_params
@@ -389,40 +388,3 @@ def test_what_the_kernels_cannot_do_is_refused(block, dropout, message):
     mask = mask_of("full", 9, 9, rng)
     with pytest.raises(UserError, match=re.escape(message)):
         attend(arrays, mask, compute_of("pallas", block), with_table=True, dropout=dropout)
-
-
-def cudnn_attend(arrays, length=8, **fields):
-    mask = mask_of("causal", length, length, np.random.default_rng(0))
-    return attend(arrays, mask, compute_of("cudnn"), **({"with_table": False} | fields))
-
-
-@pytest.mark.parametrize(
-    ("length", "dtype", "fields", "message"),
-    [
-        (8, jnp.bfloat16, {"with_table": True}, "a learned position bias"),
-        (8, jnp.float32, {}, "float32 activations (needed are bfloat16)"),
-        (9, jnp.bfloat16, {}, "9 queries and 9 keys (needed are even numbers)"),
-        (8, jnp.bfloat16, {}, "head_dim=4 (needed is a multiple of 8 up to 128)"),
-        (
-            8,
-            jnp.bfloat16,
-            {"dropout": Dropout(0.1, shared_along_length=False, key=jax.random.key(0))},
-            "dropout that differs from query to query",
-        ),
-    ],
-)
-def test_what_cudnn_cannot_do_is_refused(length, dtype, fields, message):
-    """In one line, with the form that can."""
-    arrays, _ = arrays_of(length, length, np.random.default_rng(0), dtype)
-    with pytest.raises(UserError, match=re.escape(message) + ".*attention='blockwise'"):
-        cudnn_attend(arrays, length, **fields)
-
-
-def test_cudnn_gets_a_program_for_nvidia(monkeypatch):
-    """Forward and backward call its kernels. That of jax asks the machine for its version."""
-    monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91000)
-    heads = [jax.ShapeDtypeStruct((BATCH, 8, HEADS, 64), jnp.bfloat16)] * 3
-    gradient = jax.grad(lambda heads: jnp.sum(cudnn_attend((*heads, None)).astype(jnp.float32)))
-    program = jax.jit(gradient).trace(heads).lower(lowering_platforms=("cuda",)).as_text()
-    assert "__cudnn$fmhaScaleBiasSoftmax(" in program
-    assert "__cudnn$fmhaScaleBiasSoftmaxBackward(" in program
