@@ -142,21 +142,24 @@ def draw_bins(axes: Axes, bins: Bins, limit: int) -> None:
 def bar_chart(
     title: str, parts: Sequence[tuple[str, Number]], *, limit: Number | None = None, unit: str = ""
 ) -> str:
-    """A figure of HTML, of parts of one whole, from above as they are given, and a line where the
-    whole has its `limit`.
-    """
-    names, values = zip(*parts, strict=True)
+    """A figure of HTML: a bar for each part, from above, and a line at the `limit` of the whole."""
     with style():
         figure = Figure(figsize=_INCHES, layout="constrained")
         axes = figure.subplots()
-        axes.barh(range(len(parts)), values, color=COLORS[0])
-        axes.set_yticks(range(len(parts)), names)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
+        draw_bars(axes, parts, limit)
         axes.set_xlabel(unit)
-        if limit is not None:
-            axes.axvline(limit, color=_TEXT, linestyle="dashed")
         return _html(title, figure)
+
+
+def draw_bars(axes: Axes, parts: Sequence[tuple[str, Number]], limit: Number | None = None) -> None:
+    """Bars as long as their values, with their names before them."""
+    names, values = zip(*parts, strict=True)
+    axes.barh(range(len(parts)), values, color=COLORS[0])
+    axes.set_yticks(range(len(parts)), names)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    if limit is not None:
+        axes.axvline(limit, color=_TEXT, linestyle="dashed")
 
 
 def bin_lengths(values: Int[np.ndarray, " examples"]) -> Bins:

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from t5x_lite.display.charts import (
     COLORS,
     Series,
+    bar_chart,
     bin_lengths,
+    draw_bars,
     draw_bins,
     draw_lines,
     histogram,
@@ -25,6 +27,15 @@ def drawn(draw, *arguments):
     axes = Figure().subplots()
     draw(axes, *arguments)
     return axes
+
+
+def test_bars_are_as_long_as_their_values_with_the_limit_beside():
+    axes = drawn(draw_bars, [("parameters", 3), ("the rest", 1.5)], 4)
+    assert [bar.get_width() for bar in axes.patches] == [3, 1.5]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["parameters", "the rest"]
+    assert axes.yaxis_inverted()
+    assert list(axes.lines[0].get_xdata()) == [4, 4]
+    assert "the rest" in bar_chart("Memory", [("parameters", 3), ("the rest", 1.5)], unit="GB")
 
 
 def test_lines_go_through_their_finite_points():

@@ -221,6 +221,22 @@ def test_a_job_is_planned_for_tpus_that_are_elsewhere(words, tmp_path):
 
 
 @pytest.mark.tpu_compiler
+def test_what_crosses_slices_is_told_apart(words, tmp_path):
+    """Parameters are gathered within a slice; only gradients cross, each chip its quarter."""
+    pytest.importorskip("libtpu", reason="libtpu is not installed: make pods")
+    file = tmp_path / "plan.json"
+    meshes = ["--gin_file=meshes/multislice.gin", "--gin_file=meshes/fully_sharded.gin"]
+    flags = ["--topology=v5e-4", "--slices=2", "--gin.NUM_SLICES=2", f"--json={file}"]
+    assert cli.main(["plan", *words, *meshes, *flags]) == 0
+    found = json.loads(file.read_text())
+    assert (found["chips"], found["hosts"], found["slices"]) == (8, 2, 2)
+    crossing = [each for each in found["collectives"] if each["axes"] == "slice"]
+    assert {each["axes"] for each in found["collectives"]} == {"slice", "data"}
+    moved = sum(each["bytes"] for each in crossing if each["kind"] == "all-reduce")
+    assert moved == pytest.approx(found["params_bytes"], rel=0.3)
+
+
+@pytest.mark.tpu_compiler
 def test_what_the_compiler_refuses_is_a_plan_too(words, capsys):
     pytest.importorskip("libtpu", reason="libtpu is not installed: make pods")
     lengths = "--gin.TASK_FEATURE_LENGTHS={'inputs': 512, 'targets': 512}"
