@@ -4,7 +4,8 @@ Figures are a chip's, from https://cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e,tpu
 GB are powers of ten there, GiB of two. `hbm_bytes` is what the compiler lets a program use, as it
 says when one does not fit (libtpu 0.0.42): a quarter to one GiB less than the data sheet's. A link
 carries its bandwidth in either direction at a time; the data sheet's figure is the sum over all
-links and both directions. Hosts are the virtual machines of 4 chips that slices are made of.
+links and both directions. Hosts are the virtual machines of 4 chips that slices are made of. Prices
+are those of 2025, which change: a plan can be given others.
 """
 
 import dataclasses

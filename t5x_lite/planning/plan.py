@@ -103,6 +103,11 @@ class Plan:
         return tuple(sorted(rows, key=lambda row: (-row.exposed_seconds, -row.bytes)))
 
     @property
+    def unknown_loops(self) -> int:
+        """Loops of which the program does not say how often they run at most; counted once."""
+        return sum(not loop.is_known for loop in self.compiled.cost.loops) if self.compiled else 0
+
+    @property
     def step_seconds(self) -> float | None:
         """Of one step, or of one batch that is evaluated or answered."""
         return self.compiled.schedule.step_seconds if self.compiled else None
@@ -219,6 +224,13 @@ def assumptions(plan: Plan) -> list[str]:
         "days: all steps without a pause; no compilation, evaluation, checkpoint or restart",
         "a checkpoint leaves through the network of all hosts at once; storage keeps up",
     ]
+    if plan.measured.kind is Kind.DECODE:
+        said.append("every answer is as long as MAX_DECODE_LENGTH")
+    if plan.unknown_loops:
+        said.append(
+            f"too little: {plan.unknown_loops} loop(s) of {plan.measured.kind.value} end when the "
+            "data says, the program does not tell when, and each is counted once"
+        )
     if chip.is_simulated:
         said.insert(0, "no such machine exists: peaks and bandwidths are round numbers")
     elif plan.price is not None and plan.price == chip.price:

@@ -34,6 +34,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "model_flops": plan.model_flops,
         "compiled_flops": cost and cost.flops,
         "recompute_share": plan.recompute_share,
+        "unknown_loops": plan.unknown_loops,
         "hbm_traffic_bytes": cost and cost.hbm_bytes,
         "collective_bytes": cost and dict(cost.collective_bytes),
         "collectives": [dataclasses.asdict(row) for row in plan.traffic],

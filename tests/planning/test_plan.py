@@ -81,6 +81,14 @@ def test_a_step_computes_what_the_model_says(planned):
     assert evaluation["compiled_flops"] == pytest.approx(evaluation["model_flops"], rel=0.1)
 
 
+def test_a_loop_whose_end_only_the_data_knows_is_not_passed_over(planned):
+    """The compiler of CPUs hides how long decoding goes on at most; other programs know."""
+    counts = [each["unknown_loops"] for each in planned[1]["programs"]]
+    assert counts == [0, 0, 1]
+    said = planned[1]["programs"][2]["assumptions"]
+    assert any("1 loop(s) of decode end when the data says" in each for each in said)
+
+
 def test_time_and_money_follow_from_the_step(planned):
     _, found, _ = planned
     seconds = found["compute_seconds"] + found["exposed_collective_seconds"]
