@@ -1,13 +1,16 @@
 """What the backward pass finds in memory of a layer, and what it computes again."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.extend.core
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Shaped
 
 from t5x_lite.model.choices import KERNELS, Remat
 from t5x_lite.model.config import ComputeConfig
+from t5x_lite.partitioning.constrain import num_pieces
 
 _POLICIES = jax.checkpoint_policies
 
@@ -21,13 +24,15 @@ def named(x: Shaped[Array, "*shape"], name: str) -> Shaped[Array, "*shape"]:
 
 def rematerialized(run_layer: Callable, compute: ComputeConfig) -> Callable:
     """`run_layer` with what its backward pass should recompute."""
-    if compute.remat is Remat.NONE:
+    if compute.remat is Remat.NONE and num_pieces(("batch",)) == (1,):
         return run_layer
     # Inside a loop XLA cannot undo the recomputation; between unrolled layers it could.
     return jax.checkpoint(run_layer, policy=_policy(compute), prevent_cse=compute.scan_unroll > 1)
 
 
-def _policy(compute: ComputeConfig) -> Callable | None:
+def _policy(compute: ComputeConfig) -> Callable:
+    if compute.remat is Remat.NONE:
+        return _all_but_what_travelled
     if compute.offload:
         return _POLICIES.save_and_offload_only_these_names(
             names_which_can_be_saved=[
@@ -46,3 +51,10 @@ def _kept(compute: ComputeConfig) -> tuple[str, ...]:
     if isinstance(compute.remat, Remat):
         return KERNELS if compute.remat is Remat.MINIMAL else ()
     return compute.remat
+
+
+def _all_but_what_travelled(primitive: jax.extend.core.Primitive, *_: Any, **__: Any) -> bool:
+    """Everything but casts and constraints: a kernel that was gathered for a product would be kept
+    whole, for every layer, where it is split over the batch's axes to save memory.
+    """
+    return primitive.name not in ("convert_element_type", "sharding_constraint")

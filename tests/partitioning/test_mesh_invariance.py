@@ -14,7 +14,7 @@ from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
 from t5x_lite.model.choices import AttentionForm
-from t5x_lite.model.config import ComputeConfig
+from t5x_lite.model.config import ComputeConfig, Remat
 from t5x_lite.optim.config import AdafactorConfig
 from t5x_lite.optim.optimizer import make_optimizer, state_axes
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -233,3 +233,32 @@ def test_biases_are_split_as_what_they_are_added_to(num_partitions, gpt2_of):
     }
     for name, (array, shape) in kinds.items():
         assert {shard.data.shape for shard in array.addressable_shards} == {shape}, name
+
+
+@pytest.mark.parametrize("remat", ["none", "minimal", "full"])
+def test_no_device_ever_holds_all_layers_of_a_kernel(remat):
+    """Kernels split over `data` are gathered layer by layer, in the backward pass again."""
+    layers = 3
+    encoder, decoder = (
+        dataclasses.replace(stack, num_layers=layers) for stack in (T5.encoder, T5.decoder)
+    )
+    compute = dataclasses.replace(T5.compute, remat=Remat(remat))
+    model = dataclasses.replace(T5, encoder=encoder, decoder=decoder, compute=compute)
+    parameters = transformer.abstract_parameters(model)
+    wi = parameters["decoder"]["layers"]["mlp"]["wi"]["kernel"].shape
+    assert wi[0] == layers
+
+    def program(config):
+        partitioner = make_partitioner(config)
+        places = partitioner.shardings(transformer.parameter_axes(model), parameters)
+
+        def on_mesh(parameters, batch):
+            with partitioner.activations():
+                return loss_of(model, parameters, batch)
+
+        step = jax.jit(jax.grad(on_mesh), in_shardings=(places, None), out_shardings=places)
+        return step.lower(parameters, packed_batch()).compile().as_text()
+
+    whole = f"f32[{','.join(map(str, wi))}]"
+    assert whole in program(PartitioningConfig())
+    assert whole not in program(PartitioningConfig(parameter_axis_rules=(("embed", "data"),)))
