@@ -42,9 +42,12 @@ def _policy(compute: ComputeConfig) -> Callable:
             offload_src="device",
             offload_dst="pinned_host",
         )
+    named_ones = _POLICIES.save_only_these_names(*_kept(compute))
     if compute.remat is Remat.MINIMAL:
-        return _POLICIES.dots_with_no_batch_dims_saveable
-    return _POLICIES.save_only_these_names(*_kept(compute))
+        # By name as well: what is made of copies of the encoder's output is a batched product.
+        products = _POLICIES.dots_with_no_batch_dims_saveable
+        return _POLICIES.save_from_both_policies(products, named_ones)
+    return named_ones
 
 
 def _kept(compute: ComputeConfig) -> tuple[str, ...]:
