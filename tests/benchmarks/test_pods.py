@@ -1,0 +1,92 @@
+"""benchmarks/pods: its jobs are those they say, and what was compiled is not compiled again."""
+
+import pytest
+
+from benchmarks.pods import __main__ as command
+from benchmarks.pods import results, tables
+from benchmarks.pods.grid import GRID, Reference, Row
+from benchmarks.pods.programs import Program
+from t5x_lite.planning import plan, topologies
+from t5x_lite.planning.measure import measure
+from t5x_lite.planning.programs import Kind
+
+SMALL = {
+    "NUM_ENCODER_LAYERS": "1",
+    "NUM_DECODER_LAYERS": "1",
+    "VOCAB_SIZE": "64",
+    "EMBED_DIM": "32",
+    "MLP_DIM": "64",
+    "TASK_FEATURE_LENGTHS": "{'inputs': 16, 'targets': 8}",
+}
+PROGRAM = Program(
+    model="tiny",
+    topology="cpu:8",
+    num_partitions=2,
+    num_microbatches=2,
+    batch_size=16,
+    values=SMALL,
+)
+ROW = Row(PROGRAM, Reference(1.5, 2, 3, 4, 5, 60))
+
+
+@pytest.fixture(scope="module")
+def small_plan():
+    """The plan of `PROGRAM`, made in this process, whose devices are simulated already."""
+    job = PROGRAM.job
+    return plan.make_plan(job, measure(job, topologies.find("cpu:8"), Kind.TRAIN))
+
+
+@pytest.fixture
+def compilations(small_plan, monkeypatch):
+    """The programs that were asked for; each gets `small_plan`."""
+    asked = []
+
+    def compiled(program):
+        asked.append(program)
+        return small_plan
+
+    monkeypatch.setattr(command, "compiled", compiled)
+    monkeypatch.setattr(command, "GRID", {"small": ROW})
+    return asked
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_every_row_is_a_job_for_its_slices(name):
+    program = GRID[name].program
+    job, machine = program.job, program.machine
+    rows, columns = map(int, program.mesh.split(" x "))
+    assert machine.num_chips == rows * columns * program.slices
+    assert job.partitioning.axes[-1] == ("model", columns)
+    assert job.dataset.batch_size % (rows * program.slices * job.num_microbatches) == 0
+    assert job.model.dropout_rate == 0.0
+    assert name.startswith(program.mesh.replace(" ", "")) or program.slices > 1
+    assert f"{program.remat}_{job.num_microbatches}" in name
+
+
+def test_what_was_compiled_is_found_again_by_its_program_and_versions(
+    compilations, tmp_path, monkeypatch, capsys
+):
+    words = ["--rows=small", f"--output={tmp_path}"]
+    assert command.main(words) == command.main(words) == 0
+    assert compilations == [PROGRAM]
+    table = capsys.readouterr().out.splitlines()[-2:]
+    assert table[0].startswith("| 4 x 2, full, 2 |")
+    assert table[1] == "| T5X, the same | 1.5 | 2 | 3 + 4 + 5 | - | - | - | 60 |"
+    monkeypatch.setattr(results.importlib.metadata, "version", lambda name: "99")
+    command.main(words)
+    assert compilations == [PROGRAM] * 2
+
+
+def test_numbers_are_those_of_the_plan(small_plan, tmp_path):
+    found = results.Results(tmp_path).add(PROGRAM, small_plan)
+    cost = small_plan.compiled.cost
+    assert found == results.Results(tmp_path).find(PROGRAM)
+    assert found["compiled_flops"] == cost.flops
+    assert found["counted_bytes"] == cost.counted_bytes
+    assert found["network_bytes"] == 0
+    assert found["collectives"]
+
+
+def test_bytes_of_reduce_scatters_stand_with_those_of_all_reduces():
+    counted = {"all-gather": 3e9, "all-reduce": 1e9, "reduce-scatter": 4e9}
+    assert tables._by_kind(counted) == "3 + 5 + 0"
