@@ -1,7 +1,9 @@
 """Training steps compiled for TPU pods that need not be there; libtpu is needed (make pods).
 
     python -m benchmarks.pods --grid                   # T5.1.1-XXL on 256 chips, beside T5X's rows
-    python -m benchmarks.pods --rows 256x1_full_1      # some of them
+    python -m benchmarks.pods --scaling                # every size and chip, 4 to 1,024 chips
+    python -m benchmarks.pods --rows=256x1_full_1,weak_16
+    python -m benchmarks.pods --output=docs/pods --publish=docs     # docs/pods.md of what is known
 
 What is compiled is not compiled again, so that a run that was killed goes on. The folder of the
 output has programs.jsonl, a line for each program; remove lines to compile their programs again.
@@ -10,26 +12,36 @@ output has programs.jsonl, a line for each program; remove lines to compile thei
 import argparse
 import pathlib
 import sys
+from collections.abc import Mapping
 
-from benchmarks.pods import tables
+from benchmarks.pods import page, tables
 from benchmarks.pods.grid import GRID
 from benchmarks.pods.programs import Program
 from benchmarks.pods.results import Results, compiled
+from benchmarks.pods.scaling import SCALING
 from t5x_lite.errors import UserError
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAMS: Mapping[str, Program] = {
+    **{name: row.program for name, row in GRID.items()},
+    **SCALING,
+}
 
 
 def main(words: list[str] | None = None) -> int:
     """The exit status: 2 where a program could not be compiled."""
     arguments = _parser().parse_args(words)
     results = Results(arguments.output)
-    names = list(GRID) if arguments.grid else arguments.rows
-    is_complete = all([_compile(results, name, GRID[name].program) for name in names])
-    rows = {name: results.find(GRID[name].program) for name in GRID}
-    print(
-        "\n".join(tables.grid_table(GRID, {name: found for name, found in rows.items() if found}))
-    )
+    names = [
+        *(GRID if arguments.grid else ()),
+        *(SCALING if arguments.scaling else ()),
+        *arguments.rows,
+    ]
+    is_complete = all([_compile(results, name, PROGRAMS[name]) for name in names])
+    for name, lines in tables.all_tables(results).items():
+        print("\n".join(["", name, *lines]))
+    if arguments.publish:
+        page.publish(results, arguments.publish)
     return 0 if is_complete else 2
 
 
@@ -53,13 +65,10 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--grid", action="store_true", help="all rows of T5.1.1-XXL on 256 chips")
-    which.add_argument(
-        "--rows",
-        type=lambda text: text.split(","),
-        metavar="NAME,...",
-        help=f"some of them: {', '.join(GRID)}",
+    parser.add_argument("--grid", action="store_true", help="T5.1.1-XXL on 256 chips")
+    parser.add_argument("--scaling", action="store_true", help="sizes, chips, lengths")
+    parser.add_argument(
+        "--rows", type=_names, default=(), metavar="NAME,...", help=f"of {', '.join(PROGRAMS)}"
     )
     parser.add_argument(
         "--output",
@@ -68,7 +77,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="results (default: build/pods)",
     )
+    parser.add_argument(
+        "--publish", type=pathlib.Path, metavar="DOCS", help="a folder with pods.md to write into"
+    )
     return parser
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in PROGRAMS:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no program; there are {', '.join(PROGRAMS)}"
+            )
+    return names
 
 
 if __name__ == "__main__":

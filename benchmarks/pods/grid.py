@@ -35,15 +35,15 @@ def _xxl(**fields: object) -> Program:
     return Program(model="xxl", topology="v5e-256", batch_size=2048, **fields)  # type: ignore[arg-type]
 
 
-_BLOCKS = {"ComputeConfig.attention": "blockwise", "ComputeConfig.attention_block": "256"}
-_OFFLOADED = {**_BLOCKS, "ComputeConfig.offload": "('layer_input',)"}
+BLOCKS = {"ComputeConfig.attention": "blockwise", "ComputeConfig.attention_block": "256"}
+_OFFLOADED = {**BLOCKS, "ComputeConfig.offload": "('layer_input',)"}
 
 # Those first from which most is to be learned: one takes minutes.
 GRID: Mapping[str, Row] = {
     "64x4_minimal_2_offload": Row(
         _xxl(num_partitions=4, remat="minimal", num_microbatches=2, values=_OFFLOADED)
     ),
-    "256x1_full_1": Row(_xxl(), Reference(3.4, 215, 149, 24, 0, 111)),
+    "256x1_full_1": Row(_xxl(values=BLOCKS), Reference(3.4, 215, 149, 24, 0, 111)),
     "two_slices_256x1_full_1": Row(_xxl(slices=2, meshes=("multislice", "fully_sharded"))),
     "32x8_minimal_2": Row(
         _xxl(num_partitions=8, remat="minimal", num_microbatches=2),

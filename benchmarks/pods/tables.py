@@ -1,9 +1,12 @@
-"""What is known of programs as markdown: ours beside T5X's."""
+"""What is known of programs as markdown; what was not compiled is left out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.pods.grid import Reference, Row
+from benchmarks.pods.grid import GRID, Reference, Row
+from benchmarks.pods.programs import Program
+from benchmarks.pods.results import Results
+from benchmarks.pods.scaling import LENGTHS, SIZES, STRONG, WEAK
 
 _KINDS = ("all-gather", "all-reduce", "collective-permute")
 _GRID_HEADER = (
@@ -16,6 +19,16 @@ _GRID_HEADER = (
     "between slices GB",
     "compiled in s",
 )
+_PLAN_HEADER = (
+    "peak GB",
+    "TFLOP",
+    "between chips GB",
+    "exposed ms",
+    "step ms",
+    "tokens/s of a chip",
+    "MFU at most",
+    "a million tokens",
+)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -24,15 +37,63 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-def grid_table(rows: Mapping[str, Row], found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line for each row that was compiled, and below it T5X's of the same shape."""
+def grid_table(results: Results) -> list[str]:
+    """A line for each row of the grid, and below it T5X's of the same shape."""
     lines = []
-    for name, row in rows.items():
-        if name in found:
-            lines.append(_line(row, found[name]))
+    for row in GRID.values():
+        if found := results.find(row.program):
+            lines.append(_line(row, found))
             if row.reference:
                 lines.append(_reference_line(row.reference))
     return table(_GRID_HEADER, lines)
+
+
+def all_tables(results: Results) -> dict[str, list[str]]:
+    """Every table by its name."""
+    sizes = {f"{model}, {program.machine}": program for (model, _), program in SIZES.items()}
+    weak, strong, lengths = (
+        {f"{number:,}": program for number, program in programs.items()}
+        for programs in (WEAK, STRONG, LENGTHS)
+    )
+    return {
+        "grid": grid_table(results),
+        "sizes": _plans("model, slice", sizes, results),
+        "weak": _plans("chips", weak, results),
+        "strong": _plans("chips", strong, results),
+        "lengths": _plans("tokens of an input", lengths, results),
+    }
+
+
+def _plans(what: str, rows: Mapping[str, Program], results: Results) -> list[str]:
+    found = {name: (program, results.find(program)) for name, program in rows.items()}
+    lines = [
+        (name, f"{program.batch_size:,}", *_numbers(plan))
+        for name, (program, plan) in found.items()
+        if plan
+    ]
+    return table((what, "rows", *_PLAN_HEADER), lines)
+
+
+def _numbers(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    peak = f"{_gb(plan['hbm_peak_bytes'])} of {_gb(plan['hbm_capacity_bytes'])}"
+    if not plan["fits"]:
+        return f"{peak}: does not fit", *["-"] * (len(_PLAN_HEADER) - 1)
+    return (
+        peak,
+        f"{plan['compiled_flops'] / 1e12:.1f}",
+        f"{sum(plan['collective_bytes'].values()) / 1e9:.2f}",
+        f"{1000 * plan['exposed_collective_seconds']:,.0f}",
+        f"{1000 * plan['step_seconds_estimate']:,.0f}",
+        f"{plan['tokens_per_second'] / plan['chips']:,.0f}",
+        f"{plan['mfu_bound']:.0%}",
+        f"${_price(plan):.3f}",
+    )
+
+
+def _price(plan: Mapping[str, Any]) -> float:
+    """Dollars for a million tokens at the list price."""
+    tokens = plan["tokens_per_second"] * plan["step_seconds_estimate"] * plan["train_steps"]
+    return plan["price"] / tokens * 1e6
 
 
 def described(row: Row) -> str:
@@ -44,8 +105,10 @@ def described(row: Row) -> str:
         for name in program.meshes
         if name not in ("fully_sharded", "multislice")
     ]
+    if "ComputeConfig.attention" in program.values:
+        more.append("attention by blocks")
     if "ComputeConfig.offload" in program.values:
-        more.append("layer inputs on the host, attention by blocks")
+        more.append("layers' inputs on the host")
     return ", ".join(
         (f"{slices}{program.mesh}", program.remat, str(program.num_microbatches), *more)
     )

@@ -3,9 +3,11 @@
 import pytest
 
 from benchmarks.pods import __main__ as command
-from benchmarks.pods import results, tables
+from benchmarks.pods import page, results, tables
 from benchmarks.pods.grid import GRID, Reference, Row
 from benchmarks.pods.programs import Program
+from benchmarks.pods.scaling import LENGTHS, SCALING, SIZES, STRONG, WEAK
+from t5x_lite.errors import UserError
 from t5x_lite.planning import plan, topologies
 from t5x_lite.planning.measure import measure
 from t5x_lite.planning.programs import Kind
@@ -33,7 +35,7 @@ ROW = Row(PROGRAM, Reference(1.5, 2, 3, 4, 5, 60))
 def small_plan():
     """The plan of `PROGRAM`, made in this process, whose devices are simulated already."""
     job = PROGRAM.job
-    return plan.make_plan(job, measure(job, topologies.find("cpu:8"), Kind.TRAIN))
+    return plan.make_plan(job, measure(job, topologies.find("cpu:8"), Kind.TRAIN), price=1.0)
 
 
 @pytest.fixture
@@ -46,7 +48,8 @@ def compilations(small_plan, monkeypatch):
         return small_plan
 
     monkeypatch.setattr(command, "compiled", compiled)
-    monkeypatch.setattr(command, "GRID", {"small": ROW})
+    monkeypatch.setattr(command, "PROGRAMS", {"small": PROGRAM})
+    monkeypatch.setattr(tables, "GRID", {"small": ROW})
     return asked
 
 
@@ -69,12 +72,34 @@ def test_what_was_compiled_is_found_again_by_its_program_and_versions(
     words = ["--rows=small", f"--output={tmp_path}"]
     assert command.main(words) == command.main(words) == 0
     assert compilations == [PROGRAM]
-    table = capsys.readouterr().out.splitlines()[-2:]
-    assert table[0].startswith("| 4 x 2, full, 2 |")
-    assert table[1] == "| T5X, the same | 1.5 | 2 | 3 + 4 + 5 | - | - | - | 60 |"
+    printed = capsys.readouterr().out
+    assert printed.count("\n| 4 x 2, full, 2 |") == 2
+    assert printed.count("\n| T5X, the same | 1.5 | 2 | 3 + 4 + 5 | - | - | - | 60 |\n") == 2
     monkeypatch.setattr(results.importlib.metadata, "version", lambda name: "99")
     command.main(words)
     assert compilations == [PROGRAM] * 2
+
+
+def test_one_thing_differs_at_a_time():
+    for chips in WEAK:
+        assert WEAK[chips].machine.num_chips == STRONG[chips].machine.num_chips == chips
+        assert WEAK[chips].batch_size == 16 * chips
+    assert len({program.batch_size for program in STRONG.values()}) == 1
+    tokens = {length * program.batch_size for length, program in LENGTHS.items()}
+    assert len(tokens) == 1
+    for model, chip in SIZES:
+        same = SIZES[model, "v5e"]
+        assert SIZES[model, chip].machine.num_chips == same.machine.num_chips
+        assert SIZES[model, chip].batch_size == same.batch_size
+    for program in SCALING.values():
+        job = program.job
+        assert job.dataset.batch_size % (program.machine.num_chips * job.num_microbatches) == 0
+
+
+def test_names_of_programs_that_are_none_are_told(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--rows=256x1"])
+    assert "'256x1' is no program; there are 64x4" in capsys.readouterr().err
 
 
 def test_numbers_are_those_of_the_plan(small_plan, tmp_path):
@@ -90,3 +115,22 @@ def test_numbers_are_those_of_the_plan(small_plan, tmp_path):
 def test_bytes_of_reduce_scatters_stand_with_those_of_all_reduces():
     counted = {"all-gather": 3e9, "all-reduce": 1e9, "reduce-scatter": 4e9}
     assert tables._by_kind(counted) == "3 + 5 + 0"
+
+
+def test_a_page_gets_the_tables_and_the_picture(small_plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "GRID", {"small": ROW})
+    found = results.Results(tmp_path)
+    found.add(PROGRAM, small_plan)
+    found.add(WEAK[16], small_plan)
+    with pytest.raises(UserError, match="no place for grid: needed are the lines"):
+        page.replaced("nothing", "grid", [])
+    names = tables.all_tables(found)
+    places = "".join(f"<!-- table {name} -->old<!-- end of {name} -->\n" for name in names)
+    (tmp_path / "pods.md").write_text(f"before\n{places}after\n")
+    for _ in range(2):
+        page.publish(found, tmp_path)
+        text = (tmp_path / "pods.md").read_text()
+        assert text.startswith("before\n<!-- table grid -->\n\n| data x model")
+        assert "old" not in text and text.endswith("<!-- end of lengths -->\nafter\n")
+        assert text.count("\n| 4 x 2, full, 2 |") == text.count("\n| 16 | 256 |") == 1
+    assert (tmp_path / "pods/scaling.png").read_bytes().startswith(b"\x89PNG")
