@@ -14,6 +14,8 @@ from benchmarks.pods import pictures, tables
 from benchmarks.pods.results import Results
 from t5x_lite.errors import UserError
 
+_PICTURE = "pods/scaling.png"
+
 
 def publish(results: Results, docs: pathlib.Path) -> None:
     """Writes the tables into the page of a folder and the picture beside it.
@@ -25,9 +27,11 @@ def publish(results: Results, docs: pathlib.Path) -> None:
     text = page.read_text()
     for name, lines in tables.all_tables(results).items():
         text = replaced(text, name, lines)
-    picture = docs / "pods" / "scaling.png"
-    picture.parent.mkdir(exist_ok=True)
-    picture.write_bytes(pictures.scaling(results))
+    if picture := pictures.scaling(results):
+        file = docs / _PICTURE
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(picture)
+        text = replaced(text, "curves", [f"![steps by chips]({_PICTURE})"])
     page.write_text(text)
 
 

@@ -33,6 +33,8 @@ _PLAN_HEADER = (
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a markdown table."""
+    if not rows:
+        return ["Nothing of it is compiled yet."]
     lines = [header, ["---"] * len(header), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
 
@@ -86,7 +88,7 @@ def _numbers(plan: Mapping[str, Any]) -> tuple[str, ...]:
         f"{1000 * plan['step_seconds_estimate']:,.0f}",
         f"{plan['tokens_per_second'] / plan['chips']:,.0f}",
         f"{plan['mfu_bound']:.0%}",
-        f"${_price(plan):.3f}",
+        f"${_price(plan):.4f}",
     )
 
 

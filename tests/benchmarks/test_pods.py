@@ -124,13 +124,18 @@ def test_a_page_gets_the_tables_and_the_picture(small_plan, tmp_path, monkeypatc
     found.add(WEAK[16], small_plan)
     with pytest.raises(UserError, match="no place for grid: needed are the lines"):
         page.replaced("nothing", "grid", [])
-    names = tables.all_tables(found)
+    names = [*tables.all_tables(found), "curves"]
     places = "".join(f"<!-- table {name} -->old<!-- end of {name} -->\n" for name in names)
     (tmp_path / "pods.md").write_text(f"before\n{places}after\n")
     for _ in range(2):
         page.publish(found, tmp_path)
         text = (tmp_path / "pods.md").read_text()
         assert text.startswith("before\n<!-- table grid -->\n\n| data x model")
-        assert "old" not in text and text.endswith("<!-- end of lengths -->\nafter\n")
+        assert text.endswith("<!-- table curves -->old<!-- end of curves -->\nafter\n")
+        assert "Nothing of it is compiled yet.\n\n<!-- end of strong -->" in text
         assert text.count("\n| 4 x 2, full, 2 |") == text.count("\n| 16 | 256 |") == 1
+    for program in (WEAK[64], STRONG[256]):
+        found.add(program, small_plan)
+    page.publish(found, tmp_path)
+    assert "\n\n![steps by chips](pods/scaling.png)\n\n" in (tmp_path / "pods.md").read_text()
     assert (tmp_path / "pods/scaling.png").read_bytes().startswith(b"\x89PNG")
