@@ -68,8 +68,8 @@ def lower(job: TrainConfig, states: StateFactory, kind: Kind) -> Program:
     if kind is Kind.DECODE:
         return _decode(job, states)
     dataset = job.dataset if kind is Kind.TRAIN else (job.eval_dataset or job.dataset)
-    shapes = _batch_shapes(job, dataset)
-    batch = _abstract_batch(job, states, shapes)
+    shapes = batch_shapes(job, dataset)
+    batch = abstract_batch(job, states, shapes)
     if kind is Kind.TRAIN:
         lowered = make_step_of(job, states, initial_step=0).lower(states.abstract, batch)
     else:
@@ -94,12 +94,18 @@ def _decode(job: TrainConfig, states: StateFactory) -> Program:
     )
 
 
-def _batch_shapes(job: TrainConfig, dataset: DatasetConfig) -> Shapes:
+def batch_shapes(job: TrainConfig, dataset: DatasetConfig) -> Shapes:
+    """The feature -> (rows, length) of a job's batches.
+
+    Raises:
+        UserError: the job does not say how long examples are.
+    """
     row = job.model.features.row
     return row.shapes(dataset.batch_size, _lengths(dataset), dataset.prompt_length)
 
 
-def _abstract_batch(job: TrainConfig, states: StateFactory, shapes: Shapes) -> Any:
+def abstract_batch(job: TrainConfig, states: StateFactory, shapes: Shapes) -> Any:
+    """A batch of these shapes on the mesh of the states, without its numbers."""
     dtypes = {each.name: each.dtype for each in job.model.features.row.features}
     place = states.partitioner.batch_sharding
     return {

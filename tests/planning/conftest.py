@@ -1,6 +1,7 @@
 """Small programs as HLO text, with costs that one can check by hand, and a job of a tiny model."""
 
 import pathlib
+import sys
 
 import pytest
 
@@ -8,6 +9,9 @@ from t5x_lite import config
 from t5x_lite.planning import hlo
 from t5x_lite.planning.mesh_axes import MeshLayout
 from t5x_lite.training.config import TrainConfig
+
+# update_peaks.py is a script, whose jobs tests read.
+sys.path.append(str(pathlib.Path(__file__).parent))
 
 WORDS = (
     "--gin_file=models/t5_1_1/tiny.gin",

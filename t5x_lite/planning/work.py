@@ -1,0 +1,184 @@
+"""What a traced step computes and what it sends; no compiler is asked.
+
+A product over a dimension that the mesh splits leaves each device a part of a sum. It is summed
+where a constraint places it, or where it is first read by what is not linear. Parameters are
+gathered where a constraint says so.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from t5x_lite.planning.shares import Shares, Split
+from t5x_lite.planning.traced import Op, Program, Value, elements
+from t5x_lite.planning.written import Write, written
+
+ACTIVATIONS, PARAMETERS = "activations", "parameters"
+_LINEAR = frozenset(
+    "add add_any convert_element_type copy name neg reduce_precision reshape squeeze transpose "
+    "broadcast_in_dim reshard".split()
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sending:
+    """A collective that is to be expected, `bytes` as `collectives.Collective` counts payloads."""
+
+    kind: str
+    axes: tuple[str, ...]
+    of: str
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Of one device: FLOPs of products, seconds of computing, and what is sent how often."""
+
+    flops: int
+    seconds: float
+    sendings: Mapping[Sending, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """FLOP/s and bytes/s through HBM of a device."""
+
+    flops: float
+    hbm: float
+
+
+def work(program: Program, shares: Shares, rates: Rates) -> Work:
+    """Of a microbatch; every write takes the longer of its FLOPs and its bytes."""
+    flops, seconds = 0, 0.0
+    sendings = Counter(_sendings(program, shares))
+    for write in written(program, shares).writes:
+        if write.gathers:
+            sendings.update((_gathering(program, shares, write),))
+        if write.op.body is None:
+            own = _product_flops(program, shares, write.op)
+            flops += own
+            seconds += max(own / rates.flops, _moved(program, shares, write) / rates.hbm)
+        else:
+            inside, trips = work(write.op.body, shares, rates), shares.trips(write.op.trips)
+            flops += trips * inside.flops
+            seconds += trips * inside.seconds
+            sendings.update({each: trips * count for each, count in inside.sendings.items()})
+    return Work(flops, seconds, sendings)
+
+
+def _product_flops(program: Program, shares: Shares, op: Op) -> int:
+    """A device's part: whatever of operands or result is split, is so for all of them."""
+    if op.name != "dot_general":
+        return 0
+    left, _, out = (program.values[index] for index in (*op.inputs, *op.outputs))
+    summed = [left.dims[dim] for dim in op.contracted[0]]
+    split = {axis for dim in shares.split_of(out) for axis in dim}
+    split |= _summed_over(program, shares, op)
+    total = 2 * elements((*out.dims, *summed), shares.sizes)
+    return total // shares.size_of(split)
+
+
+def _summed_over(program: Program, shares: Shares, op: Op) -> set[str]:
+    """The mesh axes that split what a product sums over."""
+    splits, clashes = _splits(program, shares, op), _clashes(program, shares, op)
+    return {
+        axis
+        for split, dims, gathered in zip(splits, op.contracted, clashes, strict=True)
+        for dim in dims
+        for axis in split[dim]
+        if axis not in gathered
+    }
+
+
+def _splits(program: Program, shares: Shares, op: Op) -> list[Split]:
+    """How the operands of a product are split; a kernel as if a constraint had gathered it."""
+    values = (program.values[index] for index in op.inputs)
+    return [
+        shares.split(
+            value.placed or shares.names(value),
+            shares.activation_rules if value.has_rows else shares.kernel_rules,
+        )
+        for value in values
+    ]
+
+
+def _clashes(program: Program, shares: Shares, op: Op) -> list[set[str]]:
+    """For each operand of a product the mesh axes along which it is gathered first, because they
+    split another dimension of the other operand: what stands between sub-layers has to give way.
+    """
+    left, right = _splits(program, shares, op)
+    pairs = {*zip(*op.contracted, strict=True), *zip(*op.paired, strict=True)}
+    both = {
+        axis
+        for i, first in enumerate(left)
+        for j, second in enumerate(right)
+        for axis in {*first} & {*second}
+        if (i, j) not in pairs
+    }
+    found = []
+    for index, split in zip(op.inputs, (left, right), strict=True):
+        names = shares.names(program.values[index])
+        between = [dim for name, dim in zip(names, split) if name in ("length", "embed")]
+        found.append({axis for dim in between for axis in dim} & both)
+    return found
+
+
+def _moved(program: Program, shares: Shares, write: Write) -> int:
+    """Bytes through HBM: what is behind the operands, and the results."""
+    read = (*write.read, *write.read_arguments)
+    return sum(write.sizes.values()) + sum(shares.bytes_of(program.values[each]) for each in read)
+
+
+def _gathering(program: Program, shares: Shares, write: Write) -> Sending:
+    value = program.values[write.op.outputs[0]]
+    axes = _lost(shares, value)
+    return Sending("all-gather", axes, PARAMETERS, shares.bytes_of(value))
+
+
+def _lost(shares: Shares, value: Value) -> tuple[str, ...]:
+    """Mesh axes that a constraint takes from what splits an array by itself."""
+    before = {axis for dim in shares.split_at_rest(value) for axis in dim}
+    after = {axis for dim in shares.split_of(value) for axis in dim}
+    return _ordered(shares, before - after)
+
+
+def _ordered(shares: Shares, axes: set[str]) -> tuple[str, ...]:
+    return tuple(axis for axis in shares.mesh if axis in axes and shares.mesh[axis] > 1)
+
+
+def _sendings(program: Program, shares: Shares) -> Iterator[Sending]:
+    """Sums over devices, and activations that are gathered where they are used."""
+    pending: dict[int, set[str]] = {}
+    gathered: set[int] = set()
+    for op in program.ops:
+        open_axes = set().union(*(pending.get(index, set()) for index in op.inputs))
+        out = program.values[op.outputs[0]]
+        if op.name == "dot_general":
+            pending[op.outputs[0]] = _summed_over(program, shares, op)
+            for index, clash in zip(op.inputs, _clashes(program, shares, op), strict=True):
+                if (axes := _ordered(shares, clash)) and index not in gathered:
+                    gathered.add(index)
+                    value = program.values[index]
+                    whole = shares.bytes_but_for(value, axes)
+                    yield Sending("all-gather", axes, ACTIVATIONS, whole)
+        if op.name in _LINEAR:
+            pending[op.outputs[0]] = open_axes
+            continue
+        is_constraint = op.name == "sharding_constraint"
+        for index in op.inputs:
+            if axes := _ordered(shares, pending.pop(index, set())):
+                value = out if is_constraint else program.values[index]
+                yield _sum(shares, value, axes)
+        if is_constraint and not open_axes and out.has_rows and (lost := _lost(shares, out)):
+            yield Sending("all-gather", lost, ACTIVATIONS, shares.bytes_of(out))
+    for index in program.outputs:
+        if axes := _ordered(shares, pending.pop(index, set())):
+            yield _sum(shares, program.values[index], axes)
+
+
+def _sum(shares: Shares, value: Value, axes: tuple[str, ...]) -> Sending:
+    """Scattered where the result is split along these axes in the end."""
+    at_rest = {axis for dim in shares.split_at_rest(value) for axis in dim}
+    kind = "reduce-scatter" if at_rest.issuperset(axes) else "all-reduce"
+    of = ACTIVATIONS if value.has_rows else PARAMETERS
+    return Sending(kind, axes, of, shares.bytes_but_for(value, axes))
