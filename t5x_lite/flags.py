@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn, TypeAlias, TypeVar
 
 from t5x_lite import errors
+from t5x_lite.bounds import MAX_COUNT
 from t5x_lite.places import problem_of
 
 Number = TypeVar("Number", int, float)
@@ -43,6 +44,23 @@ def add_command(
     )
     command.set_defaults(run=run)
     return command
+
+
+def add_topology(command: argparse.ArgumentParser, *, required: bool) -> None:
+    """The machine that a plan is for."""
+    command.add_argument(
+        "--topology",
+        required=required,
+        metavar="NAME",
+        help="plan for a slice: v5e-256, v6e-256, v4-64, v5p-128, tpu7x-128, v5e:16x16, or cpu:8",
+    )
+    command.add_argument(
+        "--slices",
+        type=between(1, MAX_COUNT),
+        default=1,
+        metavar="N",
+        help="so many of them (default: 1)",
+    )
 
 
 def add_job(

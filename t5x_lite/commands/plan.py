@@ -3,7 +3,6 @@
 import argparse
 
 from t5x_lite import flags, jobs
-from t5x_lite.bounds import MAX_COUNT
 from t5x_lite.training.config import TrainConfig
 
 _MOST_DOLLARS = 1_000_000
@@ -21,19 +20,7 @@ def add(commands: flags.Commands) -> None:
         "\n\nThe task is not looked up. TPUs need libtpu, pip install 't5x_lite[plan]', and no TPU."
         "\nThe exit status is 2 if it does not fit."
     )
-    command.add_argument(
-        "--topology",
-        required=True,
-        metavar="NAME",
-        help="a slice: v5e-256, v6e-256, v4-64, v5p-128, tpu7x-128, v5e:16x16, or cpu:8",
-    )
-    command.add_argument(
-        "--slices",
-        type=flags.between(1, MAX_COUNT),
-        default=1,
-        metavar="N",
-        help="so many of them (default: 1)",
-    )
+    flags.add_topology(command, required=True)
     command.add_argument(
         "--program",
         choices=("train", "eval", "decode", "all"),

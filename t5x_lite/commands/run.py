@@ -3,6 +3,7 @@
 import argparse
 
 from t5x_lite import flags, jobs
+from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.training.config import TrainConfig
@@ -32,6 +33,7 @@ def _add_check(commands: flags.Commands) -> None:
         help="whose flags the others are (default: train)",
     )
     flags.add_shard(command)
+    flags.add_topology(command, required=False)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -74,6 +76,11 @@ def _bind_shard(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.topology is not None and arguments.job != "train":
+        raise UsageError(
+            f"--topology={arguments.topology} with --job={arguments.job}: what is planned is a "
+            "training step; leave one of them out."
+        )
     _bind_shard(arguments)
     from t5x_lite.preflight.check import check
 

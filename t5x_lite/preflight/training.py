@@ -21,7 +21,7 @@ from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.partitioning.rules import in_words
-from t5x_lite.preflight import data, first_loss, places
+from t5x_lite.preflight import data, first_loss, places, planned
 from t5x_lite.preflight.findings import Check, Kind, Outcome
 from t5x_lite.training import microbatches
 from t5x_lite.training import start as starts
@@ -53,6 +53,9 @@ def checks(
     found = _Found(make_factory(job, one_device), processes)
     yield Check("model", lambda: _model(job, found))
     yield Check("mesh and batch", lambda: _mesh(job, found, processes))
+    if arguments.topology is not None:
+        topology, slices = arguments.topology, arguments.slices
+        yield Check("plan", lambda: planned.check(job, topology, slices=slices))
     yield Check("start", lambda: _start(job, found), needs=("model",))
     yield Check("model_dir", lambda: _model_dir(job, found), needs=("model",))
     yield from data.checks(resolved, arguments, job.model, readers=found.readers)
