@@ -109,11 +109,19 @@ def _enum(annotation: type[enum.Enum], value: Any, where: str) -> enum.Enum:
 def _one_of(members: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in members:
         return None
+    problems = []
     # An int stays one where both int and float are allowed.
     for member in sorted(members, key=lambda member: type(value) is not member):
         if member is not type(None):
             try:
                 return _value(member, value, where)
             except UserError as error:
-                problem = error
-    raise problem
+                problems.append((_is_meant(member, value), error))
+    # The last of those that may be meant says most.
+    raise max(reversed(problems), key=lambda problem: problem[0])[1]
+
+
+def _is_meant(member: Any, value: Any) -> bool:
+    """Whether the value is a word where members of an enumeration are named by words."""
+    is_enum = isinstance(member, type) and issubclass(member, enum.Enum)
+    return is_enum and isinstance(value, str)

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from t5x_lite.model import maxima
 from t5x_lite.model.attend import choice
 from t5x_lite.model.choices import ATTENDED
-from t5x_lite.model.config import AttentionConfig, ComputeConfig, LoraConfig
+from t5x_lite.model.compute_config import ComputeConfig
+from t5x_lite.model.config import AttentionConfig, LoraConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear

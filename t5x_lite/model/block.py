@@ -16,7 +16,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from t5x_lite.model import attention, maxima
 from t5x_lite.model.adapter import Adapter
 from t5x_lite.model.attention import Attention, KeysValues
-from t5x_lite.model.config import BlockConfig, ComputeConfig, RelativeBiasConfig
+from t5x_lite.model.compute_config import ComputeConfig
+from t5x_lite.model.config import BlockConfig, RelativeBiasConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.masks import AttentionMask

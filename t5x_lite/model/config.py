@@ -32,14 +32,12 @@ from t5x_lite.model.choices import (
     ACTIVATIONS,
     KERNELS,
     RESIDUALS,
-    ActivationDtype,
-    AttentionForm,
     InitScheme,
     NormKind,
-    Remat,
     Sharing,
     Visibility,
 )
+from t5x_lite.model.compute_config import ComputeConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -260,46 +258,6 @@ class StackConfig:
         if isinstance(self.positions, LearnedPositionsConfig):
             return self.positions.max_length
         return None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ComputeConfig:
-    """How the same numbers are computed; nothing here changes a parameter.
-
-    `remat` says what the backward pass finds in memory: everything (NONE), matrix products
-    (MINIMAL), nothing but the layers' inputs (FULL), or the inputs and what a list names: kernels
-    for their products, "attended" for what attention mixes. What `offload` names waits in the
-    memory of the host meanwhile. `logits_bytes` is the most bytes of float32 logits that a device
-    holds for a loss at a time: more come in chunks. `attention_block` is how many queries and
-    keys a form of attention that goes block by block takes at once.
-    """
-
-    activation_dtype: ActivationDtype = ActivationDtype.AUTO
-    remat: Remat | tuple[str, ...] = Remat.NONE
-    offload: tuple[str, ...] = ()
-    scan_unroll: int = 1
-    logits_bytes: int = 64 * 2**20
-    attention: AttentionForm = AttentionForm.AUTO
-    attention_block: int = 512
-
-    def __post_init__(self) -> None:
-        check_bounds(
-            self,
-            scan_unroll=(1, MAX_LAYERS),
-            logits_bytes=(1, FINITE),
-            attention_block=(1, MAX_LENGTH),
-        )
-        if self.offload and self.remat is Remat.NONE:
-            raise UserError(
-                f"offload={self.offload} with remat='none': needed is a choice of what is kept, of "
-                'which some goes to the host: --gin.REMAT="minimal" or "full".'
-            )
-
-    @property
-    def named(self) -> dict[str, tuple[str, ...]]:
-        """The names in each field that has some."""
-        remat = () if isinstance(self.remat, Remat) else self.remat
-        return {"remat": remat, "offload": self.offload}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from t5x_lite.model.config import ActivationDtype
+from t5x_lite.model.choices import ActivationDtype
 from t5x_lite.partitioning.constrain import platform
 
 

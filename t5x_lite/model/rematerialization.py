@@ -9,7 +9,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Shaped
 
 from t5x_lite.model.choices import KERNELS, Remat
-from t5x_lite.model.config import ComputeConfig
+from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.partitioning.constrain import num_pieces
 
 _POLICIES = jax.checkpoint_policies

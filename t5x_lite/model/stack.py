@@ -9,8 +9,8 @@ from t5x_lite.model import maxima
 from t5x_lite.model.attend import choice
 from t5x_lite.model.block import Block, LayerCache, StackContext, copies
 from t5x_lite.model.choices import LAYER_INPUT
+from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.config import (
-    ComputeConfig,
     InitConfig,
     LearnedPositionsConfig,
     StackConfig,

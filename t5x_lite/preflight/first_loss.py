@@ -17,7 +17,8 @@ from t5x_lite.features.outputs import TOKENS
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
-from t5x_lite.model.config import ComputeConfig, ModelConfig, StackConfig
+from t5x_lite.model.compute_config import ComputeConfig
+from t5x_lite.model.config import ModelConfig, StackConfig
 from t5x_lite.preflight.findings import Kind, Outcome
 from t5x_lite.training.config import TrainConfig
 

@@ -11,7 +11,8 @@ import pytest
 from t5x_lite.checkpoints import codec
 from t5x_lite.config import packaged_root, resolve
 from t5x_lite.config.errors import ConfigError
-from t5x_lite.model.config import ModelConfig, Remat
+from t5x_lite.model.choices import Remat
+from t5x_lite.model.config import ModelConfig
 from t5x_lite.testing import tiny_model
 
 

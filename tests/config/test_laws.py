@@ -10,7 +10,8 @@ import pytest
 from t5x_lite import config
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
-from t5x_lite.model.config import ComputeConfig, ModelConfig, Visibility
+from t5x_lite.model.compute_config import ComputeConfig
+from t5x_lite.model.config import ModelConfig, Visibility
 from t5x_lite.partitioning.config import STANDARD_LOGICAL_AXIS_RULES, PartitioningConfig
 from t5x_lite.training.config import TrainConfig
 

@@ -3,7 +3,7 @@
 import pytest
 
 from t5x_lite import config
-from t5x_lite.model.config import ComputeConfig
+from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.training.config import TrainConfig
 
 

@@ -11,7 +11,8 @@ from t5x_lite.errors import UserError
 from t5x_lite.model import masks
 from t5x_lite.model.attend import choice
 from t5x_lite.model.choices import AttentionForm, Visibility
-from t5x_lite.model.config import ComputeConfig, RelativeBiasConfig
+from t5x_lite.model.compute_config import ComputeConfig
+from t5x_lite.model.config import RelativeBiasConfig
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.position_bias import PositionBias

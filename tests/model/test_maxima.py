@@ -9,7 +9,7 @@ import pytest
 
 from t5x_lite.features.outputs import TOKENS
 from t5x_lite.model import maxima, transformer
-from t5x_lite.model.config import ComputeConfig
+from t5x_lite.model.compute_config import ComputeConfig
 
 
 @pytest.fixture

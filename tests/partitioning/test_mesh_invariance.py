@@ -13,8 +13,8 @@ from t5x_lite.features.outputs import TOKENS
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import transformer
-from t5x_lite.model.choices import AttentionForm
-from t5x_lite.model.config import ComputeConfig, Remat
+from t5x_lite.model.choices import AttentionForm, Remat
+from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.optim.config import AdafactorConfig
 from t5x_lite.optim.optimizer import make_optimizer, state_axes
 from t5x_lite.partitioning.config import PartitioningConfig

@@ -10,7 +10,7 @@ import pytest
 
 from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig, LossNormalization
-from t5x_lite.model.config import ComputeConfig
+from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.optim.config import AdafactorConfig, AdamWConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner

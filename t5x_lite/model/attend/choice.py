@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from t5x_lite.model.attend import blockwise, cudnn, dense, kernel
 from t5x_lite.model.attend.prepare import prepare
 from t5x_lite.model.choices import DENSE_LOGITS, AttentionForm
-from t5x_lite.model.config import ComputeConfig
+from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.position_bias import DenseBias, PositionBias
