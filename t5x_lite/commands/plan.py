@@ -3,9 +3,11 @@
 import argparse
 
 from t5x_lite import flags, jobs
+from t5x_lite.errors import UsageError
 from t5x_lite.training.config import TrainConfig
 
 _MOST_DOLLARS = 1_000_000
+_MOST_COMPILED = 100
 
 
 def add(commands: flags.Commands) -> None:
@@ -33,6 +35,21 @@ def add(commands: flags.Commands) -> None:
     command.add_argument(
         "--html", type=flags.new_file, metavar="FILE", help="write it as one page with charts, too"
     )
+    command.add_argument(
+        "--advise",
+        action="store_true",
+        help="search meshes, remat and microbatches for the fastest training step that fits",
+    )
+    command.add_argument(
+        "--compile",
+        type=flags.between(0, _MOST_COMPILED),
+        default=3,
+        metavar="N",
+        help="of the search, compile the best N to choose among them (default: 3)",
+    )
+    command.add_argument(
+        "--write", type=flags.new_file, metavar="FILE", help="write what the search finds as gin"
+    )
     prices = command.add_mutually_exclusive_group()
     prices.add_argument(
         "--price_per_chip_hour",
@@ -48,6 +65,7 @@ def add(commands: flags.Commands) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    _check_advice(arguments)
     from t5x_lite.planning import prices, topologies
 
     topology = topologies.find(arguments.topology, slices=arguments.slices)
@@ -55,14 +73,34 @@ def _plan(arguments: argparse.Namespace) -> int:
         topology.chip, given=arguments.price_per_chip_hour, path=arguments.prices
     )
     job = jobs.resolve(TrainConfig, arguments).config
+    files = {"json_file": arguments.json, "html_file": arguments.html}
+    if arguments.advise:
+        from t5x_lite.planning import advise
+
+        most, gin_file = arguments.compile, arguments.write
+        return (
+            0
+            if advise.show(
+                job, topology, most_compiled=most, price=price, gin_file=gin_file, **files
+            )
+            else 2
+        )
     from t5x_lite.planning.run import plan
 
-    fits = plan(
-        job,
-        topology,
-        program=arguments.program,
-        price=price,
-        json_file=arguments.json,
-        html_file=arguments.html,
-    )
-    return 0 if fits else 2
+    return 0 if plan(job, topology, program=arguments.program, price=price, **files) else 2
+
+
+def _check_advice(arguments: argparse.Namespace) -> None:
+    """Refuses flags that mean nothing together."""
+    if not arguments.advise and arguments.write is not None:
+        raise UsageError("--write is of what --advise finds: give that, too.")
+    if arguments.advise and arguments.program != "train":
+        raise UsageError(
+            f"--program={arguments.program} with --advise, which searches for training steps: "
+            "leave one of them out."
+        )
+    if arguments.advise and not arguments.compile and (arguments.json or arguments.html):
+        raise UsageError(
+            "--json and --html are of compiled programs, and --compile=0 compiles none: give "
+            "--compile=1."
+        )

@@ -25,6 +25,8 @@ from t5x_lite.training import microbatches
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.state import StateFactory
 
+Traces = dict[ModelConfig, Program]
+
 STATE = "parameters and optimizer"
 # Of the bytes that are written this part stays within the chip, as compiled programs show.
 _PASSES_HBM = 0.5
@@ -61,15 +63,18 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates on a topology, of one job with other meshes, microbatches and remat.
+    """Estimates on a topology, of one job with other meshes, batches, microbatches and remat.
+
+    Args:
+        traces: of that job, by its model; what is traced here is added.
 
     Raises:
         UserError: when made, if the topology has no compiler here.
     """
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, traces: Traces | None = None) -> None:
         self._topology, self._devices = topology, topology.devices()
-        self._traces: dict[ModelConfig, Program] = {}
+        self._traces: Traces = {} if traces is None else traces
         self._states: dict[PartitioningConfig, tuple[StateFactory, StateBytes]] = {}
 
     def estimate(self, job: TrainConfig) -> Estimate:

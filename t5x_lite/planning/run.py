@@ -42,16 +42,26 @@ def plan(
     for each in plans_of(job, topology, program=program, price=price):
         plans.append(each)
         # Before it is shown: who reads the output may have seen enough, and compiling takes long.
-        if json_file is not None:
-            epath.Path(json_file).write_text(json.dumps(_object(plans), indent=2) + "\n")
-        if html_file is not None:
-            epath.Path(html_file).write_text(html_page.render(plans))
+        write(plans, json_file=json_file, html_file=html_file)
         print(report.terminal(each), end="\n\n", flush=True)
+    conclude(plans, json_file=json_file, html_file=html_file)
+    return all(each.fits for each in plans)
+
+
+def write(plans: Sequence[Plan], *, json_file: str | None, html_file: str | None) -> None:
+    """The files that were asked for."""
+    if json_file is not None:
+        epath.Path(json_file).write_text(json.dumps(_object(plans), indent=2) + "\n")
+    if html_file is not None:
+        epath.Path(html_file).write_text(html_page.render(plans))
+
+
+def conclude(plans: Sequence[Plan], *, json_file: str | None, html_file: str | None) -> None:
+    """Prints what plans assume, and which files there are."""
     print("\n".join(["assumed", *(f"  - {each}" for each in report.assumed(plans))]))
     for file, what in ((json_file, "all numbers"), (html_file, "the same with charts")):
         if file is not None:
             print(f"{file}: {what}")
-    return all(each.fits for each in plans)
 
 
 def plans_of(

@@ -31,6 +31,7 @@ class Shares:
     activation_rules: AxisRules
     parameter_rules: AxisRules
     logits_bytes: int
+    _known: dict[Value, int] = dataclasses.field(default_factory=dict, compare=False)
 
     @functools.cached_property
     def kernel_rules(self) -> AxisRules:
@@ -39,7 +40,9 @@ class Shares:
 
     def bytes_of(self, value: Value) -> int:
         """Bytes on a device; of logits those of a chunk."""
-        return self._bytes(value, self.split_of(value))
+        if value not in self._known:
+            self._known[value] = self._bytes(value, self.split_of(value))
+        return self._known[value]
 
     def bytes_but_for(self, value: Value, axes: Collection[str]) -> int:
         """Bytes on a device of an array that these mesh axes do not split."""

@@ -16,7 +16,7 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from t5x_lite.errors import UserError
@@ -127,6 +127,19 @@ def find(text: str, *, slices: int = 1) -> Topology:
     if shape is None:
         raise UserError(f"there is no slice {text}: {_nearest(chip, int(found['size']))}")
     return Topology(chip, shape, slices)
+
+
+def larger(topology: Topology) -> Iterator[Topology]:
+    """Slices with at least twice, four times and eight times the chips, as many as they were."""
+    chip, size = topology.chip, math.prod(topology.shape)
+    for times in (2, 4, 8):
+        if chip.is_simulated:
+            if times * size <= chip.pod:
+                yield dataclasses.replace(topology, shape=(times * size,))
+            continue
+        shapes = (shape for shape in _sizes(chip) if math.prod(shape) >= times * size)
+        if (shape := next(shapes, None)) is not None:
+            yield dataclasses.replace(topology, shape=shape)
 
 
 _KNOWN = (
