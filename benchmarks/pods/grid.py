@@ -43,7 +43,16 @@ GRID: Mapping[str, Row] = {
     "64x4_minimal_2_offload": Row(
         _xxl(num_partitions=4, remat="minimal", num_microbatches=2, values=_OFFLOADED)
     ),
+    "64x4_sequence_minimal_2": Row(
+        _xxl(
+            num_partitions=4,
+            remat="minimal",
+            num_microbatches=2,
+            meshes=("fully_sharded", "sequence"),
+        )
+    ),
     "256x1_full_1": Row(_xxl(values=BLOCKS), Reference(3.4, 215, 149, 24, 0, 111)),
+    "256x1_minimal_1": Row(_xxl(remat="minimal")),
     "two_slices_256x1_full_1": Row(_xxl(slices=2, meshes=("multislice", "fully_sharded"))),
     "32x8_minimal_2": Row(
         _xxl(num_partitions=8, remat="minimal", num_microbatches=2),

@@ -72,7 +72,7 @@ def numbers(plan: Plan) -> dict[str, Any]:
 
 
 def _asked(program: Program) -> dict[str, Any]:
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    versions = {name: _version(name) for name in _LIBRARIES}
     return {"program": dataclasses.asdict(program), "versions": versions}
 
 
@@ -86,3 +86,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return sorted(value.items())
     return list(value) if isinstance(value, tuple) else value
+
+
+def _version(name: str) -> str | None:
+    """None of a library that is missing: a plan for simulated devices needs no libtpu."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
