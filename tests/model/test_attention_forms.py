@@ -334,7 +334,7 @@ def test_without_a_tpu_pallas_is_blockwise(kind):
     assert_same(found, expected)
 
 
-@pytest.mark.slow
+@pytest.mark.tpu_compiler
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("kind", [*SELF, "cross"])
 def test_the_tpu_compiler_takes_the_kernels(kind, dtype, monkeypatch):
