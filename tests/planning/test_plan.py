@@ -230,18 +230,22 @@ def test_a_job_is_planned_for_tpus_that_are_elsewhere(words, tmp_path):
 
 @pytest.mark.tpu_compiler
 def test_what_crosses_slices_is_told_apart(words, tmp_path):
-    """Parameters are gathered within a slice; only gradients cross, each chip its quarter."""
+    """Parameters are gathered within a slice; only gradients cross, each chip its quarter, in the
+    activations' dtype. At the width of other tests the compiler does not reduce and scatter.
+    """
     pytest.importorskip("libtpu", reason="libtpu is not installed: make pods")
     file = tmp_path / "plan.json"
     meshes = ["--gin_file=meshes/multislice.gin", "--gin_file=meshes/fully_sharded.gin"]
     flags = ["--topology=v5e-4", "--slices=2", "--gin.NUM_SLICES=2", f"--json={file}"]
+    width = {"EMBED_DIM": 256, "MLP_DIM": 512, "HEAD_DIM": 64}
+    flags += [f"--gin.{name}={value}" for name, value in width.items()]
     assert cli.main(["plan", *words, *meshes, *flags]) == 0
     found = json.loads(file.read_text())
     assert (found["chips"], found["hosts"], found["slices"]) == (8, 2, 2)
     crossing = [each for each in found["collectives"] if each["axes"] == "slice"]
     assert {each["axes"] for each in found["collectives"]} == {"slice", "data"}
     moved = sum(each["bytes"] for each in crossing if each["kind"] == "all-reduce")
-    assert moved == pytest.approx(found["params_bytes"], rel=0.3)
+    assert moved == pytest.approx(found["params_bytes"] / 2, rel=0.1)
 
 
 @pytest.mark.tpu_compiler
