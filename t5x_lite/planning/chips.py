@@ -36,6 +36,7 @@ class Chip:
     hbm_bytes: int
     hbm_bandwidth: float
     link_bandwidth: float
+    pcie_bandwidth: float = 16e9  # not published for any: PCIe 3.0 with 16 lanes
     chips_per_host: int = 4
     host_bytes: float
     host_bandwidth: float

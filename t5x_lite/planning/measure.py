@@ -94,6 +94,7 @@ def _read(compiled: jax.stages.Compiled, topology: Topology, mesh: jax.sharding.
     speeds = Speeds(
         chip.flops / chip.devices,
         chip.hbm_bandwidth / chip.devices,
+        chip.pcie_bandwidth / chip.devices,
         Links(topology, mesh.devices, mesh.axis_names).seconds,
     )
     times = schedule(module, found.collectives, speeds)

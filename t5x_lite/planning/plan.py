@@ -218,7 +218,8 @@ def assumptions(plan: Plan) -> list[str]:
         "at the bandwidth of its memory, in the compiler's order; real kernels take longer",
         f"links carry {chip.link_bandwidth / 1e9:g} GB/s each way, without latency, along every "
         "dimension of the torus that a group spans; a host's network "
-        f"{chip.host_bandwidth / 1e9:g} GB/s",
+        f"{chip.host_bandwidth / 1e9:g} GB/s; between a chip and its host go "
+        f"{chip.pcie_bandwidth / 1e9:g} GB/s",
         "gradients: float32 shards of all that trains; activations and temporaries: the rest of "
         "the peak that the compiler names",
         "days: all steps without a pause; no compilation, evaluation, checkpoint or restart",

@@ -3,9 +3,9 @@
 The instructions of a compiled computation stand in the order in which they run, so one walk gives
 an estimate of the step: each takes the longer of its FLOPs at peak and its bytes through HBM.
 Collectives and copies that have begun go on meanwhile, one after the other on the links of their
-axes and in the HBM time that computation leaves; what is left when the program needs them is waited
-for. Work of the vector unit within the chip is not counted, nor that links of "data+model" are
-those of "data".
+axes and in the HBM time that computation leaves, those of the host on a link of their own; what is
+left when the program needs them is waited for. Work of the vector unit within the chip is not
+counted, nor that links of "data+model" are those of "data".
 """
 
 import dataclasses
@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterable, Mapping
 from t5x_lite.planning.collectives import Collective
 from t5x_lite.planning.execution import Execution
 from t5x_lite.planning.hlo import Computation, Instruction, Module
-from t5x_lite.planning.traffic import hbm_bytes
+from t5x_lite.planning.traffic import between_memories, hbm_bytes
+
+# Beside links of mesh axes, which these names are not.
+_HOST, _BETWEEN_SLICES = "the host", "between slices"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Speeds:
 
     flops_per_second: float
     hbm_bytes_per_second: float
+    host_bytes_per_second: float
     seconds_of: Callable[[Collective], float]
 
 
@@ -33,7 +37,8 @@ class Schedule:
     """Seconds of one execution of the program.
 
     Attributes:
-        compute_seconds: the instructions at the roofline, and waiting for copies within the chip.
+        compute_seconds: the instructions at the roofline, and waiting for copies: within the chip
+            and of the host.
         exposed_collective_seconds: communication that nothing hides.
         hidden_collective_seconds: communication behind computation; no part of the step's time.
         exposed: name of each collective -> its exposed seconds, trips counted.
@@ -116,10 +121,13 @@ class _Clock:
         self.copies.advance(seconds - hbm_seconds)
 
     def wait_for_copy(self, name: str) -> None:
-        """Copies use HBM alone while they are waited for."""
-        seconds = math.fsum(self.copies.finish(name).values())
-        self.times.compute += seconds
-        self._pass(seconds)
+        """Copies use HBM alone while they are waited for, those of the host the host's link."""
+        within = math.fsum(self.copies.finish(name).values())
+        self._pass(within)
+        with_host = math.fsum(self.links[_HOST].finish(name).values())
+        self._pass(with_host, busy={_HOST: with_host})
+        self.copies.advance(with_host)
+        self.times.compute += within + with_host
 
     def wait_for(self, links: str, name: str) -> None:
         """A collective is waited for, and those before it on its links."""
@@ -144,7 +152,7 @@ class _Clock:
 
 def _links(collective: Collective) -> str:
     """What a collective shares with those that have the same: links of mesh axes, or the hosts'."""
-    return "between slices" if collective.crosses_slices else collective.axes
+    return _BETWEEN_SLICES if collective.crosses_slices else collective.axes
 
 
 class _Walk:
@@ -181,7 +189,11 @@ class _Walk:
         moved = hbm_bytes(instruction, computation, self._execution.module)
         hbm_seconds = moved / self._speeds.hbm_bytes_per_second
         if instruction.opcode.endswith("-start"):
-            clock.copies.add(instruction.name, hbm_seconds)
+            if with_host := between_memories(instruction):
+                seconds = with_host / self._speeds.host_bytes_per_second
+                clock.links[_HOST].add(instruction.name, seconds)
+            else:
+                clock.copies.add(instruction.name, hbm_seconds)
             return
         # What runs inside of a loop has had its time.
         flops = self._execution.flops(instruction, computation)

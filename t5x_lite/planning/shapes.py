@@ -5,7 +5,7 @@ import functools
 import math
 import re
 
-HBM = 0
+HBM, HOST = 0, 5
 _ARRAY = re.compile(r"([a-z]\w*)\[([\d,<=]*)\](?:\{([^}]*)\})?")
 _BITS = re.compile(r"\d+")
 _SPACE = re.compile(r"S\((\d+)\)")
@@ -13,7 +13,7 @@ _SPACE = re.compile(r"S\((\d+)\)")
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """An array; `memory_space` is `HBM` or the compiler's number of another (1: VMEM, 5: host)."""
+    """An array; `memory_space` is `HBM`, `HOST` or the compiler's number of another (1: VMEM)."""
 
     dtype: str
     dims: tuple[int, ...]

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 
 from t5x_lite.planning.hlo import Computation, Instruction, Module
-from t5x_lite.planning.shapes import HBM
+from t5x_lite.planning.shapes import HBM, HOST
 
 # They name values, or what they run is counted by itself.
 _FREE = frozenset(
@@ -24,8 +24,6 @@ _FREE_TARGETS = (
 _SLICES = ("dynamic-slice", "gather", "slice")
 # What is read through these is read of their operand: a fusion computes no more than is used of it.
 _VIEWS = frozenset("bitcast convert copy get-tuple-element pad reshape transpose".split())
-# Fusions that run beside an all-gather write it down again; it is counted where it starts.
-_BEGUN_ELSEWHERE = "all-gather"
 
 
 def hbm_bytes(instruction: Instruction, computation: Computation, module: Module) -> int:
@@ -48,6 +46,15 @@ def hbm_bytes(instruction: Instruction, computation: Computation, module: Module
     if opcode == "dynamic-update-slice":
         return 2 * _size(computation, instruction.operands[1])
     return written + sum(_size(computation, name) for name in instruction.operands)
+
+
+def between_memories(instruction: Instruction) -> int:
+    """Bytes that a start of a copy moves to or from the host: the smaller of the arrays that it
+    names, since of the other it reads or writes a slice.
+    """
+    if all(shape.memory_space != HOST for shape in instruction.shapes):
+        return 0
+    return min(shape.size for shape in instruction.shapes if shape.dims)
 
 
 def _size(computation: Computation, name: str) -> int:
@@ -105,7 +112,17 @@ def _share_of(user: Instruction, name: str, inside: Computation, module: Module)
 def _hands_on(user: Instruction, name: str, inside: Computation) -> bool:
     if user.opcode == "tuple":
         return inside.instructions[name].opcode == "parameter"
-    return user.opcode == _BEGUN_ELSEWHERE or "AsyncCollectiveDone" in user.attributes
+    return _is_begun_elsewhere(user) or "AsyncCollectiveDone" in user.attributes
+
+
+def _is_begun_elsewhere(instruction: Instruction) -> bool:
+    """Fusions that run beside a collective write it down again; it is counted where it starts. Sums
+    that scatter are all-reduces within a fusion too, but of no chain.
+    """
+    is_gather = instruction.opcode == "all-gather"
+    return is_gather or (
+        instruction.opcode == "all-reduce" and "chain_id=" in instruction.attributes
+    )
 
 
 def _written(instruction: Instruction, inside: Computation, module: Module) -> int:
@@ -123,7 +140,7 @@ def _written(instruction: Instruction, inside: Computation, module: Module) -> i
 def _made(computation: Computation, output: Instruction, module: Module) -> int:
     """How many bytes of an output are new: of an update in place the update, of an operand none."""
     for source, of in _sources(computation, output, module):
-        if of.opcode in ("parameter", _BEGUN_ELSEWHERE):
+        if of.opcode == "parameter" or _is_begun_elsewhere(of):
             return 0
         if of.opcode == "dynamic-update-slice":
             return sum(shape.size for shape in source.shapes(of.operands[1]))

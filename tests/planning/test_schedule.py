@@ -12,9 +12,9 @@ _START = f"({_VMEM}, {_VMEM}, u32[]{{:S(2)}})"
 _DOT_SECONDS = 2 * 2 * 2 * 2
 
 
-def _times(module, mesh, *, collective=10.0, hbm=1.0):
+def _times(module, mesh, *, collective=10.0, hbm=1.0, host=1.0):
     cost = analyse(module, mesh=mesh)
-    speeds = Speeds(1.0, hbm, lambda found: collective)
+    speeds = Speeds(1.0, hbm, host, lambda found: collective)
     return schedule(module, cost.collectives, speeds)
 
 
@@ -88,6 +88,25 @@ def test_the_longer_of_flops_and_bytes_counts(entry, mesh):
     )
     assert _times(module, mesh).compute_seconds == 3 * 16
     assert _times(module, mesh, hbm=1e9).compute_seconds == _DOT_SECONDS
+
+
+def test_copies_of_the_host_go_on_beside_those_within_the_chip(entry, mesh):
+    """A slice of 8 bytes comes at 1 byte a second, whatever else HBM is asked for meanwhile."""
+    whole, part = "f32[8,2]{1,0:S(5)}", "f32[1,2]{1,0}"
+    started = f"(({whole}, s32[]), {part}, u32[]{{:S(2)}}) dynamic-slice-start(%h, %i)"
+
+    def module(*between):
+        return entry(
+            f"%h = {whole} parameter(1)",
+            "%i = s32[] parameter(2)",
+            *_program(f"%s = {started}", *between, f"ROOT %d = {part} dynamic-slice-done(%s)"),
+        )
+
+    assert _times(module(), mesh).compute_seconds == 8
+    assert _times(module(), mesh, host=4.0).compute_seconds == 2
+    beside = "%z = f32[1,2]{1,0} negate(%x)"
+    assert _times(module(beside), mesh).compute_seconds == 8
+    assert _times(module(f"%y = {_VMEM} {_DOT}"), mesh).compute_seconds == _DOT_SECONDS
 
 
 def test_copies_use_the_time_that_computation_leaves_to_hbm(entry, mesh):

@@ -92,6 +92,27 @@ _SLICE = "dynamic-slice(%{}, %n, %n), dynamic_slice_sizes={{1,8}}"
             _HALF,
             3200 + 32 + 4 + 1600,
         ),
+        # A sum that began elsewhere goes on beside; one of its own is read and written.
+        (
+            [
+                f'%s = {_LARGE} all-reduce(%a), frontend_attributes={{chain_id="1"}}',
+                f"%y = {_ROW} negate(%b)",
+                "%u = s32[] negate(%n)",
+                f"ROOT %t = ({_LARGE}, {_ROW}) tuple(%s, %y)",
+            ],
+            f"({_LARGE}, {_ROW})",
+            32 + 4 + 32,
+        ),
+        (
+            [
+                f"%s = {_LARGE} all-reduce(%a)",
+                f"%y = {_ROW} negate(%b)",
+                "%u = s32[] negate(%n)",
+                f"ROOT %t = ({_LARGE}, {_ROW}) tuple(%s, %y)",
+            ],
+            f"({_LARGE}, {_ROW})",
+            6400 + 32 + 4 + 32,
+        ),
         # One output is an operand handed on.
         (
             [
