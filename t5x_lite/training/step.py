@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from t5x_lite.losses.config import TermConfig
 from t5x_lite.losses.table import make_loss
 from t5x_lite.model import transformer
+from t5x_lite.partitioning import compiler_options
 from t5x_lite.stability.config import HealthConfig
 from t5x_lite.stability.health import judge, metrics_of, select
 from t5x_lite.training import microbatches, weight_metrics
@@ -156,6 +157,7 @@ def make_train_step(
         ),
         out_shardings=(factory.shardings, factory.partitioner.sharding(())),
         donate_argnums=0,
+        compiler_options=dict(compiler_options.of(factory.partitioner.platform)),
     )
     return Step(compiled, factory)
 

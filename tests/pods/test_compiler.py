@@ -98,7 +98,9 @@ CASES = {
     "fully_sharded": Case(
         architecture="encoder_decoder", meshes=("fully_sharded",), remat="full", values={}
     ),
-    "standard": Case(architecture="shared", meshes=("standard",), remat="minimal"),
+    "standard": Case(
+        architecture="shared", meshes=("standard",), num_partitions=1, remat="minimal"
+    ),
     "sequence": Case(
         architecture="lm",
         meshes=("fully_sharded", "sequence"),
@@ -182,6 +184,15 @@ def test_kernels_are_gathered_in_bfloat16_and_at_most_twice_a_microbatch(compile
         passes[each.cause.argument] += each.payload_bytes * each.trips / once
     assert max(passes.values(), default=0) <= 2
     assert not any(each.crosses_slices for each in gathers)
+
+
+def test_sums_of_large_gradients_go_on_beside_products():
+    """Those of layers; the head's is waited for where the backward pass begins with it."""
+    collectives = compiled_case("standard").cost.collectives
+    sums = [each for each in collectives if each.kind == "all-reduce" and each.trips == LAYERS]
+    large = [each for each in sums if each.payload_bytes >= 2**20]
+    assert large
+    assert all(each.is_asynchronous for each in large)
 
 
 def test_products_are_those_of_the_passes_and_of_recomputation():
