@@ -67,9 +67,15 @@ def in_words(model: ModelConfig) -> str:
     return (
         f"{kind}, {layers}, embed {model.embed_dim}, {_heads(decoder)}, mlp {block.mlp.mlp_dim} "
         f"({' x '.join(block.mlp.activations)}), vocabulary {model.vocab_size:,}, {head}"
-        f"{''.join(f', {part}' for part in _added(model))}: "
+        f"{''.join(f', {part}' for part in (*_windows(model), *_added(model)))}: "
         f"{transformer.num_parameters(model):,} parameters"
     )
+
+
+def _windows(model: ModelConfig) -> Iterable[str]:
+    for name, stack in (("encoder", model.encoder), ("decoder", model.decoder)):
+        if stack is not None and stack.window is not None:
+            yield f"a window of {stack.window} in the {name}"
 
 
 def _added(model: ModelConfig) -> Iterable[str]:

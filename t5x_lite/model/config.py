@@ -212,6 +212,12 @@ class BlockConfig:
 class StackConfig:
     """`num_layers / layers_divisor` blocks; the divisor is 2 in the paper's half-depth model.
     `positions` is how tokens know where they stand.
+
+    `window` narrows self-attention to keys less than `window` positions away, on either side of
+    what `visibility` allows, an input of a prefix LM included; None narrows nothing, and
+    cross-attention is never narrowed. A causal stack sees itself and `window - 1` tokens before
+    (Jiang et al. 2023, Mistral, section 2), an encoder has LongT5's local radius of `window - 1`
+    (Guo et al. 2022, section 3.1).
     """
 
     num_layers: int
@@ -221,9 +227,15 @@ class StackConfig:
         metadata={"built_unless_bound": RelativeBiasConfig, "formerly": "relative_bias"}
     )
     layers_divisor: int = 1
+    window: int | None = None
 
     def __post_init__(self) -> None:
-        check_bounds(self, num_layers=(1, MAX_LAYERS), layers_divisor=(1, MAX_LAYERS))
+        check_bounds(
+            self,
+            num_layers=(1, MAX_LAYERS),
+            layers_divisor=(1, MAX_LAYERS),
+            window=(1, MAX_LENGTH),
+        )
         if self.num_layers % self.layers_divisor:
             raise UserError(
                 f"num_layers={self.num_layers} with layers_divisor={self.layers_divisor}: needed "

@@ -64,6 +64,7 @@ def start(
     positions = masks.row_positions(x.shape[1])
     mask = AttentionMask(
         visibility=config.decoder.visibility,
+        window=config.decoder.window,
         q_positions=positions,
         kv_positions=positions,
         kv_in_prefix=segments > 0,
@@ -92,6 +93,7 @@ def advance(
     mask = AttentionMask(
         # Whatever the prefix saw of itself, a position after it sees all that lies before.
         visibility=Visibility.CAUSAL,
+        window=config.decoder.window,
         q_positions=cache.positions[:, None],
         kv_positions=masks.row_positions(cache.layers.self_attention.keys.shape[2]),
     )

@@ -1,11 +1,13 @@
 """What a model costs in theory: multiplications and additions of its matrix products.
 
-Attention is counted whole, as it is computed: masked positions cost what others do. Recomputation
+Attention is counted whole, as dense attention computes it: masked positions cost what others do,
+but those outside of a window nothing, however it is computed. Recomputation
 (remat) does not count, as usual for model FLOPs utilization (Chowdhery et al. 2022, appendix B).
 """
 
 from collections.abc import Mapping
 
+from t5x_lite.model.choices import Visibility
 from t5x_lite.model.config import AttentionConfig, BlockConfig, ModelConfig, StackConfig
 
 # The backward pass needs two products for each of the forward pass.
@@ -38,9 +40,10 @@ def _stack(model: ModelConfig, stack: StackConfig, rows: int, length: int, encod
     block = stack.block
     kernels = len(block.mlp.activations) + 1
     mlp = 2 * rows * length * model.embed_dim * block.mlp.mlp_dim * kernels
-    layer = mlp + _attention(model.embed_dim, block.attention, rows, length, length)
+    seen = _in_window(stack, length)
+    layer = mlp + _attention(model.embed_dim, block.attention, rows, length, length, seen)
     if block.cross_attention:
-        layer += _attention(model.embed_dim, block.attention, rows, length, encoded)
+        layer += _attention(model.embed_dim, block.attention, rows, length, encoded, encoded)
     if block.adapter_dim is not None:
         layer += 2 * rows * length * model.embed_dim * block.adapter_dim * 2
     if block.lora is not None:
@@ -63,10 +66,19 @@ def _lora(embed_dim: int, block: BlockConfig, rows: int, length: int, encoded: i
     return 2 * rows * block.lora.rank * widths
 
 
+def _in_window(stack: StackConfig, length: int) -> int:
+    """Keys of self-attention that a query is counted with."""
+    if stack.window is None:
+        return length
+    sides = 1 if stack.visibility is Visibility.CAUSAL else 2
+    return min(length, 1 + sides * (stack.window - 1))
+
+
 def _attention(
-    embed_dim: int, attention: AttentionConfig, rows: int, queries: int, keys: int
+    embed_dim: int, attention: AttentionConfig, rows: int, queries: int, keys: int, seen: int
 ) -> int:
+    """Of projections of all keys, and of weights of those that are `seen`."""
     joined_kv = attention.num_heads * attention.head_dim
     projections = 2 * embed_dim * joined_kv * (2 * queries + 2 * keys)
-    weights_and_mixture = 2 * 2 * queries * keys * joined_kv
+    weights_and_mixture = 2 * 2 * queries * seen * joined_kv
     return rows * (projections + weights_and_mixture)

@@ -1,7 +1,8 @@
 """Who may attend to whom, kept symbolic until `bias_of` makes the one array that attention adds.
 
-Two conditions must hold at once (Raffel et al. 2020, section 3.2.1): the visibility lets query i
-see key j, and both belong to one segment. Segments are packed examples 1, 2, ...; 0 is padding.
+Three conditions must hold at once: the visibility lets query i see key j, both belong to one
+segment (Raffel et al. 2020, section 3.2.1), and they are less than a window apart, if there is one.
+Segments are packed examples 1, 2, ...; 0 is padding.
 """
 
 import dataclasses
@@ -18,10 +19,11 @@ MASKED = -1e10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentionMask:
-    """visibility x segments; `None` stands for "no such condition".
+    """visibility x segments x window; `None` stands for "no such condition".
 
     Rows are 1 where all rows of the batch are alike. Positions count along the row, also in packed
-    rows, where `token_positions` count in each example.
+    rows, where `token_positions` count in each example; a segment is all in one piece, so that a
+    distance in the row is one in the example.
     """
 
     visibility: Visibility
@@ -30,6 +32,7 @@ class AttentionMask:
     kv_in_prefix: Bool[Array, "batch kv_len"] | None = None
     q_segments: Int[Array, "batch q_len"] | None = None
     kv_segments: Int[Array, "batch kv_len"] | None = None
+    window: int | None = None
 
     def __post_init__(self) -> None:
         if self.visibility is Visibility.PREFIX and self.kv_in_prefix is None:
@@ -81,6 +84,8 @@ def allowed(mask: AttentionMask) -> Bool[Array, "rows 1 q_len kv_len"]:
     if mask.q_segments is not None and mask.kv_segments is not None:
         same = mask.q_segments[:, None, :, None] == mask.kv_segments[:, None, None, :]
         see = see & same
+    if mask.window is not None:
+        see = see & (jnp.abs(key - query) < mask.window)
     return see
 
 

@@ -84,6 +84,7 @@ class Transformer(nnx.Module):
                 config,
                 AttentionMask(
                     visibility=config.visibility,
+                    window=config.window,
                     q_positions=positions,
                     kv_positions=positions,
                     q_segments=segments,

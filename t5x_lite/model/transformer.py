@@ -133,6 +133,7 @@ def _decoder_mask(
     positions = masks.row_positions(segments.shape[1])
     return AttentionMask(
         visibility=config.decoder.visibility,
+        window=config.decoder.window,
         q_positions=positions,
         kv_positions=positions,
         kv_in_prefix=None if prefix is None else prefix > 0,

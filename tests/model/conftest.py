@@ -50,6 +50,8 @@ FAMILIES = {
         "dropout_shared_along_length": False,
         "init": InitConfig(scheme=InitScheme.NORMAL),
     },
+    # Shorter than an example of the tests.
+    "local": {"window": 3},
 }
 
 
@@ -74,6 +76,7 @@ def _tiny(architecture="encoder_decoder", family="t5_1_0", **fields):
         visibility=Visibility.FULL,
         block=block,
         positions=positions or RelativeBiasConfig(bidirectional=True, per_layer=per_layer),
+        window=fields.pop("window", None),
     )
     decoder = dataclasses.replace(
         encoder,

@@ -29,7 +29,7 @@ BATCH, HEADS, HEAD_DIM, BUCKETS = 2, 3, 4, 8
 SELF = ("full", "causal", "prefix")
 
 
-def mask_of(kind, q_len, kv_len, rng):
+def mask_of(kind, q_len, kv_len, rng, window=None):
     """Rows with two examples and padding; in the decoder's side of a cross-attention, too."""
 
     def segments(length):
@@ -45,6 +45,7 @@ def mask_of(kind, q_len, kv_len, rng):
     in_prefix = jnp.asarray(np.arange(kv_len)[None] < rng.integers(0, kv_len, (BATCH, 1)))
     return AttentionMask(
         visibility=Visibility.FULL if kind == "cross" else Visibility(kind),
+        window=window,
         q_positions=masks.row_positions(q_len),
         kv_positions=masks.row_positions(kv_len),
         kv_in_prefix=in_prefix if kind == "prefix" else None,
@@ -94,16 +95,19 @@ def assert_same(found, expected, tolerance=2e-6):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(np.abs(b).max(), 1))
 
 
-@pytest.mark.parametrize("kind", [*SELF, "cross"])
+@pytest.mark.parametrize(
+    ("kind", "window"),
+    [(kind, window) for kind in SELF for window in (None, 3)] + [("cross", None), ("causal", 1)],
+)
 @pytest.mark.parametrize(("length", "block"), [(12, 4), (13, 4), (13, 5), (7, 16), (6, 1)])
-def test_blockwise_is_dense(kind, length, block):
+def test_blockwise_is_dense(kind, window, length, block):
     """Outputs and gradients of queries, keys, values and the bias table, in packed rows with
-    padding, whether or not the block divides the length; in cross-attention also of queries that
-    see nothing at all.
+    padding, whether or not the block divides the length, in windows; in cross-attention also of
+    queries that see nothing at all.
     """
     rng = np.random.default_rng(length * block)
     q_len = length - 3 if kind == "cross" else length
-    mask = mask_of(kind, q_len, length, rng)
+    mask = mask_of(kind, q_len, length, rng, window)
     arrays, cotangent = arrays_of(q_len, length, rng)
     fields = {"with_table": kind != "cross", "scale": 0.5}
     expected = output_and_gradients(arrays, cotangent, mask, compute_of("dense"), **fields)
@@ -213,7 +217,7 @@ def computed(config, form, block=4, **fields):
     return dataclasses.replace(config, compute=compute)
 
 
-@pytest.mark.parametrize("family", ["t5_1_0", "umt5", "gpt2"])
+@pytest.mark.parametrize("family", ["t5_1_0", "umt5", "gpt2", "local"])
 def test_a_model_computes_the_same(
     architecture, family, tiny, parameters_of, examples_of, packed, compiled
 ):
@@ -304,14 +308,18 @@ def interpreted_kernels(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [*SELF, "cross"])
-def test_the_kernels_are_dense(kind, interpreted_kernels):
+@pytest.mark.parametrize(
+    ("kind", "length", "window"),
+    [(kind, 150, None) for kind in (*SELF, "cross")] + [(kind, 600, 100) for kind in SELF],
+)
+def test_the_kernels_are_dense(kind, length, window, interpreted_kernels):
     """As blockwise: packed rows, a length that blocks of 128 do not divide, queries that see
-    nothing; gradients of the bias table across diagonals of blocks.
+    nothing; gradients of the bias table across diagonals of blocks. In a window the grid leaves out
+    blocks on both sides.
     """
     rng = np.random.default_rng(0)
-    q_len, kv_len = (100, 150) if kind == "cross" else (150, 150)
-    mask = mask_of(kind, q_len, kv_len, rng)
+    q_len, kv_len = (100 if kind == "cross" else length, length)
+    mask = mask_of(kind, q_len, kv_len, rng, window)
     arrays, cotangent = arrays_of(q_len, kv_len, rng)
     fields = {"with_table": kind != "cross", "scale": 0.5}
     expected = output_and_gradients(arrays, cotangent, mask, compute_of("dense"), **fields)

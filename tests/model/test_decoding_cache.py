@@ -45,6 +45,8 @@ def padded(sequences, length):
         ("prefix_lm", "umt5"),
         ("encoder_decoder", "gpt2"),
         ("lm", "gpt2"),
+        ("encoder_decoder", "local"),
+        ("prefix_lm", "local"),
     ],
 )
 def test_cached_decoding_equals_the_full_forward(

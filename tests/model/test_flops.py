@@ -16,15 +16,32 @@ from t5x_lite.model.config import ModelConfig
 ROWS = 2
 
 
-def base(architecture: str, family: str = "t5_1_0") -> ModelConfig:
+def base(architecture: str, family: str = "t5_1_0", overrides=()) -> ModelConfig:
     """A published base model without loops, of layers or of logits: XLA counts a body once."""
     files = [f"models/{family}/base.gin", f"models/architectures/{architecture}.gin"]
-    model = gin_config.resolve(ModelConfig, gin_files=files).config
+    model = gin_config.resolve(ModelConfig, gin_files=files, overrides=overrides).config
     assert isinstance(model, ModelConfig)
     unrolled = dataclasses.replace(
         model.compute, scan_unroll=model.decoder.depth, logits_bytes=2**40
     )
     return dataclasses.replace(model, compute=unrolled)
+
+
+@pytest.mark.parametrize(("architecture", "window"), [("lm", 128), ("encoder_decoder", 65)])
+def test_in_a_window_cost_grows_with_the_length(architecture, window):
+    """Not with its square, but for cross-attention; a window as long as the row saves nothing."""
+    whole = base(architecture)
+    gin_flag = [("--gin", f"StackConfig.window={window}")]
+    local = base(architecture, overrides=gin_flag)
+
+    def cost(model, length):
+        return flops.forward_flops(model, 1, 128 if model.encoder is not None else 0, length)
+
+    assert cost(local, 64) == cost(whole, 64)
+    costs = [cost(local, length) for length in (1024, 2048, 3072)]
+    assert costs[2] - costs[1] == costs[1] - costs[0]
+    pairs = 2048 * (2048 - 128 if window == 128 else 2048 - 65)
+    assert cost(whole, 2048) - costs[1] == whole.decoder.depth * 4 * 768 * pairs
 
 
 def lengths_of(model: ModelConfig, inputs: int, targets: int) -> tuple[int, int]:

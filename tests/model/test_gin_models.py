@@ -3,6 +3,7 @@
 import pytest
 
 from t5x_lite import config as gin_config
+from t5x_lite.checkpoints.inspect import in_words
 from t5x_lite.model import transformer
 from t5x_lite.model.choices import AttentionForm
 from t5x_lite.model.config import ModelConfig, Visibility
@@ -107,6 +108,7 @@ def test_sharing_needs_equal_stacks():
         ("ACTIVATION_DTYPE=float16", "65504"),
         ("DROPOUT_RATE=1.0", "dropout_rate=1.0: needed is less than 1"),
         ("StackConfig.layers_divisor=5", "the divisor divides"),
+        ("StackConfig.window=0", "window=0: needed is at least 1"),
         ("encoder/BlockConfig.cross_attention=True", "nothing to attend to"),
         ("decoder/BlockConfig.cross_attention=False", "exactly when"),
     ],
@@ -116,6 +118,19 @@ def test_impossible_models_are_refused_before_anything_is_built(override, messag
     with pytest.raises(gin_config.ConfigError) as error:
         gin_config.resolve(ModelConfig, [V1_0_BASE], overrides=[("--gin", override)])
     assert message in str(error.value)
+
+
+def test_a_window_is_a_flag_of_each_stack_or_of_both():
+    """None unless it is said, and no parameter changes by it."""
+    flags = ["StackConfig.window=9", "decoder/StackConfig.window=None"]
+    plain, both, encoder = (
+        gin_config.resolve(ModelConfig, [V1_0_BASE], overrides=[("--gin", f) for f in given]).config
+        for given in ([], flags[:1], flags)
+    )
+    windows = [(each.encoder.window, each.decoder.window) for each in (plain, both, encoder)]
+    assert windows == [(None, None), (9, 9), (9, None)]
+    assert transformer.abstract_parameters(both) == transformer.abstract_parameters(plain)
+    assert ", a window of 9 in the encoder: " in in_words(encoder)
 
 
 @pytest.mark.parametrize("model", ["models/t5_1_0/base.gin", "models/gpt2/small.gin"])

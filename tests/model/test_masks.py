@@ -1,5 +1,7 @@
 """Who sees whom: Raffel et al. (2020), section 3.2.1 and figure 3."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -36,6 +38,17 @@ def test_mask_matrices(prefix):
         matrix(self_mask(Visibility.PREFIX, kv_in_prefix=in_prefix)),
         (key <= query) | (key < prefix),
     )
+
+
+@pytest.mark.parametrize("window", range(1, LENGTH + 2))
+@pytest.mark.parametrize("visibility", Visibility)
+def test_a_window_takes_away_what_is_far(visibility, window):
+    """On either side, in a prefix too; one as long as the row takes nothing."""
+    query, key = np.indices((LENGTH, LENGTH))
+    mask = self_mask(visibility, kv_in_prefix=np.arange(LENGTH) < LENGTH - 1)
+    narrowed = dataclasses.replace(mask, window=window)
+    near = (key > query - window) & (key < query + window)
+    np.testing.assert_array_equal(matrix(narrowed), matrix(mask) & near)
 
 
 @pytest.mark.parametrize("segments", [[1, 1, 1, 2, 2], [1, 1, 2, 0, 0], [1, 0, 1, 1, 0]], ids=str)

@@ -91,7 +91,7 @@ def test_contents_of_padding_never_leak(architecture, tiny, examples_of, packed,
     np.testing.assert_array_equal(logits_of(config, dirty)[real], logits_of(config, clean)[real])
 
 
-@pytest.mark.parametrize("family", ["t5_1_0", "umt5", "gpt2"])
+@pytest.mark.parametrize("family", ["t5_1_0", "umt5", "gpt2", "local"])
 def test_packed_equals_unpacked(
     architecture, family, tiny, examples_of, packed, unpacked, logits_of
 ):
@@ -115,15 +115,20 @@ def changed_outputs(config, batch, feature, logits_of):
     return np.abs(logits[:-1] - logits[-1:]).max(axis=-1) > 0
 
 
+@pytest.mark.parametrize("family", ["t5_1_0", "local"])
 @pytest.mark.parametrize("architecture", ["encoder_decoder", "shared", "half_depth", "lm"])
-def test_no_output_sees_a_later_token(architecture, tiny, with_segments, logits_of):
-    """INV-5: causal, and nothing more than causal: every earlier token is seen."""
-    config = tiny(architecture)
+def test_no_output_sees_a_later_token(architecture, family, tiny, with_segments, logits_of):
+    """INV-5: causal, and nothing more than causal: every earlier token is seen, in windows those
+    that are as near as the windows of all layers together reach.
+    """
+    config = tiny(architecture, family)
     tokens = np.arange(2, 9)[None].astype(np.int32)
     batch = with_segments({"encoder_input_tokens": tokens, "decoder_input_tokens": tokens})
     reached = changed_outputs(config, batch, "decoder_input_tokens", logits_of)
     position, output = np.indices(reached.shape)
-    np.testing.assert_array_equal(reached, position <= output)
+    window = config.decoder.window
+    farthest = output.size if window is None else config.decoder.depth * (window - 1)
+    np.testing.assert_array_equal(reached, (position <= output) & (output - position <= farthest))
 
 
 def test_outputs_inside_a_prefix_see_all_of_it(tiny, with_segments, logits_of):

@@ -128,21 +128,25 @@ def test_loss_and_gradients_do_not_depend_on_the_mesh(model, config):
 
 
 @pytest.mark.parametrize(
-    ("form", "block", "config", "shared"),
+    ("form", "block", "config", "shared", "window"),
     [
-        ("blockwise", 4, PartitioningConfig(num_partitions=2), True),
-        ("blockwise", 4, PartitioningConfig(num_partitions=2), False),
-        ("blockwise", 4, EVERYWHERE, True),
-        ("pallas", 128, PartitioningConfig(num_partitions=2), True),
+        ("blockwise", 4, PartitioningConfig(num_partitions=2), True, None),
+        ("blockwise", 4, PartitioningConfig(num_partitions=2), False, None),
+        ("blockwise", 4, EVERYWHERE, True, None),
+        ("blockwise", 2, SEQUENCE, True, 3),
+        ("pallas", 128, PartitioningConfig(num_partitions=2), True, None),
     ],
     ids=lambda value: "" if isinstance(value, PartitioningConfig) else str(value),
 )
-def test_nor_does_attention_by_blocks(form, block, config, shared):
+def test_nor_does_attention_by_blocks(form, block, config, shared, window):
     """Blocks that do not divide the length; gradients of the bias are sums over devices, also where
-    each of them runs a kernel on its own part.
+    each of them runs a kernel on its own part. In windows a device has blocks of others to see.
     """
     compute = ComputeConfig(attention=AttentionForm(form), attention_block=block)
-    model = dataclasses.replace(T5, compute=compute, dropout_shared_along_length=shared)
+    encoder, decoder = (dataclasses.replace(s, window=window) for s in (T5.encoder, T5.decoder))
+    model = dataclasses.replace(
+        T5, compute=compute, dropout_shared_along_length=shared, encoder=encoder, decoder=decoder
+    )
     assert_loss_and_gradients_on_mesh(model, config)
 
 

@@ -160,7 +160,7 @@ GPT2 = Format(
     model_types=("gpt2",),
     model_class="GPT2LMHeadModel",
     scope="a causal decoder alone, with learned positions, layer norms, biases everywhere, heads "
-    f"that fill its width, one of {', '.join(_ACTIVATIONS)}, and unscaled logits",
+    f"that fill its width, no window, one of {', '.join(_ACTIVATIONS)}, and unscaled logits",
     read_config=_read,
     write_config=_write,
     names=_NAMES,

@@ -49,8 +49,8 @@ T5 = Format(
     model_types=t5_config.FAMILIES,
     model_class="T5ForConditionalGeneration",
     scope="an encoder with two-sided and a causal decoder with one-sided position buckets, equal "
-    f"blocks in both, one of {', '.join(t5_config.ACTIVATIONS)}, no sharing, and a head tied and "
-    "scaled or neither",
+    f"blocks in both, no window, one of {', '.join(t5_config.ACTIVATIONS)}, no sharing, and a head "
+    "tied and scaled or neither",
     read_config=t5_config.read,
     write_config=t5_config.write,
     names=_NAMES,

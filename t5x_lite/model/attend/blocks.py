@@ -1,7 +1,7 @@
 """Which blocks of queries and keys there are, and who sees whom within one."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,9 @@ from jaxtyping import Array, Bool, Int
 from t5x_lite.model import masks
 from t5x_lite.model.choices import Visibility
 from t5x_lite.model.masks import AttentionMask
+
+# The number of a block, or of many.
+Number = TypeVar("Number", np.ndarray, Array)
 
 
 class Rows(NamedTuple):
@@ -24,7 +27,8 @@ class Rows(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Blocks:
     """Queries and keys 0, 1, 2, ... of a row, cut to blocks; the last ones are filled up. A block
-    is as long as its row where that is shorter, up to a multiple of `multiple`.
+    is as long as its row where that is shorter, up to a multiple of `multiple`. Only a sequence
+    that attends to itself has a `window`.
     """
 
     q_len: int
@@ -32,6 +36,10 @@ class Blocks:
     block: int
     visibility: Visibility
     multiple: int = 1
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        assert self.window is None or self.q_len == self.kv_len, "blocks are alike in a window"
 
     @property
     def q_block(self) -> int:
@@ -62,10 +70,51 @@ class Blocks:
     def pairs(self) -> np.ndarray:
         """Those of `all_pairs` in which a query may see a key."""
         pairs = self.all_pairs
-        if self.visibility is not Visibility.CAUSAL:
-            return pairs
-        last_query = (pairs[:, 0] + 1) * self.q_block - 1
-        return pairs[pairs[:, 1] * self.kv_block <= last_query]
+        return pairs[self.reaches(*pairs.T)]
+
+    def reaches(self, i: Number, j: Number) -> Number:
+        """Whether a query of block i may see a key of block j, as far as its row alone tells. In a
+        window, blocks behind the last one may be asked for: nothing reaches those.
+        """
+        causal = self.visibility is Visibility.CAUSAL
+        seen = j * self.kv_block < (i + 1) * self.q_block if causal else j >= 0
+        if self.window is None:
+            return seen
+        return seen & (abs(j - i) <= self._reach) & (i < self.q_blocks) & (j < self.kv_blocks)
+
+    @property
+    def _reach(self) -> int:
+        """How many blocks a window goes beyond a query's own, on either side."""
+        assert self.window is not None, "asked only of a window"
+        return -(-(self.window - 1) // self.q_block)
+
+    @property
+    def _span(self) -> int:
+        """Blocks of keys that a block of queries reaches at most, and the other way round."""
+        sides = 1 if self.visibility is Visibility.CAUSAL else 2
+        return min(self.q_blocks, 1 + sides * self._reach)
+
+    @property
+    def keys_in_reach(self) -> int:
+        """At how many blocks of keys a block of queries has to look; in a window from `first_keys`
+        on.
+        """
+        return self.kv_blocks if self.window is None else self._span
+
+    @property
+    def queries_in_reach(self) -> int:
+        """By how many blocks of queries a block of keys may be seen; in a window from
+        `first_queries` on.
+        """
+        return self.q_blocks if self.window is None else self._span
+
+    def first_keys(self, i: Int[Array, ""]) -> Int[Array, ""]:
+        """The first block of keys that block i of the queries reaches, in a window."""
+        return jnp.maximum(i - self._reach, 0)
+
+    def first_queries(self, j: Int[Array, ""]) -> Int[Array, ""]:
+        """The first block of queries that reaches block j of the keys, in a window."""
+        return j if self.visibility is Visibility.CAUSAL else jnp.maximum(j - self._reach, 0)
 
     def fill_queries(self, x: Array) -> Array:
         """[batch, q_len, ...] with zeros up to whole blocks."""
@@ -87,6 +136,7 @@ class Blocks:
         """The mask of block i of the queries and block j of the keys; `rows` are filled up."""
         return AttentionMask(
             visibility=self.visibility,
+            window=self.window,
             q_positions=i * self.q_block + masks.row_positions(self.q_block),
             kv_positions=j * self.kv_block + masks.row_positions(self.kv_block),
             kv_in_prefix=_cut(rows.kv_in_prefix, j, self.kv_block),

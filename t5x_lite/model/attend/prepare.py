@@ -32,7 +32,7 @@ def prepare(
         multiple: of how many queries and keys a block has to be.
     """
     assert mask.q_positions.shape == (1, queries.shape[1]), "no row has positions of its own"
-    blocks = Blocks(queries.shape[1], keys.shape[1], block, mask.visibility, multiple)
+    blocks = Blocks(queries.shape[1], keys.shape[1], block, mask.visibility, multiple, mask.window)
     form = Form(blocks, scale, dropout.rate)
     strips, noise = None, None
     if position_bias is not None:

@@ -8,7 +8,7 @@ length] and [keys, queries], so that what a query has once is a row along the la
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,14 @@ _VMEM_BYTES = 64 * 2**20
 _COLUMNS, _PLAIN, _ROWS = ((0,), (0,)), ((1,), (0,)), ((1,), (1,))
 
 
+class Step(NamedTuple):
+    """Where the grid stands: blocks i of queries and j of keys, the inner one at step n."""
+
+    i: Any
+    j: Any
+    n: Any
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """An array of the kernel and the part of it that a step of the grid sees, by (b, h, i, j)."""
@@ -48,7 +56,8 @@ def forward(form: Form, inputs: Inputs) -> tuple[Heads, Softmax]:
         functools.partial(_forward_kernel, form),
         given,
         {"mixed": _like(given["queries"]), "largest": row, "total": row},
-        grid=(batch, heads, blocks.q_blocks, blocks.kv_blocks),
+        (batch, heads),
+        blocks,
         scratch=[(1, blocks.q_block), (1, blocks.q_block), (head_dim, blocks.q_block)],
     )
     return _lengthwise(mixed, blocks.q_len), Softmax(largest[:, :, 0], total[:, :, 0])
@@ -70,7 +79,8 @@ def backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
         functools.partial(_queries_kernel, form),
         given,
         {"d_queries": _like(given["queries"])},
-        grid=(batch, heads, blocks.q_blocks, blocks.kv_blocks),
+        (batch, heads),
+        blocks,
         scratch=[(head_dim, blocks.q_block)],
     )
     found = {"d_keys": _like(given["keys"]), "d_values": _like(given["values"])}
@@ -82,7 +92,8 @@ def backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
         functools.partial(_keys_kernel, form),
         given,
         found,
-        grid=(batch, heads, blocks.kv_blocks, blocks.q_blocks),
+        (batch, heads),
+        blocks,
         scratch=[(head_dim, blocks.kv_block)] * 2,
         keys_first=True,
     )
@@ -98,98 +109,91 @@ def backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
     )
 
 
-def _forward_kernel(form: Form, refs: Mapping[str, Any], i: Array, j: Array) -> None:
+def _forward_kernel(form: Form, refs: Mapping[str, Any], at: Step) -> None:
     largest, total, mixed = refs["scratch"]
 
-    @pl.when(j == 0)
+    @pl.when(at.n == 0)
     def _begin() -> None:
         largest[...] = jnp.full_like(largest, -jnp.inf)
         total[...] = jnp.zeros_like(total)
         mixed[...] = jnp.zeros_like(mixed)
 
-    @pl.when(_reaches(form.blocks, i, j))
+    @pl.when(form.blocks.reaches(at.i, at.j))
     def _go_on() -> None:
-        logits, before = _logits(form, refs, i, j), largest[...]
+        logits, before = _logits(form, refs, at), largest[...]
         now = jnp.maximum(before, jnp.max(logits, axis=0, keepdims=True))
         weights, shrink = jnp.exp(logits - now), jnp.exp(before - now)
         largest[...] = now
         total[...] = total[...] * shrink + jnp.sum(weights, axis=0, keepdims=True)
         mixed[...] = mixed[...] * shrink + _product(refs["values"][0, 0], weights, _PLAIN)
 
-    @pl.when(j == form.blocks.kv_blocks - 1)
+    @pl.when(at.n == form.blocks.keys_in_reach - 1)
     def _end() -> None:
         refs["mixed"][0, 0] = (mixed[...] / total[...]).astype(refs["mixed"].dtype)
         refs["largest"][0, 0], refs["total"][0, 0] = largest[...], total[...]
 
 
-def _queries_kernel(form: Form, refs: Mapping[str, Any], i: Array, j: Array) -> None:
+def _queries_kernel(form: Form, refs: Mapping[str, Any], at: Step) -> None:
     (found,) = refs["scratch"]
 
-    @pl.when(j == 0)
+    @pl.when(at.n == 0)
     def _begin() -> None:
         found[...] = jnp.zeros_like(found)
 
-    @pl.when(_reaches(form.blocks, i, j))
+    @pl.when(form.blocks.reaches(at.i, at.j))
     def _go_on() -> None:
-        d_products = _scaled(form, _d_logits(form, refs, i, j)[1])
+        d_products = _scaled(form, _d_logits(form, refs, at)[1])
         found[...] += _product(refs["keys"][0, 0], d_products, _PLAIN)
 
-    @pl.when(j == form.blocks.kv_blocks - 1)
+    @pl.when(at.n == form.blocks.keys_in_reach - 1)
     def _end() -> None:
         refs["d_queries"][0, 0] = found[...].astype(refs["d_queries"].dtype)
 
 
-def _keys_kernel(form: Form, refs: Mapping[str, Any], i: Array, j: Array) -> None:
+def _keys_kernel(form: Form, refs: Mapping[str, Any], at: Step) -> None:
     of_keys, of_values = refs["scratch"]
 
-    @pl.when(i == 0)
+    @pl.when(at.n == 0)
     def _begin() -> None:
         of_keys[...] = jnp.zeros_like(of_keys)
         of_values[...] = jnp.zeros_like(of_values)
 
     if "d_strips" in refs:
 
-        @pl.when((i == 0) & (j == 0))
+        @pl.when((at.n == 0) & (at.j == 0))
         def _begin_strips() -> None:
             refs["d_strips"][...] = jnp.zeros_like(refs["d_strips"])
 
-    @pl.when(_reaches(form.blocks, i, j))
+    @pl.when(form.blocks.reaches(at.i, at.j))
     def _go_on() -> None:
-        weights, d_logits = _d_logits(form, refs, i, j)
+        weights, d_logits = _d_logits(form, refs, at)
         of_values[...] += _product(refs["d_mixed"][0, 0], weights, _ROWS)
         of_keys[...] += _product(refs["queries"][0, 0], _scaled(form, d_logits), _ROWS)
         if "d_strips" in refs:
-            at = pl.ds(form.blocks.diagonal(i, j), 1)
-            refs["d_strips"][0, 0, at, :] += _gathered(d_logits)
+            diagonal = pl.ds(form.blocks.diagonal(at.i, at.j), 1)
+            refs["d_strips"][0, 0, diagonal, :] += _gathered(d_logits)
 
-    @pl.when(i == form.blocks.q_blocks - 1)
+    @pl.when(at.n == form.blocks.queries_in_reach - 1)
     def _end() -> None:
         refs["d_keys"][0, 0] = of_keys[...].astype(refs["d_keys"].dtype)
         refs["d_values"][0, 0] = of_values[...].astype(refs["d_values"].dtype)
 
 
-def _reaches(blocks: Blocks, i: Array, j: Array) -> Array | bool:
-    """Whether a query of block i may see a key of block j."""
-    if blocks.visibility is not Visibility.CAUSAL:
-        return j >= 0
-    return j * blocks.kv_block < (i + 1) * blocks.q_block
-
-
-def _d_logits(form: Form, refs: Mapping[str, Any], i: Array, j: Array) -> tuple[Array, Array]:
+def _d_logits(form: Form, refs: Mapping[str, Any], at: Step) -> tuple[Array, Array]:
     """The weights of a block and the gradient of its logits."""
-    weights = jnp.exp(_logits(form, refs, i, j) - refs["largest"][0, 0]) / refs["total"][0, 0]
+    weights = jnp.exp(_logits(form, refs, at) - refs["largest"][0, 0]) / refs["total"][0, 0]
     d_weights = _product(refs["values"][0, 0], refs["d_mixed"][0, 0], _COLUMNS)
     return weights, weights * (d_weights - refs["common"][0, 0])
 
 
-def _logits(form: Form, refs: Mapping[str, Any], i: Array, j: Array) -> Array:
+def _logits(form: Form, refs: Mapping[str, Any], at: Step) -> Array:
     """As dense attention has them, [keys, queries]; -inf where there is no key."""
     blocks = form.blocks
     logits = _scaled(form, _product(refs["keys"][0, 0], refs["queries"][0, 0], _COLUMNS))
     if "strips" in refs:
         logits = logits + _spread(refs["strips"][0, 0], blocks.kv_block)
-    key = j * blocks.kv_block + jax.lax.broadcasted_iota(jnp.int32, logits.shape, 0)
-    query = i * blocks.q_block + jax.lax.broadcasted_iota(jnp.int32, logits.shape, 1)
+    key = at.j * blocks.kv_block + jax.lax.broadcasted_iota(jnp.int32, logits.shape, 0)
+    query = at.i * blocks.q_block + jax.lax.broadcasted_iota(jnp.int32, logits.shape, 1)
     see = key < blocks.kv_len
     if blocks.visibility is not Visibility.FULL:
         see = key <= query
@@ -197,6 +201,8 @@ def _logits(form: Form, refs: Mapping[str, Any], i: Array, j: Array) -> Array:
         see = see | (refs["kv_in_prefix"][0] != 0)
     if "q_segments" in refs:
         see = see & (refs["q_segments"][0] == refs["kv_segments"][0])
+    if blocks.window is not None:
+        see = see & (jnp.abs(key - query) < blocks.window)
     return jnp.where(key < blocks.kv_len, logits + jnp.where(see, 0.0, MASKED), -jnp.inf)
 
 
@@ -277,24 +283,33 @@ def _call(
     kernel: Callable[..., None],
     given: Mapping[str, Part],
     found: Mapping[str, Part],
+    each: tuple[int, int],
+    blocks: Blocks,
     *,
-    grid: tuple[int, ...],
     scratch: Sequence[tuple[int, ...]],
     keys_first: bool = False,
 ) -> Sequence[Array]:
-    """Runs `kernel(refs, i, j)` over a grid (b, h, i, j), or (b, h, j, i) with `keys_first`."""
+    """Runs `kernel(refs, step)` over a grid of `each` row and head, block of queries and block of
+    keys in its reach; with `keys_first` block of keys and block of queries that reach it.
+    """
     names = [*given, *found]
+    if keys_first:
+        grid = (*each, blocks.kv_blocks, blocks.queries_in_reach)
+    else:
+        grid = (*each, blocks.q_blocks, blocks.keys_in_reach)
 
     def spec(part: Part) -> pl.BlockSpec:
         def index(b: Any, h: Any, m: Any, n: Any) -> tuple:
-            return part.index(b, h, n, m) if keys_first else part.index(b, h, m, n)
+            i, j, _ = step_of(blocks, m, n, keys_first=keys_first)
+            if blocks.window is not None:  # a step behind the last block reads that, for nothing
+                i, j = jnp.minimum(i, blocks.q_blocks - 1), jnp.minimum(j, blocks.kv_blocks - 1)
+            return part.index(b, h, i, j)
 
         return pl.BlockSpec(part.shape, index)
 
     def run(*refs: Any) -> None:
-        m, n = pl.program_id(2), pl.program_id(3)
         named = dict(zip(names, refs, strict=False)) | {"scratch": refs[len(names) :]}
-        kernel(named, *((n, m) if keys_first else (m, n)))
+        kernel(named, step_of(blocks, pl.program_id(2), pl.program_id(3), keys_first=keys_first))
 
     return pl.pallas_call(
         run,
@@ -308,6 +323,15 @@ def _call(
             vmem_limit_bytes=_VMEM_BYTES,
         ),
     )(*(part.array for part in given.values()))
+
+
+def step_of(blocks: Blocks, m: Array, n: Array, *, keys_first: bool) -> Step:
+    """What the inner dimensions of the grid stand for."""
+    if blocks.window is None:
+        return Step(n, m, n) if keys_first else Step(m, n, n)
+    if keys_first:
+        return Step(blocks.first_queries(m) + n, m, n)
+    return Step(m, blocks.first_keys(m) + n, n)
 
 
 def _mirrored(strips: Float[Array, "heads diagonals strip"]) -> Float[Array, "..."]:

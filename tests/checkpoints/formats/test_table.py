@@ -40,10 +40,15 @@ def test_the_format_of_a_model_is_the_one_that_gives_it_back():
     assert values["d_model"] == model.embed_dim
 
 
-def test_a_model_that_no_format_expresses_is_told_what_each_needs():
+@pytest.mark.parametrize("other", ["activations", "a window"])
+def test_a_model_that_no_format_expresses_is_told_what_each_needs(other):
     model = tiny_model(vocab_size=64)
-    mlp = dataclasses.replace(model.decoder.block.mlp, activations=("silu",))
+    if other == "activations":
+        mlp = dataclasses.replace(model.decoder.block.mlp, activations=("silu",))
+        model = model.with_blocks(mlp=mlp)
+    else:
+        model = dataclasses.replace(model, decoder=dataclasses.replace(model.decoder, window=9))
     with pytest.raises(UserError) as error:
-        format_of(model.with_blocks(mlp=mlp))
+        format_of(model)
     for format in FORMATS:
         assert f"for {format.name} {format.scope}" in str(error.value)
