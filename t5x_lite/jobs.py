@@ -81,9 +81,8 @@ def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
     the recipe is ours, and what it requires is what the checkpoint says of its run. Files and flags
     override each of it.
     """
-    search_paths, flags = arguments.gin_search_paths, arguments.gin_bindings
-    in_files = config.defined_by(arguments.gin_file, search_paths=search_paths)
-    if root is TrainConfig or any(name.startswith(f"{root.__name__}.") for name in in_files):
+    flags, in_files = arguments.gin_bindings, _in_files(arguments)
+    if root is TrainConfig or is_of(root, arguments):
         return _Assumed()
     given = in_files | config.defined_by([], overrides=flags)
     reads_file = "INPUT_FILE" in given
@@ -114,6 +113,15 @@ def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
         length = _decode_length(root, said, {**facts, **given}.get("TASK_FEATURE_LENGTHS"))
         facts |= {"MAX_DECODE_LENGTH": length} if length else {}
     return _Assumed((recipe,), facts, said.imports)
+
+
+def is_of(root: type[Job], arguments: argparse.Namespace) -> bool:
+    """Whether a gin file says anything of such a job itself, as its recipes do."""
+    return any(name.startswith(f"{root.__name__}.") for name in _in_files(arguments))
+
+
+def _in_files(arguments: argparse.Namespace) -> dict[str, object]:
+    return config.defined_by(arguments.gin_file, search_paths=arguments.gin_search_paths)
 
 
 def _decode_length(root: type[Job], said: _Assumed, lengths: object) -> int | None:

@@ -4,6 +4,7 @@ import argparse
 
 from t5x_lite import flags, jobs
 from t5x_lite.errors import UsageError
+from t5x_lite.inference.config import InferConfig
 from t5x_lite.training.config import TrainConfig
 
 _MOST_DOLLARS = 1_000_000
@@ -12,7 +13,7 @@ _MOST_COMPILED = 100
 
 def add(commands: flags.Commands) -> None:
     """Makes it known to the parser."""
-    summary = "what a training job needs and costs on TPUs that need not be there"
+    summary = "what a job needs and costs on TPUs that need not be there"
     command = flags.add_command(commands, "plan", _plan, summary)
     command.epilog = (
         "example:\n  t5x_lite plan --gin_file=models/t5_1_1/base.gin "
@@ -20,14 +21,15 @@ def add(commands: flags.Commands) -> None:
         "--gin.MIXTURE_OR_TASK_NAME=my_task --gin.TRAIN_STEPS=1000000 \\\n"
         "    --gin.TASK_FEATURE_LENGTHS=\"{'inputs': 512, 'targets': 114}\" --topology=v5e-16"
         "\n\nThe task is not looked up. TPUs need libtpu, pip install 't5x_lite[plan]', and no TPU."
+        "\nWith recipes/infer.gin or infer_file.gin it plans the answers to a batch."
         "\nThe exit status is 2 if it does not fit."
     )
     flags.add_topology(command, required=True)
     command.add_argument(
         "--program",
         choices=("train", "eval", "decode", "all"),
-        default="train",
-        help="a training step, held-out batches, decoding while training (default: train)",
+        help="a training step, held-out batches, decoding while training (default: train; of an "
+        "inference job decode, which is all it has)",
     )
     command.add_argument(
         "--json", type=flags.new_file, metavar="FILE", help="write all numbers, too"
@@ -65,15 +67,21 @@ def add(commands: flags.Commands) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    _check_advice(arguments)
+    _check_together(arguments)
     from t5x_lite.planning import prices, topologies
 
     topology = topologies.find(arguments.topology, slices=arguments.slices)
     price = prices.price_of(
         topology.chip, given=arguments.price_per_chip_hour, path=arguments.prices
     )
-    job = jobs.resolve(TrainConfig, arguments).config
     files = {"json_file": arguments.json, "html_file": arguments.html}
+    if jobs.is_of(InferConfig, arguments):
+        asked = jobs.resolve(InferConfig, arguments).config
+        from t5x_lite.planning import answers, run
+
+        job = answers.answers_of(asked)
+        return 0 if run.plan(job, topology, program="decode", price=price, **files) else 2
+    training = jobs.resolve(TrainConfig, arguments).config
     if arguments.advise:
         from t5x_lite.planning import advise
 
@@ -81,20 +89,23 @@ def _plan(arguments: argparse.Namespace) -> int:
         return (
             0
             if advise.show(
-                job, topology, most_compiled=most, price=price, gin_file=gin_file, **files
+                training, topology, most_compiled=most, price=price, gin_file=gin_file, **files
             )
             else 2
         )
     from t5x_lite.planning.run import plan
 
-    return 0 if plan(job, topology, program=arguments.program, price=price, **files) else 2
+    program = arguments.program or "train"
+    return 0 if plan(training, topology, program=program, price=price, **files) else 2
 
 
-def _check_advice(arguments: argparse.Namespace) -> None:
+def _check_together(arguments: argparse.Namespace) -> None:
     """Refuses flags that mean nothing together."""
+    if jobs.is_of(InferConfig, arguments):
+        _check_inference(arguments)
     if not arguments.advise and arguments.write is not None:
         raise UsageError("--write is of what --advise finds: give that, too.")
-    if arguments.advise and arguments.program != "train":
+    if arguments.advise and arguments.program not in (None, "train"):
         raise UsageError(
             f"--program={arguments.program} with --advise, which searches for training steps: "
             "leave one of them out."
@@ -103,4 +114,15 @@ def _check_advice(arguments: argparse.Namespace) -> None:
         raise UsageError(
             "--json and --html are of compiled programs, and --compile=0 compiles none: give "
             "--compile=1."
+        )
+
+
+def _check_inference(arguments: argparse.Namespace) -> None:
+    """An inference job answers batches and does nothing else."""
+    asked = None if arguments.program in (None, "decode") else f"--program={arguments.program}"
+    asked = "--advise" if arguments.advise else asked
+    if asked is not None:
+        raise UsageError(
+            f"{asked} with the gin file of an inference job, whose only program is decode: leave "
+            "it out, or give a training job, such as --gin_file=recipes/finetune.gin."
         )

@@ -1,13 +1,15 @@
 """Compiles a program of a job for a topology, and keeps what a plan needs of it."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Mapping
 
 import jax
 
 from t5x_lite import errors
-from t5x_lite.planning import cost, hlo, programs
+from t5x_lite.planning import answers, cost, hlo, programs
+from t5x_lite.planning.answers import Answers
 from t5x_lite.planning.cost import ProgramCost
 from t5x_lite.planning.links import Links
 from t5x_lite.planning.memory import (
@@ -15,6 +17,7 @@ from t5x_lite.planning.memory import (
     Shortage,
     StateBytes,
     memory_of,
+    on_a_device,
     shortage_of,
     state_bytes,
 )
@@ -23,6 +26,8 @@ from t5x_lite.planning.programs import Kind, Shapes
 from t5x_lite.planning.schedule import Schedule, Speeds, schedule
 from t5x_lite.planning.topologies import Topology
 from t5x_lite.training.config import TrainConfig
+
+Job = TrainConfig | Answers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,16 +57,22 @@ class Measured:
     outcome: Compiled | Shortage
 
 
-def measure(job: TrainConfig, topology: Topology, kind: Kind) -> Measured:
+def measure(job: Job, topology: Topology, kind: Kind) -> Measured:
     """Lowers, compiles and reads a program; a minute or more for a large model.
 
     Raises:
-        UserError: see `programs`.
+        UserError: see `programs` and `answers`.
     """
-    states = programs.make_states(job, topology)
-    mesh = states.partitioner.mesh
+    if isinstance(job, Answers):
+        engine = answers.make_engine(job, topology)
+        state = StateBytes(on_a_device(engine.parameters), optimizer=0, gradients=0, checkpoint=0)
+        make, mesh = functools.partial(answers.lower, job, engine), engine.partitioner.mesh
+    else:
+        states = programs.make_states(job, topology)
+        state, mesh = state_bytes(job, states), states.partitioner.mesh
+        make = functools.partial(programs.lower, job, states, kind)
     began = time.monotonic()
-    program = programs.lower(job, states, kind)
+    program = make()
     lowered = time.monotonic()
     outcome: Compiled | Shortage
     try:
@@ -75,11 +86,11 @@ def measure(job: TrainConfig, topology: Topology, kind: Kind) -> Measured:
         done = time.monotonic()
         outcome = _read(compiled, topology, mesh)
     return Measured(
-        kind=kind,
+        kind=program.kind,
         topology=topology,
         mesh=dict(mesh.shape),
         shapes=program.shapes,
-        state=state_bytes(job, states),
+        state=state,
         lower_seconds=lowered - began,
         compile_seconds=done - lowered,
         outcome=outcome,

@@ -22,7 +22,8 @@ _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 @dataclasses.dataclass(frozen=True)
 class StateBytes:
-    """Bytes of a state on one device, as its shards are, and of the checkpoint that holds it.
+    """Bytes of a state on one device, as its shards are, and of the checkpoint that holds it, if
+    the job writes one.
 
     `gradients` is those that train, in float32, as they lie between backward pass and update.
     """

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.model import flops
 from t5x_lite.model.config import ModelConfig
-from t5x_lite.planning.measure import Compiled, Measured
+from t5x_lite.planning.answers import Answers
+from t5x_lite.planning.measure import Compiled, Job, Measured
 from t5x_lite.planning.memory import Shortage
 from t5x_lite.planning.programs import Kind, Shapes
 from t5x_lite.training.config import TrainConfig
@@ -176,16 +177,19 @@ class Plan:
         return min(on_devices, state.checkpoint)
 
 
-def make_plan(job: TrainConfig, measured: Measured, price: float | None = None) -> Plan:
+def make_plan(job: Job, measured: Measured, price: float | None = None) -> Plan:
     """Args:
     price: dollars per chip and hour, in place of the list price.
     """
-    trains = measured.kind is Kind.TRAIN
-    total = model_flops(job.model, measured.kind, measured.shapes, job.decoding)
+    steps, models = None, job.models.members if isinstance(job, Answers) else (job.model,)
+    if isinstance(job, TrainConfig) and measured.kind is Kind.TRAIN:
+        steps = job.train_steps or job.train_steps_relative
+    kind, shapes = measured.kind, measured.shapes
+    total = sum(model_flops(model, kind, shapes, job.decoding) for model in models)
     return Plan(
         measured,
         total / measured.topology.num_devices,
-        (job.train_steps or job.train_steps_relative) if trains else None,
+        steps,
         measured.topology.chip.price if price is None else price,
     )
 

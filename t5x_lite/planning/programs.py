@@ -4,15 +4,17 @@ Nothing is read: shapes of batches follow from the job, those of states from the
 tasks nor TensorFlow are needed.
 """
 
+import contextlib
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
@@ -50,13 +52,20 @@ def make_states(job: TrainConfig, topology: Topology) -> StateFactory:
         UserError: mesh, model or batch do not fit its devices, or these cannot be compiled for.
     """
     devices = topology.devices()
-    try:
+    with said_of(topology):
         states = make_factory(job, make_partitioner(job.partitioning, devices))
         states.abstract  # noqa: B018  what does not divide is said here
         microbatches.check(job.dataset.batch_size, job.num_microbatches, states.partitioner)
+    return states
+
+
+@contextlib.contextmanager
+def said_of(topology: Topology) -> Iterator[None]:
+    """What is wrong with a job there names the topology."""
+    try:
+        yield
     except UserError as error:
         raise UserError(f"on {topology}, {topology.num_devices} devices: {error}") from error
-    return states
 
 
 def lower(job: TrainConfig, states: StateFactory, kind: Kind) -> Program:
@@ -82,10 +91,18 @@ def _decode(job: TrainConfig, states: StateFactory) -> Program:
     """The answers that a run decodes of the examples it is evaluated on."""
     dataset = job.infer_eval_dataset or job.eval_dataset or job.dataset
     engine = Engine(Ensemble((job.model,)), [states.abstract.parameters], states.partitioner)
+    return lower_answers(
+        engine, job.decoding, batch_size=dataset.batch_size, width=inputs_length(dataset)
+    )
+
+
+def lower_answers(
+    engine: Engine, decoding: DecodingConfig, *, batch_size: int, width: int
+) -> Program:
+    """The answers to a batch of inputs of this width, whose rows are filled up to the devices'."""
     # Which ids sentinels are is the vocabulary's to say, and makes no difference here.
-    decoding = dataclasses.replace(job.decoding, forbid_sentinels=False)
-    width = _lengths(dataset).get("inputs", 1)
-    rows = states.partitioner.filled_batch_size(dataset.batch_size)
+    decoding = dataclasses.replace(decoding, forbid_sentinels=False)
+    rows = engine.partitioner.filled_batch_size(batch_size)
     lowered = engine.lower_generate(decoding, batch_size=rows, width=width)
     return Program(
         Kind.DECODE,
@@ -112,6 +129,15 @@ def abstract_batch(job: TrainConfig, states: StateFactory, shapes: Shapes) -> An
         name: jax.ShapeDtypeStruct(shape, jnp.dtype(dtypes[name]), sharding=place)
         for name, shape in shapes.items()
     }
+
+
+def inputs_length(dataset: DatasetConfig) -> int:
+    """Ids of an input as it is answered; of a language model's documents the beginning.
+
+    Raises:
+        UserError: nobody says how long examples are.
+    """
+    return _lengths(dataset).get("inputs", 1)
 
 
 def _lengths(dataset: DatasetConfig) -> Mapping[str, int]:

@@ -10,18 +10,17 @@ from etils import epath
 from t5x_lite.display.waiting import waiting
 from t5x_lite.errors import UserError
 from t5x_lite.planning import html_page, isolated, libtpu, report
-from t5x_lite.planning.measure import measure
+from t5x_lite.planning.measure import Job, measure
 from t5x_lite.planning.plan import Plan, make_plan
 from t5x_lite.planning.plan_json import as_json
 from t5x_lite.planning.programs import Kind
 from t5x_lite.planning.topologies import Topology
-from t5x_lite.training.config import TrainConfig
 
 ALL = "all"
 
 
 def plan(
-    job: TrainConfig,
+    job: Job,
     topology: Topology,
     *,
     program: str,
@@ -64,9 +63,7 @@ def conclude(plans: Sequence[Plan], *, json_file: str | None, html_file: str | N
             print(f"{file}: {what}")
 
 
-def plans_of(
-    job: TrainConfig, topology: Topology, *, program: str, price: float | None
-) -> Iterator[Plan]:
+def plans_of(job: Job, topology: Topology, *, program: str, price: float | None) -> Iterator[Plan]:
     """The plans, each when it is asked for."""
     if not topology.chip.is_simulated:
         libtpu.check_installed()
