@@ -4,6 +4,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax._src.cudnn import fused_attention_stablehlo
 
@@ -20,12 +21,13 @@ from t5x_lite.model.position_bias import PositionBias
 TABLE = PositionBias(jnp.ones((3, 32)), RelativeBiasConfig())
 
 
-def causal(heads, position_bias=None, dropout=NO_DROPOUT):
+def causal(heads, position_bias=None, dropout=NO_DROPOUT, *, form="cudnn", window=None):
     """Self-attention of packed rows."""
     batch, length = heads.shape[:2]
     segments = jnp.ones((batch, length), jnp.int32).at[:, length // 2 :].set(2)
     mask = AttentionMask(
         visibility=Visibility.CAUSAL,
+        window=window,
         q_positions=masks.row_positions(length),
         kv_positions=masks.row_positions(length),
         q_segments=segments,
@@ -39,7 +41,7 @@ def causal(heads, position_bias=None, dropout=NO_DROPOUT):
         position_bias=position_bias,
         scale=None,
         dropout=dropout,
-        compute=ComputeConfig(attention=AttentionForm.CUDNN),
+        compute=ComputeConfig(attention=AttentionForm(form)),
     )
 
 
@@ -63,6 +65,25 @@ def test_what_cudnn_cannot_do_is_refused(length, dtype, fields, message):
     heads = jnp.ones((2, length, 3, 4), dtype)
     with pytest.raises(UserError, match=re.escape(message) + ".*attention='blockwise'"):
         causal(heads, **fields)
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_cudnn_is_asked_for_dense_attention(window, monkeypatch):
+    """In windows too, by JAX's own reference of the function that calls it; to bfloat16's 8 bits.
+    A query that a wrong mask lets see more has another mean.
+    """
+    given = jax.nn.dot_product_attention
+
+    def portable(*heads, implementation, **fields):
+        assert implementation == "cudnn"
+        return given(*heads, **fields, implementation="xla")
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", portable)
+    heads = jax.random.normal(jax.random.key(0), (2, 12, 3, 8), jnp.bfloat16)
+    dense = causal(heads, form="dense", window=window)
+    np.testing.assert_allclose(
+        causal(heads, window=window).astype(jnp.float32), dense.astype(jnp.float32), atol=2e-2
+    )
 
 
 def test_cudnn_gets_a_program_for_nvidia(monkeypatch):
