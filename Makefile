@@ -50,10 +50,10 @@ test-newest:
 newest:
 	@echo $(NEWEST)
 
-# torch and transformers are installed beside the locked versions, which stay as they are.
+# torch, transformers and CTranslate2 are installed beside the locked versions, which stay as they are.
 $(VENV)/parity-ready: $(READY)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint $(LOCK) \
-	  --editable '.[parity]'
+	  --editable '.[parity,speed]'
 	touch $@
 
 parity: $(VENV)/parity-ready

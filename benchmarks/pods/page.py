@@ -41,6 +41,6 @@ def replaced(page: str, name: str, lines: list[str]) -> str:
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(page):
         raise UserError(
-            f"pods.md has no place for {name}: needed are the lines {begin!r} and {end!r}."
+            f"the page has no place for {name}: needed are the lines {begin!r} and {end!r}."
         )
     return pattern.sub(lambda match: "\n".join([begin, "", *lines, "", end]), page)

@@ -1,0 +1,128 @@
+"""t5x_lite, through what its commands call."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.speed.arm import Prepared, first_seconds, seconds_of, timed
+from benchmarks.speed.settings import Settings
+from t5x_lite import config
+from t5x_lite.checkpoints import huggingface
+from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.inference import restored
+from t5x_lite.inference.engine import Engine
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.state import TrainState, make_factory
+from t5x_lite.training.step import Step, make_step_of
+
+
+def train(settings: Settings) -> Prepared:
+    """A step of `t5x_lite train`, from a batch on the host to its metrics."""
+    step, state = step_of(settings)
+    batch = train_batch(settings)
+
+    def advance() -> Any:
+        nonlocal state
+        placed = step.factory.partitioner.global_batch(batch)
+        state, metrics = step(state, placed)
+        return jax.device_get(metrics)
+
+    cold, metrics = seconds_of(advance)
+    advance()
+    loss = float(metrics["cross_entropy_sum"] / metrics["weight_sum"])
+    return Prepared(timed(advance), first_seconds(cold), loss)
+
+
+def step_of(settings: Settings) -> tuple[Step, TrainState]:
+    """The step of the job below, not compiled yet, and the state that it begins with."""
+    job = train_job(settings)
+    factory = make_factory(job, make_partitioner(job.partitioning))
+    state = factory.from_parameters(huggingface.load(settings.directory)[1])
+    return make_step_of(job, factory, initial_step=0), state
+
+
+def train_job(settings: Settings) -> TrainConfig:
+    """What recipes/pretrain.gin makes of the model, at a constant rate."""
+    values = {
+        "MODEL_DIR": settings.directory.with_suffix(".run"),
+        "MIXTURE_OR_TASK_NAME": "not_looked_up",
+        "TASK_FEATURE_LENGTHS": {"inputs": settings.inputs, "targets": settings.targets},
+        "TRAIN_STEPS": 1_000_000,
+        "BATCH_SIZE": settings.batch,
+        "DROPOUT_RATE": 0.0,
+        "LEARNING_RATE_FACTORS": "constant",
+        "LEARNING_RATE": 0.001,
+    }
+    overrides = [("--gin", f"{name}={value}") for name, value in values.items()]
+    files = (*settings.model_files, "recipes/pretrain.gin")
+    return config.resolve(TrainConfig, files, overrides=overrides).config
+
+
+def train_batch(settings: Settings) -> dict[str, np.ndarray]:
+    """Rows as the input pipeline packs them, each full of one example."""
+    inputs, targets = settings.rows()
+    batch = {
+        "encoder_input_tokens": inputs,
+        "decoder_input_tokens": np.pad(targets[:, :-1], ((0, 0), (1, 0))),
+        "decoder_target_tokens": targets,
+        "decoder_loss_weights": np.ones_like(targets),
+    }
+    for stack, tokens in (("encoder", inputs), ("decoder", targets)):
+        batch[f"{stack}_segment_ids"] = np.ones_like(tokens)
+        batch[f"{stack}_positions"] = np.tile(
+            np.arange(tokens.shape[1], dtype=np.int32), (len(tokens), 1)
+        )
+    return batch
+
+
+def decode(settings: Settings, *, beams: int | None = None) -> Prepared:
+    """Greedy decoding, or a beam search, as `t5x_lite infer` runs it."""
+    engine, (inputs, _) = _engine(settings), settings.rows()
+    how = {} if beams is None else {"strategy": Strategy.BEAM, "beam_size": beams}
+    decoding = DecodingConfig(max_decode_length=settings.targets, **how)
+    prompts = [row.tolist() for row in inputs]
+
+    def generate() -> list[list[int]]:
+        found = engine.generate(prompts, decoding, batch_size=settings.batch, width=settings.inputs)
+        return [each.ids() for each in found]
+
+    cold, tokens = seconds_of(generate)
+    return Prepared(timed(generate), first_seconds(cold), tokens)
+
+
+def beam(settings: Settings) -> Prepared:
+    """A beam search."""
+    return decode(settings, beams=settings.beams)
+
+
+def score(settings: Settings) -> Prepared:
+    """The log-likelihood of each row of targets."""
+    engine = _engine(settings)
+    inputs, targets = (rows.tolist() for rows in settings.rows())
+
+    def run() -> list[float]:
+        found = engine.score(inputs, targets, batch_size=settings.batch)
+        return [float(row.sum()) for row in found]
+
+    cold, log_probs = seconds_of(run)
+    return Prepared(timed(run), first_seconds(cold), log_probs)
+
+
+def encode(settings: Settings) -> Prepared:
+    """The mean of the encoder's last states over each row of inputs."""
+    engine, inputs = _engine(settings), settings.rows()[0].tolist()
+
+    def run() -> list[list[float]]:
+        found = engine.encode(inputs, batch_size=settings.batch, mean=True, width=settings.inputs)
+        return [row.tolist() for row in found]
+
+    cold, means = seconds_of(run)
+    return Prepared(timed(run), first_seconds(cold), means)
+
+
+def _engine(settings: Settings) -> Engine:
+    found = restored.describe((settings.directory,), None)
+    return found.engine(make_partitioner(PartitioningConfig()), first_sentinel=None)

@@ -1,0 +1,96 @@
+"""The least time that a machine could take: what has to be multiplied, or has to be read.
+
+Counted are matrix products, and for each token that is decoded the weights and the keys and values
+behind it, once for all rows of a batch. Beams of a row share what its encoder wrote.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks.speed.settings import Settings
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.model.flops import TRAINING_FACTOR, forward_flops
+
+_FLOAT32 = 4
+
+
+def seconds(
+    command: str, settings: Settings, machine: Mapping[str, Any], weight_bytes: int
+) -> float | None:
+    """None for what no product and no weight limits.
+
+    Args:
+        machine: what `balance.machine` found.
+        weight_bytes: of each number of a weight.
+    """
+    count = _LIMITS.get(command)
+    return count(settings, machine, weight_bytes) if count else None
+
+
+def _train(settings: Settings, machine: Mapping[str, Any], weight_bytes: int) -> float:
+    return TRAINING_FACTOR * _score(settings, machine, weight_bytes)
+
+
+def _score(settings: Settings, machine: Mapping[str, Any], weight_bytes: int) -> float:
+    lengths = settings.inputs, settings.targets
+    return forward_flops(settings.model, settings.batch, *lengths) / _flops(machine)
+
+
+def _encode(settings: Settings, machine: Mapping[str, Any], weight_bytes: int) -> float:
+    model = settings.model
+    keys_and_values = 2 * model.decoder.depth * model.embed_dim * _joined_kv(model)
+    positions = settings.batch * settings.inputs
+    return _prompt(settings, machine) - 2 * positions * keys_and_values / _flops(machine)
+
+
+def _prompt(settings: Settings, machine: Mapping[str, Any]) -> float:
+    """The encoder, and the keys and values of its states for the decoder."""
+    return forward_flops(settings.model, settings.batch, settings.inputs, 0) / _flops(machine)
+
+
+def _greedy(
+    settings: Settings, machine: Mapping[str, Any], weight_bytes: int, beams: int = 1
+) -> float:
+    model, rows = settings.model, settings.batch * beams
+    weights = _decoder_weights(model)
+    size = weights * weight_bytes + _cached_numbers(settings, beams) * _FLOAT32
+    reading = size / (machine["read_gb_per_second"] * 1e9)
+    multiplying = 2 * rows * weights / _flops(machine)
+    token = max(reading, multiplying)
+    return _prompt(settings, machine) + settings.targets * token
+
+
+def _beam(settings: Settings, machine: Mapping[str, Any], weight_bytes: int) -> float:
+    return _greedy(settings, machine, weight_bytes, settings.beams)
+
+
+def _decoder_weights(model: ModelConfig) -> int:
+    """Of one token: keys and values of the encoder's states are computed once for all."""
+    block = model.decoder.block
+    attention = (4 + 2) * model.embed_dim * _joined_kv(model)
+    mlp = (len(block.mlp.activations) + 1) * model.embed_dim * block.mlp.mlp_dim
+    return model.decoder.depth * (attention + mlp) + model.embed_dim * model.vocab_size
+
+
+def _cached_numbers(settings: Settings, beams: int) -> int:
+    """Keys and values that a token reads, in the mean over all tokens."""
+    positions = settings.batch * (settings.inputs + beams * settings.targets // 2)
+    return 2 * settings.model.decoder.depth * positions * _joined_kv(settings.model)
+
+
+def _joined_kv(model: ModelConfig) -> int:
+    attention = model.decoder.block.attention
+    return attention.num_heads * attention.head_dim
+
+
+def _flops(machine: Mapping[str, Any]) -> float:
+    return machine["peak_gflops"] * 1e9
+
+
+_LIMITS: Mapping[str, Callable[[Settings, Mapping[str, Any], int], float]] = {
+    "train": _train,
+    "greedy": _greedy,
+    "beam": _beam,
+    "score": _score,
+    "encode": _encode,
+}

@@ -1,0 +1,92 @@
+"""What there is to measure: a row is a command, with the arms that take part in it."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from t5x_lite.errors import UserError
+
+OURS = "ours"
+_ARMS = "benchmarks.speed.arms"
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """Where the function is that makes it, and what it is given beside settings.
+
+    Attributes:
+        packages: that have to be installed, of the extra `speed`.
+        weight_bytes: of each number of a weight that decoding reads.
+    """
+
+    function: str
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    weight_bytes: int = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Arms by their names, and the one of them that others are compared with."""
+
+    what: str
+    arms: Mapping[str, Arm]
+    ours: str = OURS
+
+
+def _ours(function: str) -> dict[str, Arm]:
+    return {OURS: Arm(f"{_ARMS}.ours:{function}")}
+
+
+def _torch(function: str) -> dict[str, Arm]:
+    return {
+        f"torch_{mode}": Arm(
+            f"{_ARMS}.huggingface:{function}", {"mode": mode}, ("torch", "transformers")
+        )
+        for mode in ("eager", "sdpa", "compile")
+    }
+
+
+def _ctranslate2(function: str) -> dict[str, Arm]:
+    kinds = {"ct2": ("float32", 4), "ct2_int8": ("int8", 1)}
+    packages = ("ctranslate2", "torch", "transformers")
+    return {
+        name: Arm(f"{_ARMS}.translator:{function}", {"kind": kind}, packages, size)
+        for name, (kind, size) in kinds.items()
+    }
+
+
+def _everyone(function: str) -> dict[str, Arm]:
+    return _ours(function) | _torch(function) | _ctranslate2(function)
+
+
+COMMANDS: Mapping[str, Command] = {
+    "train": Command("a training step with Adafactor", _ours("train") | _torch("train")),
+    "greedy": Command("greedy decoding of all targets", _everyone("decode")),
+    "beam": Command("beam search of all targets", _everyone("beam")),
+    "score": Command("log-likelihood of targets", _everyone("score")),
+    "encode": Command("means of encoder states", _ours("encode") | _torch("encode")),
+}
+
+
+def arms_of(command: str, names: Sequence[str] | None) -> dict[str, Arm]:
+    """The arms that are named, all that there are for None.
+
+    Raises:
+        UserError: one does not exist for this command, or needs a package that is missing.
+    """
+    known = COMMANDS[command].arms
+    if unknown := [name for name in names or () if name not in known]:
+        raise UserError(
+            f"--arms={','.join(unknown)}: {command} has no such arm; there are {','.join(known)}."
+        )
+    arms = {name: known[name] for name in names or known}
+    for name, arm in arms.items():
+        for package in arm.packages:
+            if importlib.util.find_spec(package) is None:
+                raise UserError(
+                    f"the arm {name} needs {package}, which is not installed: install the extra "
+                    f"with pip install -e '.[speed]', or leave it out with --arms=..."
+                )
+    return arms

@@ -1,0 +1,107 @@
+"""What was measured, as markdown: a table for each command, and one of the machine."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.experiments.tables import table
+from benchmarks.speed.results import Results
+from benchmarks.speed.rounds import Measured
+from benchmarks.speed.table import COMMANDS
+
+_HEAD = (
+    "model, rows x inputs + targets",
+    "arm",
+    "seconds",
+    "arm / ours",
+    "of the limit",
+    "first",
+    "GB",
+)
+_NOT_YET = ["Nothing of it is measured yet."]
+
+
+def all_tables(results: Results) -> dict[str, list[str]]:
+    """Every table by its name."""
+    tables = {command: command_table(results.of(command)) for command in COMMANDS}
+    return {"machine": machine_table(results), **tables}
+
+
+def command_table(runs: Sequence[Measured]) -> list[str]:
+    """A line for each shape and arm.
+
+    Seconds and their ratios to ours in the same round are medians, with their ranges. The limit is
+    `limits`; the first call is the one that compiles; GB are the most that the process held.
+    """
+    if not runs:
+        return _NOT_YET
+    lines = [_line(run, arm) for run in runs for arm in run.seconds]
+    return table(_HEAD, lines)
+
+
+def machine_table(results: Results) -> list[str]:
+    """The machine of the newest run of each command."""
+    runs = [run for command in COMMANDS for run in results.of(command)[-1:]]
+    if not runs:
+        return _NOT_YET
+    head = ["of", "date", "processor", "cores", "load before", "products, GFLOP/s", "reading, GB/s"]
+    lines = [
+        [
+            run.command,
+            run.about["date"],
+            run.about["processor"],
+            str(run.about["cores"]),
+            f"{run.about['load_before']:.1f}",
+            f"{run.about['machine']['peak_gflops']:.0f}",
+            f"{run.about['machine']['read_gb_per_second']:.0f}",
+        ]
+        for run in runs
+    ]
+    return [*table(head, lines), "", _versions(runs)]
+
+
+def ratios(run: Measured, arm: str) -> list[float]:
+    """How many times as long as ours an arm took, round by round; empty where ours is not there."""
+    ours = run.seconds.get(COMMANDS[run.command].ours, ())
+    return [theirs / own for theirs, own in zip(run.seconds[arm], ours)]
+
+
+def shape(run: Measured) -> str:
+    """As "small, 4 x 256 + 64"."""
+    known = run.settings
+    return f"{known['size']}, {known['batch']} x {known['inputs']} + {known['targets']}"
+
+
+def limit(run: Measured, arm: str) -> float | None:
+    """Seconds, None where nothing of it is known."""
+    return run.about["arms"][arm].get("limit_seconds")
+
+
+def _line(run: Measured, arm: str) -> list[str]:
+    told: Mapping[str, Any] = run.about["arms"][arm]
+    median, least, first = (
+        statistics.median(run.seconds[arm]),
+        limit(run, arm),
+        told.get("first_seconds"),
+    )
+    compared = ratios(run, arm)
+    return [
+        shape(run),
+        arm,
+        _spread(run.seconds[arm]),
+        _spread(compared) if compared and arm != COMMANDS[run.command].ours else "-",
+        "-" if least is None else f"{least / median:.0%}",
+        "-" if first is None else f"{first:.1f}",
+        f"{told['peak_memory_bytes'] / 1e9:.2f}",
+    ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def _versions(runs: Sequence[Measured]) -> str:
+    known = dict.fromkeys(
+        f"{name} {version}" for run in runs for name, version in run.about["versions"].items()
+    )
+    return f"Versions: {', '.join(known)}."
