@@ -25,6 +25,8 @@ from benchmarks.speed.settings import Settings
 from benchmarks.speed.table import COMMANDS
 from t5x_lite.errors import UserError
 
+_COUNTS = ("batch", "inputs", "targets", "repeats", "examples")
+_PATHS = ("folder", "t5", "tfds_data_dir", "vocabulary")
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -46,7 +48,7 @@ def _run(asked: argparse.Namespace) -> None:
     if asked.json and len(asked.commands) != 1:
         raise UserError(f"--json={asked.json} holds one command: given are {len(asked.commands)}.")
     for command in asked.commands:
-        measured = rounds.measure(command, asked.arms, _settings(asked))
+        measured = rounds.measure(command, asked.arms, _settings(command, asked))
         results.add(measured)
         print("\n".join(tables.command_table([measured])), flush=True)
         if asked.json:
@@ -55,15 +57,11 @@ def _run(asked: argparse.Namespace) -> None:
         page.publish(results, asked.publish)
 
 
-def _settings(asked: argparse.Namespace) -> Settings:
-    return Settings(
-        size=asked.size,
-        batch=asked.batch,
-        inputs=asked.inputs,
-        targets=asked.targets,
-        repeats=asked.repeats,
-        folder=str(asked.folder),
-    )
+def _settings(command: str, asked: argparse.Namespace) -> Settings:
+    """What was given, else the command's own, else everyone's."""
+    names = ("size", *_COUNTS, *_PATHS)
+    given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
+    return Settings(**{**COMMANDS[command].settings, **given})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,13 +82,13 @@ def _parser() -> argparse.ArgumentParser:
         "--arms", type=_names, metavar="ARM,...", help="default: all that there are"
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of one command")
-    parser.add_argument("--size", default=known.size, help="of gin/models/t5_1_1 (default: small)")
-    for name in ("batch", "inputs", "targets", "repeats"):
+    parser.add_argument("--size", help="of gin/models/t5_1_1 (default: small)")
+    for name in _COUNTS:
         default = getattr(known, name)
-        parser.add_argument(f"--{name}", type=_count, default=default, help=f"default: {default}")
-    parser.add_argument(
-        "--folder", type=pathlib.Path, default=build, help="of models and logs (build/speed)"
-    )
+        parser.add_argument(f"--{name}", type=_count, help=f"default: {default}; of input others")
+    parser.add_argument("--folder", default=str(build), help="of models and logs (build/speed)")
+    for name in _PATHS[1:]:
+        parser.add_argument(f"--{name}", metavar="PATH", help="what input reads")
     parser.add_argument(
         "--output", type=pathlib.Path, default=build, help="of measured.jsonl (build/speed)"
     )

@@ -1,7 +1,7 @@
 """Whether all arms of a run compute the same: otherwise their times say nothing."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,9 @@ def check(command: str, answers: Mapping[str, Any], *, length: int) -> None:
                 raise Disagreement(f"{command}: {name} wrote {found} tokens, needed are {length}.")
 
 
-def _tokens(one: list[list[int]], other: list[list[int]]) -> str:
+def _tokens(one: Sequence[Any], other: Sequence[Any]) -> str:
     same = sum(a == b for a, b in zip(one, other, strict=True))
-    return (
-        "" if same >= _SAME_ROWS * len(one) else f"{same} of {len(one)} rows have the same tokens"
-    )
+    return "" if same >= _SAME_ROWS * len(one) else f"{same} of {len(one)} rows are the same"
 
 
 def _numbers(one: Any, other: Any) -> str:
@@ -60,6 +58,7 @@ _ALIKE: Mapping[str, Callable[[Any, Any], str]] = {
     "train": _numbers,
     "greedy": _tokens,
     "beam": _tokens,
+    "evaluate": _tokens,
     "score": _numbers,
     "encode": _numbers,
 }

@@ -7,7 +7,7 @@ from benchmarks.speed.rounds import Measured
 from t5x_lite import json_lines
 
 # What makes it another measurement, beside the command.
-_SHAPE = ("size", "batch", "inputs", "targets", "beams")
+_SHAPE = ("size", "batch", "inputs", "targets", "beams", "examples")
 
 
 class Results:

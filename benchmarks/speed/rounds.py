@@ -14,7 +14,7 @@ from benchmarks.speed import checks, limits, table
 from benchmarks.speed.arm import SECONDS, Numbers
 from benchmarks.speed.settings import Settings
 from benchmarks.speed.table import Arm
-from benchmarks.speed.worker import Worker
+from benchmarks.speed.worker import FreshWorker, Worker
 
 _LIBRARIES = ("t5x_lite", "jax", "torch", "transformers", "ctranslate2", "seqio", "tensorflow")
 
@@ -54,11 +54,13 @@ def measure(command: str, names: Sequence[str] | None, settings: Settings) -> Me
     arms = table.arms_of(command, names)
     load = os.getloadavg()[0]
     machine = _once("balance", Arm("benchmarks.speed.balance:machine"), settings)
-    _once("model", Arm("benchmarks.speed.models:write"), settings)
+    for name, arm in table.COMMANDS[command].before.items():
+        _once(name, arm, settings)
     with contextlib.ExitStack() as stack:
         workers = []
         for name, arm in arms.items():
-            worker = stack.enter_context(contextlib.closing(Worker(name, arm, settings)))
+            make = FreshWorker if arm.is_fresh else Worker
+            worker = stack.enter_context(contextlib.closing(make(name, arm, settings)))
             workers.append(worker)
             print(f"{command} {name}: ready{_in_words(worker.facts)}", flush=True)
         answers = {worker.name: worker.answer for worker in workers}
@@ -72,7 +74,8 @@ def measure(command: str, names: Sequence[str] | None, settings: Settings) -> Me
             told[name]["limit_seconds"] = least
     return Measured(
         command,
-        {name: value for name, value in vars(settings).items() if name != "folder"},
+        {name: value for name, value in vars(settings).items() if not isinstance(value, str | None)}
+        | {"size": settings.size},
         {name: [each[SECONDS] for each in every] for name, every in numbers.items()},
         {"arms": told, "machine": machine, "load_before": load, **_circumstances()},
     )
@@ -84,7 +87,9 @@ def _once(name: str, arm: Arm, settings: Settings) -> Mapping[str, Any]:
         return worker.facts
 
 
-def _take_turns(command: str, workers: Sequence[Worker], repeats: int) -> dict[str, list[Numbers]]:
+def _take_turns(
+    command: str, workers: Sequence[Worker | FreshWorker], repeats: int
+) -> dict[str, list[Numbers]]:
     found: dict[str, list[Numbers]] = {worker.name: [] for worker in workers}
     for repeat in range(repeats):
         for worker in workers:

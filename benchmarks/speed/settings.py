@@ -21,8 +21,11 @@ class Settings:
     Attributes:
         size: a file of gin/models/t5_1_1.
         batch: rows; `inputs` and `targets` are their lengths.
+        beams: of a beam search.
+        examples: that are evaluated.
         folder: where models and logs are written.
         threads: of each arm.
+        t5, tfds_data_dir, vocabulary: what `input` reads (arms/input.py).
     """
 
     size: str = "small"
@@ -31,9 +34,13 @@ class Settings:
     targets: int = 64
     repeats: int = 5
     beams: int = 4
+    examples: int = 64
     seed: int = 0
     folder: str = "build/speed"
     threads: int = dataclasses.field(default_factory=lambda: os.cpu_count() or 1)
+    t5: str | None = None
+    tfds_data_dir: str | None = None
+    vocabulary: str | None = None
 
     @property
     def model_files(self) -> tuple[str, ...]:

@@ -18,41 +18,54 @@ class Arm:
     Attributes:
         packages: that have to be installed, of the extra `speed`.
         weight_bytes: of each number of a weight that decoding reads.
+        beside: the arm of ours that it is compared with.
+        is_fresh: every repeat is a process of its own, whose facts are its numbers.
     """
 
     function: str
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     packages: tuple[str, ...] = ()
     weight_bytes: int = 4
+    beside: str = OURS
+    is_fresh: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Arms by their names, and the one of them that others are compared with."""
+    """Arms by their names, by theirs what is made before, once for all arms, and the settings whose
+    defaults are others.
+    """
 
     what: str
     arms: Mapping[str, Arm]
-    ours: str = OURS
+    before: Mapping[str, Arm] = dataclasses.field(default_factory=lambda: {"model": MODEL})
+    settings: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+# The model that all arms have in common.
+MODEL = Arm("benchmarks.speed.models:write")
 
 
 def _ours(function: str) -> dict[str, Arm]:
     return {OURS: Arm(f"{_ARMS}.ours:{function}")}
 
 
-def _torch(function: str) -> dict[str, Arm]:
+def _torch(
+    function: str, module: str = "huggingface", modes: Sequence[str] = ("eager", "sdpa", "compile")
+) -> dict[str, Arm]:
     return {
         f"torch_{mode}": Arm(
-            f"{_ARMS}.huggingface:{function}", {"mode": mode}, ("torch", "transformers")
+            f"{_ARMS}.{module}:{function}", {"mode": mode}, ("torch", "transformers")
         )
-        for mode in ("eager", "sdpa", "compile")
+        for mode in modes
     }
 
 
-def _ctranslate2(function: str) -> dict[str, Arm]:
+def _ctranslate2(function: str, module: str = "translator") -> dict[str, Arm]:
     kinds = {"ct2": ("float32", 4), "ct2_int8": ("int8", 1)}
     packages = ("ctranslate2", "torch", "transformers")
     return {
-        name: Arm(f"{_ARMS}.translator:{function}", {"kind": kind}, packages, size)
+        name: Arm(f"{_ARMS}.{module}:{function}", {"kind": kind}, packages, size)
         for name, (kind, size) in kinds.items()
     }
 
@@ -67,6 +80,43 @@ COMMANDS: Mapping[str, Command] = {
     "beam": Command("beam search of all targets", _everyone("beam")),
     "score": Command("log-likelihood of targets", _everyone("score")),
     "encode": Command("means of encoder states", _ours("encode") | _torch("encode")),
+    "startup": Command(
+        "from the start of a process to the end of its first step",
+        {
+            OURS: Arm(f"{_ARMS}.startup:ours"),
+            "ours_warm": Arm(f"{_ARMS}.startup:ours", {"is_warm": True}),
+            **_torch("torch", "startup"),
+        },
+    ),
+    "input": Command(
+        "a million tokens of C4, packed",
+        {
+            OURS: Arm(f"{_ARMS}.input:ours"),
+            "seqio": Arm(f"{_ARMS}.input:seqio_with_t5"),
+        },
+        before={},
+        settings={"batch": 128, "inputs": 512, "targets": 114},
+    ),
+    "checkpoint": Command(
+        "a training state saved and restored, beside files of as many bytes",
+        {
+            "ours_save": Arm(f"{_ARMS}.checkpoint:save", beside="ours_save"),
+            "write_file": Arm(f"{_ARMS}.checkpoint:write_file", beside="ours_save"),
+            "ours_restore": Arm(
+                f"{_ARMS}.checkpoint:restore", beside="ours_restore", is_fresh=True
+            ),
+            "read_file": Arm(f"{_ARMS}.checkpoint:read_file", beside="ours_restore"),
+        },
+        before={"model": MODEL, "checkpoint": Arm(f"{_ARMS}.checkpoint:once")},
+    ),
+    "evaluate": Command(
+        "examples decoded greedily and scored, from files to files",
+        {
+            OURS: Arm(f"{_ARMS}.evaluate:ours"),
+            **_torch("huggingface", "evaluate", ("eager", "sdpa")),
+            **_ctranslate2("translator", "evaluate"),
+        },
+    ),
 }
 
 

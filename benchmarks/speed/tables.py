@@ -17,14 +17,17 @@ _HEAD = (
     "of the limit",
     "first",
     "GB",
+    "more",
 )
+_IN_COLUMNS = ("peak_memory_bytes", "first_seconds", "limit_seconds")
 _NOT_YET = ["Nothing of it is measured yet."]
 
 
 def all_tables(results: Results) -> dict[str, list[str]]:
     """Every table by its name."""
     tables = {command: command_table(results.of(command)) for command in COMMANDS}
-    return {"machine": machine_table(results), **tables}
+    imports = imports_table(results.of("startup"))
+    return {"machine": machine_table(results), **tables, "imports": imports}
 
 
 def command_table(runs: Sequence[Measured]) -> list[str]:
@@ -37,6 +40,18 @@ def command_table(runs: Sequence[Measured]) -> list[str]:
         return _NOT_YET
     lines = [_line(run, arm) for run in runs for arm in run.seconds]
     return table(_HEAD, lines)
+
+
+def imports_table(runs: Sequence[Measured]) -> list[str]:
+    """Seconds of the packages that a training job imports, of the newest run that knows them."""
+    known = [
+        told["imports"] for run in runs for told in run.about["arms"].values() if "imports" in told
+    ]
+    if not known:
+        return _NOT_YET
+    return table(
+        ["package", "seconds"], [[name, f"{taken:.2f}"] for name, taken in known[-1].items()]
+    )
 
 
 def machine_table(results: Results) -> list[str]:
@@ -62,7 +77,7 @@ def machine_table(results: Results) -> list[str]:
 
 def ratios(run: Measured, arm: str) -> list[float]:
     """How many times as long as ours an arm took, round by round; empty where ours is not there."""
-    ours = run.seconds.get(COMMANDS[run.command].ours, ())
+    ours = run.seconds.get(_beside(run, arm), ())
     return [theirs / own for theirs, own in zip(run.seconds[arm], ours)]
 
 
@@ -89,11 +104,25 @@ def _line(run: Measured, arm: str) -> list[str]:
         shape(run),
         arm,
         _spread(run.seconds[arm]),
-        _spread(compared) if compared and arm != COMMANDS[run.command].ours else "-",
+        _spread(compared) if compared and arm != _beside(run, arm) else "-",
         "-" if least is None else f"{least / median:.0%}",
         "-" if first is None else f"{first:.1f}",
         f"{told['peak_memory_bytes'] / 1e9:.2f}",
+        ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in _more(told).items()),
     ]
+
+
+def _more(told: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers that only some commands have."""
+    return {
+        name: value
+        for name, value in told.items()
+        if name not in _IN_COLUMNS and not isinstance(value, Mapping)
+    }
+
+
+def _beside(run: Measured, arm: str) -> str:
+    return COMMANDS[run.command].arms[arm].beside
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -4,6 +4,7 @@ Lines of JSON go in and out: first the arm, answered by its facts, then `null` f
 answered by its numbers. What libraries print goes into the log.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -35,7 +36,8 @@ class Worker:
 
     def __init__(self, name: str, arm: Arm, settings: Settings) -> None:
         self.name = name
-        self._log = pathlib.Path(settings.folder) / "logs" / f"{name}.log"
+        made_by = arm.function.rpartition(".")[2].replace(":", "_")
+        self._log = pathlib.Path(settings.folder) / "logs" / f"{name}-{made_by}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -75,6 +77,23 @@ class Worker:
         if _ERROR in answer:
             raise UserError(answer[_ERROR])
         return answer
+
+
+class FreshWorker:
+    """A process for each repeat; nothing is prepared."""
+
+    def __init__(self, name: str, arm: Arm, settings: Settings) -> None:
+        self.name, self._arm, self._settings = name, arm, settings
+        self.facts: dict[str, Any] = {}
+        self.answer = None
+
+    def run(self) -> Numbers:
+        """One repeat."""
+        with contextlib.closing(Worker(self.name, self._arm, self._settings)) as worker:
+            return worker.facts
+
+    def close(self) -> None:
+        """Its processes have ended."""
 
 
 def _environment(threads: int) -> dict[str, str]:
@@ -117,7 +136,9 @@ def serve(questions: TextIO, answers: TextIO) -> None:
 
 
 def _peak_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KILOBYTE
+    """Of the process, or of the largest that it has started."""
+    both = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return max(resource.getrusage(which).ru_maxrss for which in both) * _KILOBYTE
 
 
 if __name__ == "__main__":

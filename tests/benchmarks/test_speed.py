@@ -1,6 +1,10 @@
 """benchmarks/speed: arms take turns on the same model, and what is written is what was measured."""
 
+import dataclasses
+import itertools
 import json
+import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -8,7 +12,8 @@ import pytest
 from benchmarks.speed import __main__ as command
 from benchmarks.speed import checks, limits, models, rounds, table, worker
 from benchmarks.speed.arm import SECONDS
-from benchmarks.speed.arms import ours
+from benchmarks.speed.arms import checkpoint, evaluate, ours, startup
+from benchmarks.speed.arms import input as input_arms
 from benchmarks.speed.settings import Settings
 from benchmarks.speed.table import COMMANDS, Arm
 from t5x_lite.checkpoints import huggingface
@@ -70,7 +75,7 @@ def test_arms_take_turns_and_medians_are_written(turns, tmp_path):
 
 
 def test_the_newest_run_of_a_shape_is_published(turns, tmp_path):
-    names = [*COMMANDS, "machine", "medians"]
+    names = [*COMMANDS, "machine", "imports", "medians"]
     places = "".join(f"<!-- table {name} -->old<!-- end of {name} -->\n" for name in names)
     (tmp_path / "speed.md").write_text(places)
     for batch in (1, 2, 1):
@@ -79,7 +84,7 @@ def test_the_newest_run_of_a_shape_is_published(turns, tmp_path):
     text = (tmp_path / "speed.md").read_text()
     assert text.count("| tiny, 1 x 256 + 64 | ours | 2 (1 to 4) | - |") == 1
     assert text.count("| tiny, 2 x 256 + 64 | torch_sdpa | 3 (3 to 5) | 1.5 (1.25 to 3) |") == 1
-    assert text.count("Nothing of it is measured yet.") == len(COMMANDS) - 1
+    assert text.count("Nothing of it is measured yet.") == len(COMMANDS)
     assert "\n![medians of all arms](speed/medians.png)\n" in text
     assert (tmp_path / "speed/medians.png").read_bytes().startswith(b"\x89PNG")
     assert "folder" not in (tmp_path / "measured.jsonl").read_text()
@@ -133,7 +138,9 @@ def test_a_process_answers_and_its_end_is_told(settings):
     assert one.facts == {"parameters": sum(np.size(leaf) for leaf in _leaves(parameters))}
     assert config.embed_dim == 32
     assert (settings.directory / "model.safetensors").stat().st_mtime_ns == written
-    with pytest.raises(RuntimeError, match="broken ended with status 1: see .*broken.log"):
+    with pytest.raises(
+        RuntimeError, match="broken ended with status 1: see .*broken-arm_nothing.log"
+    ):
         worker.Worker("broken", Arm("benchmarks.speed.arm:nothing"), settings)
     with pytest.raises(UserError, match="models/t5_1_1/huge.gin"):
         huge = Settings(size="huge", folder=settings.folder)
@@ -146,6 +153,62 @@ def _leaves(tree):
         for each in tree.values()
         for leaf in (_leaves(each) if isinstance(each, dict) else [each])
     ]
+
+
+def test_what_is_saved_is_restored(settings):
+    """Sizes are those of the shards that the devices hold; a checkpoint that is there is taken."""
+    prepared = checkpoint.save(settings)
+    numbers = prepared.run()
+    assert numbers[SECONDS] >= numbers["blocked_seconds"] > 0
+    before = sorted(checkpoint._folder(settings).iterdir())
+    checkpoint.once(settings)
+    assert sorted(checkpoint._folder(settings).iterdir()) == before
+    facts = checkpoint.restore(settings).facts
+    size = facts["mb_per_second"] * facts[SECONDS] * 1e6
+    assert size == pytest.approx(prepared.facts["state_bytes"])
+    assert size > 4 * 2_000_000
+    for make in (checkpoint.write_file, checkpoint.read_file):
+        assert make(settings).run()["mb_per_second"] > 0
+
+
+def test_a_process_is_timed_until_it_says_that_its_step_is_done():
+    code = "import time; print('ready after'); time.sleep(.2); print('train 1/1 '); time.sleep(60)"
+    numbers = startup._first_step(["-u", "-c", code], {})
+    assert 0.2 <= numbers["step_seconds"] < numbers[SECONDS] < 60
+    with pytest.raises(RuntimeError, match="ended without a step"):
+        startup._first_step(["-c", "print('ready')"], {})
+
+
+def test_an_evaluation_writes_an_answer_for_each_example(settings):
+    few = dataclasses.replace(settings, examples=3)
+    assert len(evaluate.ours(few).answer) == 3
+
+
+def test_tokens_that_are_padding_are_not_counted(settings, monkeypatch):
+    """Six of a batch, two batches in four ticks; the pipelines need data that is named."""
+    ticks = itertools.count()
+    clock = types.SimpleNamespace(monotonic=lambda: next(ticks), process_time=lambda: 0)
+    monkeypatch.setattr(input_arms, "time", clock)
+    monkeypatch.setattr(input_arms, "_SECONDS", 2.5)
+    batch = {"encoder_input_tokens": np.array([5, 6, 0]), "decoder_target_tokens": np.arange(5)}
+    assert input_arms._numbers(lambda: itertools.repeat(batch))[SECONDS] == 4 / 12 * 1e6
+    with pytest.raises(UserError, match="--vocabulary is not given; input needs --tfds_data_dir"):
+        input_arms.ours(settings)
+
+
+def test_a_command_has_defaults_of_its_own(turns, tmp_path):
+    """What is given goes before them."""
+    assert run(["input", "--targets=20", "--repeats=2"], tmp_path) == 0
+    (line,) = (tmp_path / "measured.jsonl").read_text().splitlines()
+    known = json.loads(line)["settings"]
+    assert (known["batch"], known["inputs"], known["targets"]) == (128, 512, 20)
+    assert str(tmp_path) not in line
+
+
+def test_every_command_has_its_place_in_the_docs():
+    text = (pathlib.Path(__file__).parents[2] / "docs/speed.md").read_text()
+    for name in (*COMMANDS, "machine", "imports", "medians"):
+        assert f"<!-- table {name} -->" in text and f"<!-- end of {name} -->" in text
 
 
 def test_arms_that_differ_are_not_measured():

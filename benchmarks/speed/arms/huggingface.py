@@ -24,7 +24,7 @@ class Mode(enum.Enum):
 
 def train(settings: Settings, *, mode: str) -> Prepared:
     """Forward, backward and Adafactor with T5's settings: ours without the metrics."""
-    model = _model(settings, mode).train()
+    model = model_of(settings, mode).train()
     optimizer = Adafactor(
         model.parameters(), lr=0.001, scale_parameter=True, relative_step=False, warmup_init=False
     )
@@ -45,7 +45,7 @@ def train(settings: Settings, *, mode: str) -> Prepared:
 
 def decode(settings: Settings, *, mode: str, beams: int | None = None) -> Prepared:
     """`generate` with a cache; a compiled model needs one of a fixed size."""
-    model = _model(settings, mode)
+    model = model_of(settings, mode)
     how = {}
     if mode is not None and Mode(mode) is Mode.COMPILE:
         model.forward = torch.compile(model.forward)
@@ -75,7 +75,7 @@ def beam(settings: Settings, *, mode: str) -> Prepared:
 
 def score(settings: Settings, *, mode: str) -> Prepared:
     """The log-likelihood of each row of targets."""
-    model = _model(settings, mode)
+    model = model_of(settings, mode)
     inputs, targets = map(_tensor, settings.rows())
     forward = _compiled(model, mode)
 
@@ -91,7 +91,7 @@ def score(settings: Settings, *, mode: str) -> Prepared:
 
 def encode(settings: Settings, *, mode: str) -> Prepared:
     """The mean of the encoder's last states over each row of inputs."""
-    encoder = _model(settings, mode).encoder
+    encoder = model_of(settings, mode).encoder
     inputs = _tensor(settings.rows()[0])
     forward = _compiled(encoder, mode)
 
@@ -112,7 +112,8 @@ def load(directory: Any, **how: Any) -> transformers.T5ForConditionalGeneration:
     return model.eval()
 
 
-def _model(settings: Settings, mode: str) -> transformers.T5ForConditionalGeneration:
+def model_of(settings: Settings, mode: str) -> transformers.T5ForConditionalGeneration:
+    """The model of the arms, as a mode computes attention."""
     torch.set_num_threads(settings.threads)
     attention = "eager" if Mode(mode) is Mode.EAGER else "sdpa"
     model = load(settings.directory, attn_implementation=attention)

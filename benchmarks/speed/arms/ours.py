@@ -15,7 +15,7 @@ from t5x_lite.inference.engine import Engine
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training.config import TrainConfig
-from t5x_lite.training.state import TrainState, make_factory
+from t5x_lite.training.state import StateFactory, TrainState, make_factory
 from t5x_lite.training.step import Step, make_step_of
 
 
@@ -38,10 +38,15 @@ def train(settings: Settings) -> Prepared:
 
 def step_of(settings: Settings) -> tuple[Step, TrainState]:
     """The step of the job below, not compiled yet, and the state that it begins with."""
-    job = train_job(settings)
-    factory = make_factory(job, make_partitioner(job.partitioning))
+    job, factory = train_job(settings), factory_of(settings)
     state = factory.from_parameters(huggingface.load(settings.directory)[1])
     return make_step_of(job, factory, initial_step=0), state
+
+
+def factory_of(settings: Settings) -> StateFactory:
+    """The states of the job below."""
+    job = train_job(settings)
+    return make_factory(job, make_partitioner(job.partitioning))
 
 
 def train_job(settings: Settings) -> TrainConfig:

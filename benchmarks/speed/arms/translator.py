@@ -2,10 +2,11 @@
 
 import pathlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ctranslate2
+import numpy as np
 import transformers
 from ctranslate2.converters import TransformersConverter
 
@@ -28,7 +29,7 @@ class Converter(TransformersConverter):
 
 def decode(settings: Settings, *, kind: str, beams: int = 1) -> Prepared:
     """`translate_batch` with float32 or int8 weights."""
-    model = _Model(settings, kind)
+    model = Model(settings, kind)
     inputs = model.pieces(settings.rows()[0])
 
     def generate() -> list[ctranslate2.TranslationResult]:
@@ -48,7 +49,7 @@ def beam(settings: Settings, *, kind: str) -> Prepared:
 
 def score(settings: Settings, *, kind: str) -> Prepared:
     """The log-likelihood of each row of targets, whose end token it puts behind by itself."""
-    model = _Model(settings, kind)
+    model = Model(settings, kind)
     inputs, targets = map(model.pieces, settings.rows())
     without_end = [row[:-1] for row in targets]
 
@@ -68,7 +69,7 @@ def convert(directory: pathlib.Path, output: pathlib.Path) -> None:
     being_written.rename(output)
 
 
-class _Model:
+class Model:
     """A translator, and ids as the texts of pieces, which it reads and writes."""
 
     def __init__(self, settings: Settings, kind: str) -> None:
@@ -83,6 +84,6 @@ class _Model:
             str(folder), compute_type=kind, inter_threads=1, intra_threads=settings.threads
         )
 
-    def pieces(self, rows: Any) -> list[list[str]]:
+    def pieces(self, rows: Iterable[np.ndarray]) -> list[list[str]]:
         """The pieces of each row."""
         return [self._pieces(row.tolist()) for row in rows]
