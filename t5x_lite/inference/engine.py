@@ -18,8 +18,9 @@ from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.batching import Group, Ids, groups, padded
-from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.inference.ensemble import Ensemble, Networks
 from t5x_lite.inference.generate import EXAMPLE_INDEX, make_generate
+from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import Partitioner
 
 # 1 where a row has a token of the inputs themselves.
@@ -48,7 +49,9 @@ class Generated:
 
 
 class Engine:
-    """Parameters of the members of an ensemble (often of one) and the compiled functions."""
+    """Parameters of the members of an ensemble (often of one) and the compiled functions. On a CPU
+    the first `generate` makes a copy of them that is laid out as decoding reads it fastest.
+    """
 
     def __init__(
         self,
@@ -65,11 +68,13 @@ class Engine:
         self.special = models.members[0].special
         self._shardings = jax.tree.map(lambda leaf: leaf.sharding, self.parameters)
         self._compiled: dict[Any, Callable] = {}
+        self._networks: Networks | None = None
 
     def with_parameters(self, parameters: Sequence[Any]) -> "Engine":
         """The same compiled functions for other parameters, such as those of a run that goes on."""
         other = copy.copy(self)
         other.parameters = tuple(parameters)
+        other._networks = None
         return other
 
     def generate(
@@ -94,12 +99,13 @@ class Engine:
         longest = max(map(len, prompts), default=0) if width is None else width
         self._check_length(longest, decoding.max_decode_length)
         results: list[Generated | None] = [None] * len(prompts)
-        run = self._once(("generate", decoding), lambda: self._make_generate(decoding))
+        given, shardings = self._decoder()
+        run = self._once(("generate", decoding), lambda: self._make_generate(decoding, shardings))
         for group in self._groups([len(prompt) for prompt in prompts], batch_size, width, report):
             features = self._prompts([prompts[place] for place in group.places], group)
             index = np.full(group.rows, -1, np.int32)
             index[: len(group.places)] = first_index + index_step * np.array(group.places)
-            decoded = self._run(run, features | {EXAMPLE_INDEX: index})
+            decoded = self._run(run, features | {EXAMPLE_INDEX: index}, given)
             for row, place in enumerate(group.places):
                 tokens, log_probs, scores = (part[row] for part in decoded)
                 results[place] = Generated(tokens, log_probs, scores, self.special.end)
@@ -120,7 +126,7 @@ class Engine:
             name: jax.ShapeDtypeStruct(each.shape, each.dtype, sharding=place)
             for name, each in features.items()
         }
-        return self._make_generate(decoding).lower(self.parameters, abstract)
+        return self._make_generate(decoding, self._shardings).lower(self.parameters, abstract)
 
     def score(
         self,
@@ -176,12 +182,12 @@ class Engine:
 
     # Compiled functions.
 
-    def _make_generate(self, decoding: DecodingConfig) -> jax.stages.Wrapped:
+    def _make_generate(self, decoding: DecodingConfig, shardings: Any) -> jax.stages.Wrapped:
         return make_generate(
             self.models,
             decoding,
             partitioner=self.partitioner,
-            shardings=self._shardings,
+            shardings=shardings,
             first_sentinel=self.first_sentinel,
         )
 
@@ -218,9 +224,28 @@ class Engine:
             self._compiled[key] = make()
         return self._compiled[key]
 
-    def _run(self, function: Callable, features: Mapping[str, np.ndarray]) -> Any:
+    def _decoder(self) -> tuple[Any, Any]:
+        """What generation reads, and its shardings: the parameters, or what was made of them once
+        for all batches, which lies as it was made.
+        """
+        with self.partitioner.activations():
+            if not transformer.prepares_copies():
+                return self.parameters, self._shardings
+            if self._networks is None:
+                prepare = self._once("prepare", lambda: jax.jit(self._prepare))
+                self._networks = prepare(self.parameters)
+        return self._networks, None
+
+    def _prepare(self, parameters: Any) -> Networks:
+        with self.partitioner.activations():
+            return self.models.prepare(parameters)
+
+    def _run(
+        self, function: Callable, features: Mapping[str, np.ndarray], given: Any = None
+    ) -> Any:
         placed = self.partitioner.place_batch(features)
-        return jax.tree.map(np.asarray, function(self.parameters, placed))
+        given = self.parameters if given is None else given
+        return jax.tree.map(np.asarray, function(given, placed))
 
     # Batches.
 

@@ -21,6 +21,7 @@ from t5x_lite.model.config import ModelConfig
 # One tree per member, and one cache per member.
 Parameters = Sequence[Any]
 Caches = tuple[Any, ...]
+Networks = tuple[transformer.Network, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,25 +34,30 @@ class Ensemble:
     average: Average = Average.LOGITS
 
     def start(
-        self, parameters: Parameters, prompts: Mapping[str, Array], *, max_decode_length: int
+        self, networks: Networks, prompts: Mapping[str, Array], *, max_decode_length: int
     ) -> tuple[Float[Array, "batch vocab"], Caches]:
         """Logits of the first new token, and what each member remembers."""
         return self._together(
-            lambda member, own: transformer.start(
-                member, own, prompts, max_decode_length=max_decode_length
+            lambda network: transformer.start_prepared(
+                network, prompts, max_decode_length=max_decode_length
             ),
-            parameters,
+            networks,
         )
 
-    def language_model(self, parameters: Parameters) -> LanguageModel:
+    def prepare(self, parameters: Parameters) -> Networks:
+        """The members as they decode."""
+        pairs = zip(self.members, parameters, strict=True)
+        return tuple(transformer.prepare(member, own) for member, own in pairs)
+
+    def language_model(self, networks: Networks) -> LanguageModel:
         """What a decoder needs."""
 
         def advance(
             tokens: Int[Array, "rows"], caches: Caches
         ) -> tuple[Float[Array, "rows vocab"], Caches]:
             return self._together(
-                lambda member, own: transformer.advance(member, own[0], tokens, own[1]),
-                list(zip(parameters, caches, strict=True)),
+                lambda own: transformer.advance_prepared(own[0], tokens, own[1]),
+                list(zip(networks, caches, strict=True)),
             )
 
         special = self.members[0].special
@@ -81,9 +87,9 @@ class Ensemble:
         return jnp.mean(jnp.stack([hidden.astype(jnp.float32) for hidden in every]), axis=0)
 
     def _together(
-        self, run: Callable[[ModelConfig, Any], tuple[Array, Any]], arguments: Sequence[Any]
+        self, run: Callable[[Any], tuple[Array, Any]], arguments: Sequence[Any]
     ) -> tuple[Array, Caches]:
-        every = [run(member, own) for member, own in zip(self.members, arguments, strict=True)]
+        every = [run(own) for own in arguments]
         return self._average([logits for logits, _ in every]), tuple(cache for _, cache in every)
 
     def _average(self, every: Sequence[Float[Array, "*rows vocab"]]) -> Float[Array, "*rows vocab"]:

@@ -6,11 +6,12 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
-from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.decoding.table import decoder_of
 from t5x_lite.errors import UserError
 from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.partitioning import compiler_options
 from t5x_lite.partitioning.partitioner import Partitioner
 
 # The number of each row's example among all examples, -1 for filler: sampling is a function of it.
@@ -25,9 +26,9 @@ def make_generate(
     shardings: Any,
     first_sentinel: int | None = None,
 ) -> jax.stages.Wrapped:
-    """Decoding, jitted for a mesh: a function of the parameters of each member and of prompts
-    (encoder_input_tokens, or decoder_prefix_tokens without an encoder, and example_index) that
-    gives `Decoded`.
+    """Decoding, jitted for a mesh: a function of the networks that `Ensemble.prepare` made, or with
+    `shardings` of the parameters of each member, and of prompts (encoder_input_tokens, or
+    decoder_prefix_tokens without an encoder, and example_index) that gives `Decoded`.
 
     Args:
         shardings: those of the parameters.
@@ -43,25 +44,29 @@ def make_generate(
         )
     first_forbidden = first_sentinel if decoding.forbid_sentinels else None
 
-    def generate(parameters: Any, prompts: Mapping[str, Array]) -> Decoded:
+    def generate(given: Any, prompts: Mapping[str, Array]) -> Decoded:
         indices = prompts[EXAMPLE_INDEX]
         with partitioner.activations():
+            networks = given if shardings is None else models.prepare(given)
             logits, caches = models.start(
-                parameters, prompts, max_decode_length=decoding.max_decode_length
+                networks, prompts, max_decode_length=decoding.max_decode_length
             )
             decode = decoder_of(decoding, indices)
             return decode(
                 logits,
                 caches,
-                models.language_model(parameters),
+                models.language_model(networks),
                 max_decode_length=decoding.max_decode_length,
                 first_forbidden=first_forbidden,
                 active=indices >= 0,
             )
 
+    few_rows = decoding.strategy is not Strategy.BEAM
+    options = compiler_options.of_decoding(partitioner.platform, few_rows=few_rows)
     # Every process gets all the ids: they are small, and each then knows the whole result.
     return jax.jit(
         generate,
         in_shardings=(shardings, partitioner.batch_sharding),
         out_shardings=partitioner.sharding(()),
+        compiler_options=dict(options),
     )

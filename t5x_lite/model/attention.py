@@ -8,35 +8,68 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.model import maxima
-from t5x_lite.model.attend import choice
+from t5x_lite.model.attend import cached, choice
 from t5x_lite.model.choices import ATTENDED
 from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.config import AttentionConfig, LoraConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
-from t5x_lite.model.linear import Linear
+from t5x_lite.model.linear import Linear, joined, part_of
 from t5x_lite.model.lora import make_lora
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.position_bias import DenseBias, PositionBias
 from t5x_lite.model.rematerialization import named
 from t5x_lite.partitioning.constrain import constrain
 
+# What reads the sequence that attends.
+_INWARD = ("query", "key", "value")
+
 
 class KeysValues(NamedTuple):
-    """What queries look at: [batch, kv_len, heads, head_dim], in a cache with `layers` in front."""
+    """What queries look at: [batch, kv_len, heads, head_dim]."""
 
     keys: Array
     values: Array
 
 
-def insert(cached: KeysValues, new: KeysValues, positions: Int[Array, "batch 1"]) -> KeysValues:
+class Remembered(NamedTuple):
+    """The same in a cache, [batch, heads, kv_len, head_dim]: the one query of a row finds what a
+    head looks at in one piece.
+    """
+
+    keys: Array
+    values: Array
+
+
+def remember(seen: KeysValues) -> Remembered:
+    """As a cache holds it."""
+    return Remembered(*(part.swapaxes(-3, -2) for part in seen))
+
+
+def insert(cached: Remembered, new: KeysValues, positions: Int[Array, "batch 1"]) -> Remembered:
     """The cache with each row's new key and value at that row's own position."""
-    slots = jnp.arange(cached.keys.shape[1], dtype=positions.dtype)[None, :]
-    here = (slots == positions)[:, :, None, None]
-    return KeysValues(
-        jnp.where(here, new.keys.astype(cached.keys.dtype), cached.keys),
-        jnp.where(here, new.values.astype(cached.values.dtype), cached.values),
+    parts = zip(cached, remember(new), strict=True)
+    write = _write_in_place if choice.writes_in_place() else _write_anew
+    return Remembered(*(write(old, one.astype(old.dtype), positions) for old, one in parts))
+
+
+def _write_in_place(
+    old: Float[Array, "batch heads kv_len head_dim"],
+    new: Float[Array, "batch heads 1 head_dim"],
+    positions: Int[Array, "batch 1"],
+) -> Float[Array, "batch heads kv_len head_dim"]:
+    return jax.vmap(lambda row, one, at: jax.lax.dynamic_update_slice(row, one, (0, at[0], 0)))(
+        old, new, positions
     )
+
+
+def _write_anew(
+    old: Float[Array, "batch heads kv_len head_dim"],
+    new: Float[Array, "batch heads 1 head_dim"],
+    positions: Int[Array, "batch 1"],
+) -> Float[Array, "batch heads kv_len head_dim"]:
+    slots = jnp.arange(old.shape[2], dtype=positions.dtype)[None, :]
+    return jnp.where((slots == positions)[:, None, :, None], new, old)
 
 
 class Attention(nnx.Module):
@@ -73,12 +106,20 @@ class Attention(nnx.Module):
             ends_residual=True,
         )
         self.out = linear("out", kernel)
+        # Of decoding, see `put_in_a_row`.
+        self.row: Linear | None = None
+
+    def put_in_a_row(self) -> None:
+        """As decoding reads the kernels of attention to oneself."""
+        self.row = nnx.data(joined([getattr(self, name) for name in _INWARD]))
+        for name in _INWARD if self.row is not None else ():
+            delattr(self, name)
 
     def keys_values(self, x: Float[Array, "batch kv_len embed"], dropout: Dropout) -> KeysValues:
         """What `x` offers to queries."""
         return KeysValues(
-            self._heads(named(self.key(x, dropout.fold("key")), "key")),
-            self._heads(named(self.value(x, dropout.fold("value")), "value")),
+            self._heads(self._inward("key", x, dropout)),
+            self._heads(self._inward("value", x, dropout)),
         )
 
     def keys_values_of_copies(self, x: Float[Array, "pieces batch kv_len embed"]) -> KeysValues:
@@ -91,7 +132,7 @@ class Attention(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch q_len embed"],
-        seen: KeysValues,
+        seen: KeysValues | Remembered,
         mask: AttentionMask,
         *,
         position_bias: PositionBias | DenseBias | None,
@@ -99,21 +140,32 @@ class Attention(nnx.Module):
         compute: ComputeConfig,
     ) -> Float[Array, "batch q_len embed"]:
         """A mixture of the values for each position of `x`, as wide as `x`."""
-        queries = self._heads(named(self.query(x, dropout.fold("query")), "query"))
-        mixed = choice.attend(
-            queries,
-            *seen,
-            mask,
-            position_bias=position_bias,
-            scale=self.config.head_dim**-0.5 if self.config.scale else None,
-            dropout=dropout,
-            compute=compute,
-        )
+        queries = self._heads(self._inward("query", x, dropout))
+        scale = self.config.head_dim**-0.5 if self.config.scale else None
+        if isinstance(seen, Remembered):
+            mixed = cached.attend(queries, *seen, mask, position_bias=position_bias, scale=scale)
+        else:
+            mixed = choice.attend(
+                queries,
+                *seen,
+                mask,
+                position_bias=position_bias,
+                scale=scale,
+                dropout=dropout,
+                compute=compute,
+            )
         mixed = constrain(mixed.reshape(*x.shape[:2], -1), ("batch", "length", "joined_kv"))
         mixed = named(mixed, ATTENDED)
         out = named(self.out(mixed, dropout.fold("out")), "out")
         maxima.observe("output", out)
         return constrain(out, ("batch", "length", "embed"))
+
+    def _inward(
+        self, name: str, x: Float[Array, "batch length embed"], dropout: Dropout
+    ) -> Float[Array, "batch length joined_kv"]:
+        if self.row is not None:
+            return part_of(self.row, x, _INWARD.index(name), len(_INWARD))
+        return named(getattr(self, name)(x, dropout.fold(name)), name)
 
     def _heads(
         self, x: Float[Array, "batch length joined_kv"]

@@ -14,15 +14,16 @@ class ComputeConfig:
     `remat` says what the backward pass finds in memory: everything (NONE), matrix products
     (MINIMAL), nothing but the layers' inputs (FULL), or the inputs and what a list names: kernels
     for their products, "attended" for what attention mixes. What `offload` names waits in the
-    memory of the host meanwhile. `logits_bytes` is the most bytes of float32 logits that a device
-    holds for a loss at a time: more come in chunks. `attention_block` is how many queries and
-    keys a form of attention that goes block by block takes at once.
+    memory of the host meanwhile. `scan_unroll` is how many layers the loop over them runs at a
+    time, None what is fastest on the device. `logits_bytes` is the most bytes of float32 logits
+    that a device holds for a loss at a time: more come in chunks. `attention_block` is how many
+    queries and keys a form of attention that goes block by block takes at once.
     """
 
     activation_dtype: ActivationDtype = ActivationDtype.AUTO
     remat: Remat | tuple[str, ...] = Remat.NONE
     offload: tuple[str, ...] = ()
-    scan_unroll: int = 1
+    scan_unroll: int | None = None
     logits_bytes: int = 64 * 2**20
     attention: AttentionForm = AttentionForm.AUTO
     attention_block: int = 512

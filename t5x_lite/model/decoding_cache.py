@@ -8,31 +8,38 @@ Several rows may continue one example: `repeat` makes them, `select` replaces th
 them. They share the keys and values of the encoder's output, which is neither copied nor moved.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from t5x_lite.features.outputs import TOKENS
 from t5x_lite.model import masks, parameter_tree
-from t5x_lite.model.attention import KeysValues
-from t5x_lite.model.block import LayerCache
+from t5x_lite.model.attend import choice
+from t5x_lite.model.attention import Remembered, remember
+from t5x_lite.model.block import LayerCache, Seen
 from t5x_lite.model.config import ModelConfig, Visibility
 from t5x_lite.model.masks import AttentionMask
-from t5x_lite.model.network import Batch, Encoded, segments_of
+from t5x_lite.model.network import Batch, Encoded, Transformer, segments_of
+
+# Where the batch stands in keys and values, from behind.
+_BATCH = -4
 
 
 class Cache(NamedTuple):
     """What decoding remembers between tokens; shapes and dtypes stay the same from step to step.
 
-    `layers` holds self-attention keys and values [layers, batch, kv_len, heads, head_dim], and
-    cross-attention ones over enc_len, computed once. `positions` is where each row's next token
-    goes. `encoder_segments` is None in decoder-only models. After `repeat` it and cross-attention
-    have fewer rows than the rest: neighbouring rows read the same one.
+    `layers` holds self-attention keys and values [batch, heads, kv_len, head_dim] of each layer,
+    and cross-attention ones over enc_len, computed once; where layers run from their stack, they
+    are arrays with `layers` in front. `positions` is where each row's next token goes.
+    `encoder_segments` is None in decoder-only models. After `repeat` it and cross-attention have
+    fewer rows than the rest: neighbouring rows read the same one.
     """
 
-    layers: LayerCache
+    layers: LayerCache | list[LayerCache]
     positions: Array
     encoder_segments: Array | None
 
@@ -47,7 +54,14 @@ def start(
             in the padding on the right) and room for the prompt in front, if the model has one. The
             start token is put in front here.
     """
-    network = parameter_tree.to_modules(config, parameters)
+    return start_prepared(prepare(config, parameters), batch, max_decode_length=max_decode_length)
+
+
+def start_prepared(
+    network: Transformer, batch: Batch, *, max_decode_length: int
+) -> tuple[Float[Array, "batch vocab"], Cache]:
+    """`start` of a network that is prepared."""
+    config = network.config
     if config.encoder is not None:
         encoded = network.encode(batch)
         rows = encoded.segments.shape[0]
@@ -74,28 +88,57 @@ def start(
     hidden, seen = network.decode(x, mask, encoded, keep_cache=True)
     assert seen is not None, "keep_cache=True keeps it"
     last = jnp.take_along_axis(hidden, lengths[:, None, None] - 1, axis=1)
-    room = [(0, 0), (0, 0), (0, max_decode_length), (0, 0), (0, 0)]
     cache = Cache(
-        layers=seen._replace(
-            self_attention=KeysValues(*(jnp.pad(part, room) for part in seen.self_attention))
-        ),
+        layers=_remembered(seen, room=max_decode_length),
         positions=lengths,
         encoder_segments=None if encoded is None else encoded.segments,
     )
     return network.head(TOKENS, last).all()[:, 0], cache
 
 
+def _remembered(seen: Seen | list[Seen], *, room: int) -> LayerCache | list[LayerCache]:
+    """What all layers saw, with room for as many positions more."""
+    if isinstance(seen, list):
+        return [_of_layer(each, room) for each in seen]
+    return _of_layer(seen, room)
+
+
+def _of_layer(seen: Seen, room: int) -> LayerCache:
+    def longer(part: Array) -> Array:
+        return jnp.pad(part, [(0, 0)] * (part.ndim - 2) + [(0, room), (0, 0)])
+
+    own = Remembered(*map(longer, remember(seen.self_attention)))
+    return LayerCache(own, None if seen.cross_attention is None else remember(seen.cross_attention))
+
+
+def prepare(config: ModelConfig, parameters: dict) -> Transformer:
+    """The network as decoding reads it; what that costs is paid once for all that it answers."""
+    network = parameter_tree.to_modules(config, parameters)
+    if choice.layers_apart():
+        for stack in network.stacks:
+            stack.layers = nnx.List(stack.apart())
+    return network
+
+
 def advance(
     config: ModelConfig, parameters: dict, tokens: Int[Array, "batch"], cache: Cache
 ) -> tuple[Float[Array, "batch vocab"], Cache]:
     """Feeds one token per row; the logits of the token after it, and the longer cache."""
-    network = parameter_tree.to_modules(config, parameters)
+    return advance_prepared(prepare(config, parameters), tokens, cache)
+
+
+def advance_prepared(
+    network: Transformer, tokens: Int[Array, "batch"], cache: Cache
+) -> tuple[Float[Array, "batch vocab"], Cache]:
+    """`advance` of a network that is prepared."""
+    config = network.config
+    own = cache.layers[0] if isinstance(cache.layers, list) else cache.layers
     mask = AttentionMask(
         # Whatever the prefix saw of itself, a position after it sees all that lies before.
         visibility=Visibility.CAUSAL,
         window=config.decoder.window,
         q_positions=cache.positions[:, None],
-        kv_positions=masks.row_positions(cache.layers.self_attention.keys.shape[2]),
+        kv_positions=masks.row_positions(own.self_attention.keys.shape[-2]),
     )
     segments = cache.encoder_segments
     encoded = None if segments is None else Encoded(hidden=None, segments=segments)
@@ -125,9 +168,8 @@ def _started(
 
 def repeat(cache: Cache, n: int) -> Cache:
     """The cache of n rows per example, neighbours, all with its memory."""
-    own = jax.tree.map(lambda part: jnp.repeat(part, n, axis=1), cache.layers.self_attention)
-    layers = cache.layers._replace(self_attention=own)
-    return cache._replace(layers=layers, positions=jnp.repeat(cache.positions, n))
+    longer = _of_own(cache, lambda part: jnp.repeat(part, n, axis=_BATCH))
+    return longer._replace(positions=jnp.repeat(cache.positions, n))
 
 
 def select(cache: Cache, chosen: Int[Array, "batch n"]) -> Cache:
@@ -138,10 +180,20 @@ def select(cache: Cache, chosen: Int[Array, "batch n"]) -> Cache:
     batch, n = chosen.shape
 
     def move(part: Array) -> Array:
-        grouped = part.reshape(part.shape[0], batch, n, *part.shape[2:])
-        index = chosen.reshape(1, batch, n, *(1,) * (part.ndim - 2))
-        return jnp.take_along_axis(grouped, index, axis=2).reshape(part.shape)
+        grouped = part.reshape(*part.shape[:_BATCH], batch, n, *part.shape[_BATCH + 1 :])
+        index = chosen.reshape(*(1,) * (part.ndim - 4), batch, n, 1, 1, 1)
+        return jnp.take_along_axis(grouped, index, axis=_BATCH).reshape(part.shape)
 
-    own = jax.tree.map(move, cache.layers.self_attention)
     # Rows of one example are equally long, so positions stay.
-    return cache._replace(layers=cache.layers._replace(self_attention=own))
+    return _of_own(cache, move)
+
+
+def _of_own(cache: Cache, change: Callable[[Array], Array]) -> Cache:
+    """The cache with other keys and values of self-attention."""
+
+    def changed(layers: LayerCache) -> LayerCache:
+        return layers._replace(self_attention=jax.tree.map(change, layers.self_attention))
+
+    if isinstance(cache.layers, list):
+        return cache._replace(layers=[changed(each) for each in cache.layers])
+    return cache._replace(layers=changed(cache.layers))

@@ -1,5 +1,7 @@
 """The one matrix product of the model: float32 parameters, used in the activations' dtype."""
 
+from collections.abc import Callable, Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -9,7 +11,7 @@ from t5x_lite.model import parameters
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
 from t5x_lite.model.lora import Lora
 from t5x_lite.model.precision import precision_of
-from t5x_lite.partitioning.constrain import constrain
+from t5x_lite.partitioning.constrain import constrain, num_pieces, platform
 
 
 class Linear(nnx.Module):
@@ -34,7 +36,10 @@ class Linear(nnx.Module):
             precision: of the product; None is what the dtype of `x` asks for.
         """
         precision = precision_of(x.dtype) if precision is None else precision
-        product = self._biased(jnp.matmul(x, self._kernel(x.dtype), precision=precision))
+        kernel = self._kernel(x.dtype)
+        product = self._biased(
+            of_rows(lambda rows: jnp.matmul(rows, kernel, precision=precision), x)
+        )
         return product if self.lora is None else product + self.lora(x, dropout)
 
     def of_copies(
@@ -59,3 +64,36 @@ class Linear(nnx.Module):
         if self.bias is None:
             return product
         return product + self.bias[...].astype(product.dtype)[None, None, :]
+
+
+def of_rows(product: Callable[[Array], Array], x: Float[Array, "batch length in_dim"]) -> Array:
+    """`product(x)`, on a CPU of [batch * length, in_dim]: the gradient of a product with a kernel
+    then sums over one dimension, for which no operand has to be transposed. Where a mesh splits
+    rows or positions they stay apart.
+    """
+    if platform() != "cpu" or num_pieces(("batch", "length")) != (1, 1):
+        return product(x)
+    out = product(x.reshape(-1, x.shape[-1]))
+    return out.reshape(*x.shape[:-1], out.shape[-1])
+
+
+def joined(linears: Sequence[Linear]) -> Linear | None:
+    """One for several as wide as each other that read the same, whose kernels lie side by side: few
+    rows read one large kernel at a higher bandwidth. None where they learn a low-rank term, or a
+    mesh splits them.
+    """
+    out_axis = linears[0].kernel.get_metadata("axes")[-1]
+    if any(linear.lora is not None for linear in linears) or num_pieces((out_axis,)) != (1,):
+        return None
+    row = Linear(parameters.joined([linear.kernel for linear in linears]))
+    biases = [linear.bias for linear in linears if linear.bias is not None]
+    if biases:
+        row.bias = nnx.data(parameters.joined(biases))
+    return row
+
+
+def part_of(row: Linear, x: Float[Array, "batch length in_dim"], part: int, count: int) -> Array:
+    """The product of one of the `count` that were joined. Each computes the whole row, which the
+    compiler finds to be one product.
+    """
+    return jnp.split(row(x), count, axis=-1)[part]

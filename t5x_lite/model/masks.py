@@ -47,6 +47,13 @@ class AttentionMask:
             )
 
     @property
+    def is_of_whole_rows(self) -> bool:
+        """Whether queries and keys are all positions of one sequence, alike in every row; what a
+        cache is asked for is one position.
+        """
+        return self.q_positions.shape == self.kv_positions.shape == (1, self.q_positions.shape[1])
+
+    @property
     def token_positions(self) -> Int[Array, "rows q_len"]:
         """Where each query stands in its own example."""
         if self.q_segments is None:

@@ -12,7 +12,7 @@ from t5x_lite.model import maxima
 from t5x_lite.model.config import LoraConfig, MLPConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
-from t5x_lite.model.linear import Linear
+from t5x_lite.model.linear import Linear, joined, part_of
 from t5x_lite.model.lora import make_lora
 from t5x_lite.model.rematerialization import named
 from t5x_lite.partitioning.constrain import constrain
@@ -59,16 +59,23 @@ class MLP(nnx.Module):
         )
         term = make_lora(lora, "wo", kernel, key=key)
         self.wo = Linear(kernel, bias=config.bias, lora=term)
+        # Of decoding, see `put_in_a_row`.
+        self.row: Linear | None = None
+
+    def put_in_a_row(self) -> None:
+        """As decoding reads the kernels of the branches."""
+        names = self.config.inward_names
+        self.row = nnx.data(joined([getattr(self, name) for name in names]))
+        for name in names if self.row is not None else ():
+            delattr(self, name)
 
     def __call__(
         self, x: Float[Array, "batch length embed"], dropout: Dropout
     ) -> Float[Array, "batch length embed"]:
         """Position by position, as wide as `x`."""
         branches = [
-            _FUNCTION_OF[activation](named(getattr(self, name)(x, dropout.fold(name)), name))
-            for name, activation in zip(
-                self.config.inward_names, self.config.activations, strict=True
-            )
+            _FUNCTION_OF[activation](self._branch(number, x, dropout))
+            for number, activation in enumerate(self.config.activations)
         ]
         hidden = functools.reduce(operator.mul, branches)
         hidden = constrain(hidden, ("batch", "length", "mlp"))
@@ -76,3 +83,12 @@ class MLP(nnx.Module):
         out = named(self.wo(dropout(hidden, "hidden"), dropout.fold("wo")), "wo")
         maxima.observe("output", out)
         return constrain(out, ("batch", "length", "embed"))
+
+    def _branch(
+        self, number: int, x: Float[Array, "batch length embed"], dropout: Dropout
+    ) -> Float[Array, "batch length mlp"]:
+        names = self.config.inward_names
+        if self.row is not None:
+            return part_of(self.row, x, number, len(names))
+        name = names[number]
+        return named(getattr(self, name)(x, dropout.fold(name)), name)

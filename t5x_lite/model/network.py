@@ -1,7 +1,7 @@
 """The Transformer: token embedding, encoder if there is one, decoder, heads."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +68,12 @@ class Transformer(nnx.Module):
             else None
         )
 
+    @property
+    def stacks(self) -> list[Stack]:
+        """Those that own weights."""
+        shared = self.config.encoder is None or self.config.sharing is not Sharing.NONE
+        return [self.decoder] if shared else [self.encoder, self.decoder]
+
     def encode(self, batch: Batch, dropout: Dropout = NO_DROPOUT) -> Encoded:
         """Runs the encoder on `encoder_input_tokens`, which has room for the prompt in front of
         each example if there is one.
@@ -102,10 +108,12 @@ class Transformer(nnx.Module):
         encoded: Encoded | None,
         *,
         dropout: Dropout = NO_DROPOUT,
-        cache: LayerCache | None = None,
+        cache: LayerCache | list[LayerCache] | None = None,
         keep_cache: bool = False,
-    ) -> tuple[Float[Array, "batch length embed"], LayerCache | None]:
-        """Runs the decoder, or the only stack of a language model, on embedded tokens."""
+    ) -> tuple[Float[Array, "batch length embed"], Any]:
+        """Runs the decoder, or the only stack of a language model, on embedded tokens; gives its
+        output and, if asked for, what its layers saw: `Seen`, or the cache with one more position.
+        """
         cross_mask = None
         if encoded is not None:
             # Behind a cache several rows may read one example, so theirs are not its positions; a

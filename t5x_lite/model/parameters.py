@@ -4,6 +4,8 @@ A parameter's `axes` metadata names the logical axes of one layer; partitioning 
 devices. It is our own key because Flax's `out_sharding` insists on a mesh when a model is built.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -41,3 +43,9 @@ def zeros(shape: Shape, *, axes: Axes) -> nnx.Param:
 def ones(shape: Shape, *, axes: Axes) -> nnx.Param:
     """Ones."""
     return nnx.Param(jnp.ones(shape, jnp.float32), axes=axes)
+
+
+def joined(each: Sequence[nnx.Param]) -> nnx.Param:
+    """One parameter of several that differ along their last axis at most."""
+    values = jnp.concatenate([parameter[...] for parameter in each], axis=-1)
+    return nnx.Param(values, axes=each[0].get_metadata("axes"))

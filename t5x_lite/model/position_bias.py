@@ -71,6 +71,18 @@ class PositionBias:
             "hr,bqkr->bhqk", self.table, self._chosen(offset), precision=jax.lax.Precision.HIGHEST
         )
 
+    def of_whole_rows(self, length: int) -> DenseBias:
+        """`array` where both are 0 ... length - 1: the number of each offset is looked up once and
+        moved to its places; the gradient sums along diagonals and multiplies no one-hot rows.
+        """
+        column = jnp.arange(2 * length)
+        offset = jnp.where(column < length, column, column - 2 * length)
+        strip = self.by_offset(offset[None, :])
+        # Cut to rows that are one shorter, the strip begins one later in each.
+        rows = jnp.broadcast_to(strip, (strip.shape[0], length, 2 * length))
+        flat = rows.reshape(-1, length * 2 * length)[:, : length * (2 * length - 1)]
+        return flat.reshape(-1, length, 2 * length - 1)[None, :, :, :length]
+
     def by_offset(self, offset: Int[Array, "rows columns"]) -> Float[Array, "heads rows columns"]:
         """The number of each offset, which is key position minus query position."""
         return jnp.einsum(

@@ -22,12 +22,12 @@ def named(x: Shaped[Array, "*shape"], name: str) -> Shaped[Array, "*shape"]:
     return checkpoint_name(x, name)
 
 
-def rematerialized(run_layer: Callable, compute: ComputeConfig) -> Callable:
-    """`run_layer` with what its backward pass should recompute."""
+def rematerialized(run_layer: Callable, compute: ComputeConfig, *, unroll: int) -> Callable:
+    """`run_layer` with what its backward pass should recompute, `unroll` layers at a time."""
     if compute.remat is Remat.NONE and num_pieces(("batch",)) == (1,):
         return run_layer
     # Inside a loop XLA cannot undo the recomputation; between unrolled layers it could.
-    return jax.checkpoint(run_layer, policy=_policy(compute), prevent_cse=compute.scan_unroll > 1)
+    return jax.checkpoint(run_layer, policy=_policy(compute), prevent_cse=unroll > 1)
 
 
 def _policy(compute: ComputeConfig) -> Callable:

@@ -1,5 +1,9 @@
 """A stack of layers: weights with a leading `layers` axis, built and run by loops."""
 
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -7,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import maxima
 from t5x_lite.model.attend import choice
-from t5x_lite.model.block import Block, LayerCache, StackContext, copies
+from t5x_lite.model.block import Block, LayerCache, Seen, StackContext, copies
 from t5x_lite.model.choices import LAYER_INPUT
 from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.config import (
@@ -61,9 +65,9 @@ class Stack(nnx.Module):
         dropout: Dropout,
         encoded: Float[Array, "batch enc_len embed"] | None = None,
         cross_mask: AttentionMask | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerCache | list[LayerCache] | None = None,
         keep_cache: bool = False,
-    ) -> tuple[Float[Array, "batch length embed"], LayerCache | None]:
+    ) -> tuple[Float[Array, "batch length embed"], Any]:
         """The stack's output and, if asked for, the keys and values that its layers saw."""
         compute = choice.while_decoding(compute) if cache is not None else compute
         relative, shared_bias = config.relative_bias, None
@@ -82,7 +86,7 @@ class Stack(nnx.Module):
 
         def run_layer(
             x: Array, inputs: tuple[Block, Array, LayerCache | None]
-        ) -> tuple[Array, tuple[LayerCache | None, maxima.Maxima]]:
+        ) -> tuple[Array, tuple[Seen | LayerCache | None, maxima.Maxima]]:
             layer, index, layer_cache = inputs
             x = named(constrain(x, ("batch", "length", "embed")), LAYER_INPUT)
             with maxima.apart() as found:
@@ -90,13 +94,48 @@ class Stack(nnx.Module):
             return x, (seen if keep_cache else None, found)
 
         maxima.observe("input", x)
-        x, (seen, found) = jax.lax.scan(
-            rematerialized(run_layer, compute),
-            dropout(x, "stack_input"),
-            (self.layers, jnp.arange(config.depth), cache),
-            unroll=min(compute.scan_unroll, config.depth),
-        )
+        x = dropout(x, "stack_input")
+        unroll = min(choice.unroll(compute, self._layer_size), config.depth)
+        if isinstance(self.layers, nnx.List):
+            caches = [None] * config.depth if cache is None else cache
+            assert isinstance(caches, list), "layers are apart where their caches are"
+            x, (seen, found) = _one_by_one(run_layer, x, list(self.layers), caches)
+        else:
+            x, (seen, found) = jax.lax.scan(
+                rematerialized(run_layer, compute, unroll=unroll),
+                x,
+                (self.layers, jnp.arange(config.depth), cache),
+                unroll=unroll,
+            )
         maxima.add(found, "layers")
         x = self.final_norm(x)
         maxima.observe("output", x)
         return dropout(x, "stack_output"), seen
+
+    @property
+    def _layer_size(self) -> int:
+        """Parameters of a layer."""
+        leaves = jax.tree.leaves(self.layers)
+        return sum(leaf.size // leaf.shape[0] for leaf in leaves)
+
+    def apart(self) -> list[Block]:
+        """Its layers as decoding reads them, each with weights of its own."""
+        depth = len(jax.tree.leaves(self.layers)[0])
+        found = []
+        for number in range(depth):
+            layer = jax.tree.map(operator.itemgetter(number), self.layers)
+            layer.put_in_rows()
+            found.append(layer)
+        return found
+
+
+def _one_by_one(
+    run_layer: Callable, x: Array, layers: Sequence[Block], caches: Sequence[LayerCache | None]
+) -> tuple[Array, tuple[list[Any], maxima.Maxima]]:
+    """What a loop over the stack gives, of layers and caches that stand apart."""
+    seen, found = [], []
+    for index, (layer, cache) in enumerate(zip(layers, caches, strict=True)):
+        x, (own, observed) = run_layer(x, (layer, jnp.int32(index), cache))
+        seen.append(own)
+        found.append(observed)
+    return x, (seen, jax.tree.map(lambda *each: jnp.stack(each), *found))

@@ -157,7 +157,7 @@ def make_train_step(
         ),
         out_shardings=(factory.shardings, factory.partitioner.sharding(())),
         donate_argnums=0,
-        compiler_options=dict(compiler_options.of(factory.partitioner.platform)),
+        compiler_options=dict(compiler_options.of_training(factory.partitioner.platform)),
     )
     return Step(compiled, factory)
 

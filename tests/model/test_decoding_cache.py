@@ -1,11 +1,15 @@
 """INV-16: decoding with a cache gives the logits of the full forward pass."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from t5x_lite.model import transformer
+from t5x_lite.model.attend import choice
+from t5x_lite.model.config import LoraConfig
 
 NUM_TARGETS = 4
 INPUTS_LENGTH = 6
@@ -133,3 +137,54 @@ def test_a_row_without_a_prefix_begins_at_the_start_token(
     only_start = {"decoder_input_tokens": np.zeros((1, 1), np.int32)}
     alone = logits_of(config, with_segments(only_start))
     assert_equal_but_for_rounding(logits[0], alone[0, 0])
+
+
+@pytest.mark.parametrize("architecture", ["encoder_decoder", "prefix_lm"])
+def test_layers_run_from_their_stack_as_they_do_apart(
+    architecture, tiny, parameters_of, examples_of, unpacked, monkeypatch
+):
+    """The form of accelerators: a loop over the stack, and caches that are written anew."""
+    config = tiny(architecture)
+    examples = examples_of(config)
+    given = given_to_start(config, unpacked(config, examples, INPUTS_LENGTH), examples)
+    given = jax.tree.map(jnp.asarray, given)
+    tokens = jnp.array([4, 4, 5, 5, 6, 6])
+
+    def two_steps(parameters):
+        first, cache = transformer.start(config, parameters, given, max_decode_length=2)
+        cache = transformer.select(
+            transformer.repeat(cache, 2), jnp.array([[1, 0], [0, 0], [1, 1]])
+        )
+        second, cache = transformer.advance(config, parameters, tokens, cache)
+        return first, second, cache
+
+    *apart, cache = jax.jit(two_steps)(parameters_of(config))
+    assert isinstance(cache.layers, list)
+    monkeypatch.setattr(choice, "platform", lambda: "tpu")
+    # Another function: what was traced is kept.
+    *stacked, cache = jax.jit(lambda parameters: two_steps(parameters))(parameters_of(config))
+    assert not isinstance(cache.layers, list)
+    for got, expected in zip(stacked, apart, strict=True):
+        assert_equal_but_for_rounding(got, expected)
+
+
+def test_what_is_prepared_reads_kernels_side_by_side(tiny, parameters_of):
+    """But for those that a low-rank term trains: its product is added to one of them."""
+    config = tiny()
+    (encoder, decoder) = transformer.prepare(config, parameters_of(config)).stacks
+    for layer in (*encoder.layers, *decoder.layers):
+        attention, heads = layer.self_attention, config.decoder.block.attention
+        width = heads.num_heads * heads.head_dim
+        assert attention.row.kernel[...].shape == (config.embed_dim, 3 * width)
+        assert not hasattr(attention, "query")
+    lora = dataclasses.replace(config.decoder.block, lora=LoraConfig(rank=2))
+    adapted = dataclasses.replace(
+        config,
+        encoder=dataclasses.replace(
+            config.encoder, block=dataclasses.replace(lora, cross_attention=False)
+        ),
+        decoder=dataclasses.replace(config.decoder, block=lora),
+    )
+    parameters = transformer.init_parameters(adapted, jax.random.key(0))
+    layer = transformer.prepare(adapted, parameters).decoder.layers[0]
+    assert layer.self_attention.row is None

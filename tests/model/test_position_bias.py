@@ -85,3 +85,24 @@ def test_the_bias_is_the_table_entry_of_the_bucket():
         for j, key in enumerate([0, 1, 2, 3, 50]):
             bucket = expected_bucket(key - query, buckets=32, bidirectional=True)
             np.testing.assert_array_equal(got[0, :, i, j], table[:, bucket])
+
+
+@pytest.mark.parametrize("config", [CAUSAL, TWO_SIDED], ids=["causal", "two_sided"])
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_the_bias_of_whole_rows_is_the_bias_of_their_positions(config, length):
+    """To the last bit; its gradient adds up the same numbers in another order."""
+    table = jax.random.normal(jax.random.key(0), (3, 32))
+    positions = jnp.arange(length)[None, :]
+
+    def rows(table):
+        return position_bias.PositionBias(table, config).of_whole_rows(length)
+
+    def each(table):
+        return position_bias.PositionBias(table, config).array(positions, positions)
+
+    (got, backward), (expected, expected_backward) = jax.vjp(rows, table), jax.vjp(each, table)
+    np.testing.assert_array_equal(got, expected)
+    gradient = jax.random.normal(jax.random.key(1), expected.shape)
+    np.testing.assert_allclose(
+        backward(gradient)[0], expected_backward(gradient)[0], rtol=1e-5, atol=1e-6
+    )

@@ -11,11 +11,40 @@ from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.position_bias import DenseBias, PositionBias
+from t5x_lite.partitioning.constrain import num_pieces, platform
 
 
 def while_decoding(compute: ComputeConfig) -> ComputeConfig:
     """One query a row over a cache, whose positions differ from row to row: always dense."""
     return dataclasses.replace(compute, attention=AttentionForm.DENSE)
+
+
+def layers_apart() -> bool:
+    """Whether decoding runs layers that were taken out of their stack before its loop. On a CPU a
+    loop over the stack would copy the weights of every layer for every token; other compilers read
+    them where they are.
+    """
+    return platform() == "cpu"
+
+
+# Below it the gain is small, and the longer program takes longer to compile than it saves.
+_WORTH_UNROLLING, _UNROLLED = 2**20, 8
+
+
+def unroll(compute: ComputeConfig, layer_size: int) -> int:
+    """How many layers a loop over them runs at a time, unless it is said: on a CPU several, since
+    what a loop hands on is copied there.
+    """
+    if compute.scan_unroll is not None:
+        return compute.scan_unroll
+    return _UNROLLED if platform() == "cpu" and layer_size >= _WORTH_UNROLLING else 1
+
+
+def writes_in_place() -> bool:
+    """Whether a cache is written where a new key belongs, and not all of it again: on one device,
+    since the compiler cannot split a write at positions that differ from row to row.
+    """
+    return platform() == "cpu" and num_pieces(("batch", "heads")) == (1, 1)
 
 
 def form_of(compute: ComputeConfig, q_len: int, kv_len: int) -> AttentionForm:
@@ -34,9 +63,12 @@ def prepared(
     attention is.
     """
     form = form_of(compute, mask.q_positions.shape[1], mask.kv_positions.shape[1])
-    if form is AttentionForm.DENSE:
-        return bias.array(mask.q_positions, mask.kv_positions)
-    return bias
+    if form is not AttentionForm.DENSE:
+        return bias
+    # On other devices a product with one-hot rows is as good, and no reshape of all numbers.
+    if platform() == "cpu" and mask.is_of_whole_rows:
+        return bias.of_whole_rows(mask.q_positions.shape[1])
+    return bias.array(mask.q_positions, mask.kv_positions)
 
 
 def attend(
