@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Float32, Int32
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
-from t5x_lite.inference.batching import Group, Ids, groups, padded
+from t5x_lite.inference.batching import Group, Ids, bucket, groups, padded
 from t5x_lite.inference.ensemble import Ensemble, Networks
 from t5x_lite.inference.generate import EXAMPLE_INDEX, make_generate
 from t5x_lite.model import transformer
@@ -324,7 +324,8 @@ class Engine:
     ) -> tuple[list[int], dict[str, np.ndarray]]:
         """Where in each decoder row its targets begin, and the batch of given targets."""
         if self.layout is Layout.ENCODER_DECODER:
-            features, width = self._prompts(inputs, group), group.width
+            # Targets are often far shorter than inputs, and the head is the dearest product.
+            features, width = self._prompts(inputs, group), bucket(max(map(len, targets)))
             read = [_joined([self.special.start], target) for target in targets]
             starts = [0] * len(targets)
         else:

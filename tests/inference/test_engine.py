@@ -263,3 +263,19 @@ def test_other_parameters_use_the_same_programs(engine_of, prompts):
         np.testing.assert_array_equal(one, two)
         assert (one != old).any()
     assert engine._compiled is live._compiled
+
+
+def test_short_targets_of_long_inputs_are_scored_as_short_rows(engine_of, monkeypatch):
+    """The decoder and its head do not read what pads the inputs."""
+    seen = []
+    logits = Ensemble.logits
+
+    def spied(self, parameters, batch):
+        seen.append(
+            (batch["encoder_input_tokens"].shape[1], batch["decoder_input_tokens"].shape[1])
+        )
+        return logits(self, parameters, batch)
+
+    monkeypatch.setattr(Ensemble, "logits", spied)
+    engine_of().score([[5] * 40], [[4, 5, 1]], batch_size=1)
+    assert seen == [(64, 16)]
