@@ -1,5 +1,6 @@
 """What is known of programs as markdown; what was not compiled is left out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,6 @@ _GRID_HEADER = (
     "each once, and with all-to-all: GB",
     "exposed / computing s",
     "between slices GB",
-    "compiled in s",
 )
 _PLAN_HEADER = (
     "peak GB",
@@ -109,17 +109,15 @@ def described(row: Row) -> str:
     ]
     if "ComputeConfig.attention" in program.values:
         more.append("attention by blocks")
-    if "ComputeConfig.offload" in program.values:
-        more.append("layers' inputs on the host")
-    return ", ".join(
-        (f"{slices}{program.mesh}", program.remat, str(program.num_microbatches), *more)
-    )
+    kept = re.findall(r"\w+", program.remat)
+    remat = program.remat if len(kept) == 1 else f"keeps {' '.join(kept)}"
+    return ", ".join((f"{slices}{program.mesh}", remat, str(program.num_microbatches), *more))
 
 
 def _line(row: Row, plan: Mapping[str, Any]) -> tuple[str, ...]:
     if plan["compiled_flops"] is None:
         needed = f"{_gb(plan['hbm_peak_bytes'])}, does not fit"
-        return (described(row), needed, *["-"] * 5, f"{plan['compile_seconds']:.0f}")
+        return (described(row), needed, *["-"] * 5)
     moved = sum(plan["collective_bytes"].values())
     return (
         described(row),
@@ -129,7 +127,6 @@ def _line(row: Row, plan: Mapping[str, Any]) -> tuple[str, ...]:
         f"{_by_kind(plan['collective_bytes'])} = {moved / 1e9:.0f}",
         f"{plan['exposed_collective_seconds']:.2f} / {plan['compute_seconds']:.2f}",
         f"{plan['network_bytes'] / 1e9:.2f}" if plan["slices"] > 1 else "-",
-        f"{plan['compile_seconds']:.0f}",
     )
 
 
@@ -141,7 +138,6 @@ def _reference_line(known: Reference) -> tuple[str, ...]:
         f"{known.tflop:g}",
         moved,
         *["-"] * 3,
-        f"{known.compile_seconds:g}",
     )
 
 
