@@ -346,7 +346,7 @@ def test_without_a_tpu_pallas_is_blockwise(kind):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("kind", [*SELF, "cross"])
 def test_the_tpu_compiler_takes_the_kernels(kind, dtype, monkeypatch):
-    """Forward and both backward passes, ahead of time for a mesh of v5e chips."""
+    """Forward and both backward passes, for a mesh of v5e chips; float32 in a window as well."""
     pytest.importorskip("libtpu")
     monkeypatch.setenv("TPU_SKIP_MDS_QUERY", "1")
     monkeypatch.setenv("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
@@ -360,6 +360,7 @@ def test_the_tpu_compiler_takes_the_kernels(kind, dtype, monkeypatch):
                 visibility=Visibility.FULL if kind == "cross" else Visibility(kind),
                 q_positions=masks.row_positions(q_len),
                 kv_positions=masks.row_positions(kv_len),
+                window=100 if kind != "cross" and dtype == jnp.float32 else None,
                 kv_in_prefix=kv_segments == 1 if kind == "prefix" else None,
                 q_segments=q_segments,
                 kv_segments=kv_segments,
