@@ -187,12 +187,12 @@ def test_kernels_are_gathered_in_bfloat16_and_at_most_twice_a_microbatch(compile
 
 
 def test_sums_of_large_gradients_go_on_beside_products():
-    """Those of layers; the head's is waited for where the backward pass begins with it."""
+    """Nine tenths of those of layers; the first of a backward pass has none to go on beside."""
     collectives = compiled_case("standard").cost.collectives
     sums = [each for each in collectives if each.kind == "all-reduce" and each.trips == LAYERS]
     large = [each for each in sums if each.payload_bytes >= 2**20]
-    assert large
-    assert all(each.is_asynchronous for each in large)
+    hidden = sum(each.payload_bytes for each in large if each.is_asynchronous)
+    assert hidden >= 0.9 * sum(each.payload_bytes for each in large) > 0
 
 
 def test_products_are_those_of_the_passes_and_of_recomputation():
