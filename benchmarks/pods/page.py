@@ -9,6 +9,8 @@ A table stands between two comments, so that a new one replaces it and nothing e
 
 import pathlib
 import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from benchmarks.pods import pictures, tables
 from benchmarks.pods.results import Results
@@ -23,15 +25,33 @@ def publish(results: Results, docs: pathlib.Path) -> None:
     Raises:
         UserError: the page has no place for a table.
     """
-    page = docs / "pods.md"
+    drawn = Picture("curves", _PICTURE, "steps by chips", pictures.scaling(results))
+    rewrite(docs / "pods.md", tables.all_tables(results), drawn)
+
+
+class Picture(NamedTuple):
+    """A PNG, if there is one, for a place of a page, and its file beside the page."""
+
+    place: str
+    file: str
+    title: str
+    png: bytes | None
+
+
+def rewrite(page: pathlib.Path, tables: Mapping[str, list[str]], picture: Picture) -> None:
+    """Writes tables and a picture into their places of a page.
+
+    Raises:
+        UserError: the page has no place for one of them.
+    """
     text = page.read_text()
-    for name, lines in tables.all_tables(results).items():
+    for name, lines in tables.items():
         text = replaced(text, name, lines)
-    if picture := pictures.scaling(results):
-        file = docs / _PICTURE
+    if picture.png:
+        text = replaced(text, picture.place, [f"![{picture.title}]({picture.file})"])
+        file = page.parent / picture.file
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(picture)
-        text = replaced(text, "curves", [f"![steps by chips]({_PICTURE})"])
+        file.write_bytes(picture.png)
     page.write_text(text)
 
 

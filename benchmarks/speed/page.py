@@ -2,7 +2,7 @@
 
 import pathlib
 
-from benchmarks.pods.page import replaced
+from benchmarks.pods.page import Picture, rewrite
 from benchmarks.speed import pictures, tables
 from benchmarks.speed.results import Results
 
@@ -15,13 +15,5 @@ def publish(results: Results, docs: pathlib.Path) -> None:
     Raises:
         UserError: the page has no place for a table.
     """
-    page = docs / "speed.md"
-    text = page.read_text()
-    for name, lines in tables.all_tables(results).items():
-        text = replaced(text, name, lines)
-    if picture := pictures.medians(results):
-        file = docs / _PICTURE
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(picture)
-        text = replaced(text, "medians", [f"![medians of all arms]({_PICTURE})"])
-    page.write_text(text)
+    drawn = Picture("medians", _PICTURE, "medians of all arms", pictures.medians(results))
+    rewrite(docs / "speed.md", tables.all_tables(results), drawn)

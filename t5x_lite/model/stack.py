@@ -95,12 +95,12 @@ class Stack(nnx.Module):
 
         maxima.observe("input", x)
         x = dropout(x, "stack_input")
-        unroll = min(choice.unroll(compute, self._layer_size), config.depth)
         if isinstance(self.layers, nnx.List):
             caches = [None] * config.depth if cache is None else cache
             assert isinstance(caches, list), "layers are apart where their caches are"
             x, (seen, found) = _one_by_one(run_layer, x, list(self.layers), caches)
         else:
+            unroll = min(choice.unroll(compute, self._layer_size), config.depth)
             x, (seen, found) = jax.lax.scan(
                 rematerialized(run_layer, compute, unroll=unroll),
                 x,

@@ -8,6 +8,7 @@ from benchmarks.pods.grid import GRID, Reference, Row
 from benchmarks.pods.programs import Program
 from benchmarks.pods.scaling import LENGTHS, SCALING, SIZES, STRONG, WEAK
 from t5x_lite.errors import UserError
+from t5x_lite.model.choices import Remat
 from t5x_lite.planning import plan, topologies
 from t5x_lite.planning.measure import measure
 from t5x_lite.planning.programs import Kind
@@ -28,7 +29,7 @@ PROGRAM = Program(
     batch_size=16,
     values=SMALL,
 )
-ROW = Row(PROGRAM, Reference(1.5, 2, 3, 4, 5, 60))
+ROW = Row(PROGRAM, Reference(1.5, 2, 3, 4, 5))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,8 @@ def test_every_row_is_a_job_for_its_slices(name):
     assert job.dataset.batch_size % (rows * program.slices * job.num_microbatches) == 0
     assert job.model.dropout_rate == 0.0
     assert name.startswith(program.mesh.replace(" ", "")) or program.slices > 1
-    assert f"{program.remat}_{job.num_microbatches}" in name
+    remat = program.remat if isinstance(job.model.compute.remat, Remat) else "kept"
+    assert f"{remat}_{job.num_microbatches}" in name
 
 
 def test_what_was_compiled_is_found_again_by_its_program_and_versions(
@@ -74,7 +76,7 @@ def test_what_was_compiled_is_found_again_by_its_program_and_versions(
     assert compilations == [PROGRAM]
     printed = capsys.readouterr().out
     assert printed.count("\n| 4 x 2, full, 2 |") == 2
-    assert printed.count("\n| T5X, the same | 1.5 | 2 | 3 + 4 + 5 | - | - | - | 60 |\n") == 2
+    assert printed.count("\n| T5X, the same | 1.5 | 2 | 3 + 4 + 5 | - | - | - |\n") == 2
     monkeypatch.setattr(results.importlib.metadata, "version", lambda name: "99")
     command.main(words)
     assert compilations == [PROGRAM] * 2
@@ -99,7 +101,7 @@ def test_one_thing_differs_at_a_time():
 def test_names_of_programs_that_are_none_are_told(capsys):
     with pytest.raises(SystemExit):
         command.main(["--rows=256x1"])
-    assert "'256x1' is no program; there are 64x4" in capsys.readouterr().err
+    assert "'256x1' is no program; there are 256x1_kept_1" in capsys.readouterr().err
 
 
 def test_numbers_are_those_of_the_plan(small_plan, tmp_path):
