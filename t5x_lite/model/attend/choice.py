@@ -1,4 +1,4 @@
-"""Which form of attention is taken where."""
+"""What is chosen by device and lengths: the form of attention, how layers and caches are run."""
 
 import dataclasses
 

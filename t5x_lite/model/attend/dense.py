@@ -42,7 +42,7 @@ def attend(
     weights, values = _dropped(weights, values, dropout)
     if platform() != "cpu":
         return jnp.einsum("bhqk,bkhd->bqhd", weights, values, precision=precision)
-    # A CPU multiplies what lies head by head five times as fast.
+    # A CPU multiplies what lies head by head four times as fast.
     by_head = jnp.einsum("bhqk,bhkd->bhqd", weights, values.swapaxes(1, 2), precision=precision)
     return by_head.swapaxes(1, 2)
 
@@ -52,7 +52,7 @@ def _with_shared(
     logits: Float[Array, "batch heads q_len kv_len"], bias: Float[Array, "1 heads q_len kv_len"]
 ) -> Float[Array, "batch heads q_len kv_len"]:
     """The sum. Its gradient is added up row by row where it is made: a CPU's compiler would keep
-    those of all layers for one reduction, which is ten times as slow.
+    those of all layers for one slow reduction.
     """
     return logits + bias
 
