@@ -1,5 +1,6 @@
 """gin/runs/pods: every file resolves as its header says to launch it, for the slice in its name."""
 
+import itertools
 import pathlib
 import re
 import shlex
@@ -15,9 +16,10 @@ RUNS = sorted(path.stem for path in GIN.glob("runs/pods/*_v5e_*.gin"))
 
 
 def header(name: str) -> str:
-    """The comments of a file, joined."""
+    """The comments of a file before its first binding, joined."""
     lines = (GIN / f"runs/pods/{name}.gin").read_text().splitlines()
-    return "\n".join(line.removeprefix("#") for line in lines if line.startswith("#"))
+    comments = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return "\n".join(line.removeprefix("#") for line in comments)
 
 
 def slice_of(name: str) -> topologies.Topology:
