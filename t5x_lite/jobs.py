@@ -196,6 +196,10 @@ def start(
         from t5x_lite.partitioning.devices import simulate_cpu_devices
 
         simulate_cpu_devices(arguments.cpu_devices)
+    elif root is TrainConfig:
+        from t5x_lite.partitioning import host_memory
+
+        host_memory.compute_in_calling_thread()
     if datasets(resolved.config):  # else a file is read: no task, so no TensorFlow
         prepare_job_data(resolved, arguments)
         if resolved.config.model is not None:

@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from t5x_lite.features.outputs import TOKENS, Outputs, Scores, Wanted
 from t5x_lite.losses import cross_entropy
@@ -83,5 +84,20 @@ def _of_tokens(
     **settings: float,
 ) -> tuple[Float[Array, "batch length"], ...]:
     """Both losses of every position, and 1 where the target has the highest score."""
-    correct = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
+    correct = is_first_of_largest(logits, targets).astype(jnp.float32)
     return *cross_entropy.token_losses(logits, targets, **settings), correct
+
+
+def is_first_of_largest(
+    logits: Float[Array, "batch length vocab"], targets: Int[Array, "batch length"]
+) -> Bool[Array, "batch length"]:
+    """Whether argmax would give the target; nowhere if there is a NaN.
+
+    Sums, which compilers make vector code of and which stay local when the vocabulary is split; an
+    argmax is neither.
+    """
+    ids = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
+    wide = targets[..., None]
+    own = jnp.sum(jnp.where(ids == wide, logits, 0.0), axis=-1, keepdims=True)
+    is_below = (logits < own) | ((logits == own) & (ids >= wide))
+    return jnp.sum(jnp.where(is_below, 0.0, 1.0), axis=-1) == 0.0

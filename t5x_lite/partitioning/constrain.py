@@ -69,6 +69,12 @@ def platform() -> str:
     return jax.default_backend() if active is None else active.platform
 
 
+def is_one_cpu() -> bool:
+    """Whether that which is traced here runs on one CPU device, where any slice is local."""
+    active = _ACTIVE.get()
+    return platform() == "cpu" and (active is None or active.sharding_of(()).mesh.size == 1)
+
+
 def over_shards(
     function: Callable[..., Array], in_axes: tuple[Axes, ...], out_axes: Axes
 ) -> Callable[..., Array]:

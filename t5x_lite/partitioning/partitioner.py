@@ -148,6 +148,11 @@ class Partitioner:
         """What the devices of the mesh are, "cpu" or "tpu"."""
         return self.mesh.devices.flat[0].platform
 
+    @property
+    def is_one_cpu(self) -> bool:
+        """Whether the mesh is one CPU device."""
+        return self.platform == "cpu" and self.mesh.size == 1
+
     def global_batch(self, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """Global arrays of which this process holds the rows given.
 

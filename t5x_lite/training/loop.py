@@ -18,7 +18,7 @@ from t5x_lite.data.batches import Batches
 from t5x_lite.data.examples import decoder
 from t5x_lite.data.vocabulary_files import vocabulary_files
 from t5x_lite.display.progress import say
-from t5x_lite.partitioning import compilation_cache
+from t5x_lite.partitioning import compilation_cache, host_memory
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.stability import health
 from t5x_lite.stability.autopsy import write_autopsy
@@ -87,6 +87,8 @@ def train(
         interrupts = Interrupts(signals)
         stack.callback(interrupts.close)
         partitioner = make_partitioner(config.partitioning)
+        if partitioner.is_one_cpu:
+            host_memory.keep_freed()
         _check_data(config, partitioner)
         factory = make_factory(config, partitioner)
         held = stack.enter_context(lease.held(config.model_dir))

@@ -123,30 +123,34 @@ def make_train_step(
         if clip_gradient_norm is not None:
             gradients = clip(gradients, norm, clip_gradient_norm)
         trainable = groups.trainable(state.parameters)
-        updates, slots = optimizer.update(gradients, state.optimizer_state, trainable)
+        with factory.partitioner.activations():
+            updates, slots = optimizer.update(gradients, state.optimizer_state, trainable)
         updates = groups.moving(updates, run_step)
         slots = groups.slots(state.optimizer_state, slots, run_step)
         parameters = groups.apply(state.parameters, updates, run_step)
+        next_state = TrainState(state.step + 1, parameters, slots, state.health)
+        is_bad = known = None
+        if health is not None:
+            is_bad, known = judge(
+                state.health,
+                step=state.step,
+                loss_per_token=metrics["loss_sum"] / jnp.maximum(metrics["weight_sum"], 1.0),
+                gradient_norm=norm,
+                config=health,
+            )
+            # Before anything else reads the new parameters, so that they are written only once.
+            next_state = dataclasses.replace(select(is_bad, state, next_state), health=known)
         metrics |= {
             f"{PER_STEP}weight_gradient_norm": norm,
             f"{PER_STEP}weight_update_norm": optax.tree.norm(updates),
-            f"{PER_STEP}weight_norm": optax.tree.norm(parameters),
+            f"{PER_STEP}weight_norm": optax.tree.norm(next_state.parameters),
         }
         if log_weight_metrics:
-            sizes = weight_metrics.sizes(factory.axes.parameters, parameters, gradients, updates)
+            sizes = weight_metrics.sizes(
+                factory.axes.parameters, next_state.parameters, gradients, updates
+            )
             metrics |= {f"{PER_STEP}{tag}": size for tag, size in sizes.items()}
-        next_state = TrainState(state.step + 1, parameters, slots, state.health)
-        if health is None:
-            return next_state, metrics
-        is_bad, known = judge(
-            state.health,
-            step=state.step,
-            loss_per_token=metrics["loss_sum"] / jnp.maximum(metrics["weight_sum"], 1.0),
-            gradient_norm=norm,
-            config=health,
-        )
-        chosen = select(is_bad, state, next_state)
-        return dataclasses.replace(chosen, health=known), metrics_of(is_bad, metrics)
+        return next_state, metrics if is_bad is None else metrics_of(is_bad, metrics)
 
     compiled = jax.jit(
         step,

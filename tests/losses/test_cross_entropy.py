@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from t5x_lite.losses.cross_entropy import token_losses
+from t5x_lite.losses.tokens import is_first_of_largest
 
 BATCH, LENGTH, VOCAB = 2, 5, 11
 
@@ -73,3 +74,15 @@ def test_bfloat16_logits_are_summed_in_float32():
     loss, _ = token_losses(logits, jnp.zeros((1, 1), jnp.int32))
     assert loss.dtype == jnp.float32
     np.testing.assert_allclose(loss, np.log(32_128), rtol=1e-6)
+
+
+def test_right_is_what_argmax_would_choose(data):
+    """Of equal scores the first counts; nothing is right beside a NaN."""
+    logits, _ = data
+    logits = jnp.round(logits / 5)  # several are the largest
+    assert jnp.any(jnp.sum(logits == logits.max(-1, keepdims=True), axis=-1) > 1)
+    for target in range(VOCAB):
+        targets = jnp.full((BATCH, LENGTH), target)
+        expected = jnp.argmax(logits, axis=-1) == target
+        np.testing.assert_array_equal(is_first_of_largest(logits, targets), expected)
+        assert not is_first_of_largest(logits.at[..., 1].set(jnp.nan), targets).any()

@@ -135,10 +135,11 @@ def test_scaling_the_loss_leaves_updates_unchanged(shape):
     assert_close(scaled, [np.asarray(update, np.float64) for update in plain], 1e-5)
 
 
-def test_one_matrix_equals_optax():
+@pytest.mark.parametrize("shape", [(128, 192), (129, 200)])
+def test_one_matrix_equals_optax(shape):
     """A peer that nobody here wrote; it agrees on a single kernel, and only there."""
     rng = np.random.default_rng(4)
-    parameters = rng.normal(size=(128, 192)).astype(np.float32)
+    parameters = rng.normal(size=shape).astype(np.float32)
     gradients = [rng.normal(size=parameters.shape).astype(np.float32) for _ in range(10)]
     found, _ = run(AdafactorConfig(), ("embed", "mlp"), parameters, gradients)
     peer = optax.adafactor(RATE, multiply_by_parameter_scale=True, clipping_threshold=1.0)

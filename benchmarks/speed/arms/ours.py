@@ -12,6 +12,7 @@ from t5x_lite.checkpoints import huggingface
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.inference import restored
 from t5x_lite.inference.engine import Engine
+from t5x_lite.partitioning import host_memory
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training.config import TrainConfig
@@ -21,6 +22,8 @@ from t5x_lite.training.step import Step, make_step_of
 
 def train(settings: Settings) -> Prepared:
     """A step of `t5x_lite train`, from a batch on the host to its metrics."""
+    host_memory.compute_in_calling_thread()
+    host_memory.keep_freed()
     step, state = step_of(settings)
     batch = train_batch(settings)
 
