@@ -75,7 +75,8 @@ def in_words(model: ModelConfig) -> str:
 def _windows(model: ModelConfig) -> Iterable[str]:
     for name, stack in (("encoder", model.encoder), ("decoder", model.decoder)):
         if stack is not None and stack.window is not None:
-            yield f"a window of {stack.window} in the {name}"
+            of = "" if stack.window_every == 1 else f"every {stack.window_every} layers of "
+            yield f"a window of {stack.window} in {of}the {name}"
 
 
 def _added(model: ModelConfig) -> Iterable[str]:

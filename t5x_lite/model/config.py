@@ -38,42 +38,7 @@ from t5x_lite.model.choices import (
     Visibility,
 )
 from t5x_lite.model.compute_config import ComputeConfig
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RelativeBiasConfig:
-    """Buckets of the learned position bias (Raffel et al. 2020, section 2.1).
-
-    `bidirectional` gives half of the buckets to each direction; mesh-TensorFlow does so in every
-    stack that is not fully autoregressive, T5X only in encoders. `per_layer` is umT5's choice.
-    """
-
-    num_buckets: int = 32
-    max_distance: int = 128
-    bidirectional: bool = False
-    per_layer: bool = False
-
-    def __post_init__(self) -> None:
-        sides = 2 if self.bidirectional else 1
-        check_bounds(self, num_buckets=(2 * sides, MAX_WIDTH), max_distance=(1, MAX_LENGTH))
-        num_exact = self.num_buckets // sides // 2
-        if self.max_distance <= num_exact:
-            raise UserError(
-                f"max_distance={self.max_distance} with num_buckets={self.num_buckets}: needed is "
-                f"more than {num_exact}, the distances that have a bucket of their own."
-            )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LearnedPositionsConfig:
-    """A learned vector for each of `max_length` positions, added to those of tokens (GPT-2, BERT);
-    positions begin anew in each packed example.
-    """
-
-    max_length: int
-
-    def __post_init__(self) -> None:
-        check_bounds(self, max_length=(1, MAX_LENGTH))
+from t5x_lite.model.positions_config import LearnedPositionsConfig, RelativeBiasConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,7 +182,8 @@ class StackConfig:
     what `visibility` allows, an input of a prefix LM included; None narrows nothing, and
     cross-attention is never narrowed. A causal stack sees itself and `window - 1` tokens before
     (Jiang et al. 2023, Mistral, section 2), an encoder has LongT5's local radius of `window - 1`
-    (Guo et al. 2022, section 3.1).
+    (Guo et al. 2022, section 3.1). It holds in every `window_every`-th layer, the others see all:
+    with 2 layers are dense and banded in turn, the first dense (Brown et al. 2020, section 2.1).
     """
 
     num_layers: int
@@ -228,6 +194,7 @@ class StackConfig:
     )
     layers_divisor: int = 1
     window: int | None = None
+    window_every: int = 1
 
     def __post_init__(self) -> None:
         check_bounds(
@@ -235,17 +202,29 @@ class StackConfig:
             num_layers=(1, MAX_LAYERS),
             layers_divisor=(1, MAX_LAYERS),
             window=(1, MAX_LENGTH),
+            window_every=(1, MAX_LAYERS),
         )
         if self.num_layers % self.layers_divisor:
             raise UserError(
                 f"num_layers={self.num_layers} with layers_divisor={self.layers_divisor}: needed "
                 "is a number of layers that the divisor divides; choose num_layers as a multiple."
             )
+        if self.window is not None and self.window_every > self.depth:
+            raise UserError(
+                f"window_every={self.window_every} with {self.depth} layers: window={self.window} "
+                "would hold in none; needed is a number up to that of the layers, or no window: "
+                "--gin.StackConfig.window=None"
+            )
 
     @property
     def depth(self) -> int:
         """Number of layers the stack really has."""
         return self.num_layers // self.layers_divisor
+
+    @property
+    def num_local(self) -> int:
+        """Number of layers in which the window holds."""
+        return 0 if self.window is None else self.depth // self.window_every
 
     @property
     def num_residual(self) -> int:

@@ -39,16 +39,16 @@ def forward_flops(model: ModelConfig, rows: int, encoder_length: int, decoder_le
 def _stack(model: ModelConfig, stack: StackConfig, rows: int, length: int, encoded: int) -> int:
     block = stack.block
     kernels = len(block.mlp.activations) + 1
-    mlp = 2 * rows * length * model.embed_dim * block.mlp.mlp_dim * kernels
-    seen = _in_window(stack, length)
-    layer = mlp + _attention(model.embed_dim, block.attention, rows, length, length, seen)
+    layer = 2 * rows * length * model.embed_dim * block.mlp.mlp_dim * kernels
+    layer += _attention(model.embed_dim, block.attention, rows, length, length)
     if block.cross_attention:
-        layer += _attention(model.embed_dim, block.attention, rows, length, encoded, encoded)
+        layer += _attention(model.embed_dim, block.attention, rows, length, encoded)
     if block.adapter_dim is not None:
         layer += 2 * rows * length * model.embed_dim * block.adapter_dim * 2
     if block.lora is not None:
         layer += _lora(model.embed_dim, block, rows, length, encoded)
-    return stack.depth * layer
+    unseen = _mixing(block.attention, rows, length, length - _in_window(stack, length))
+    return stack.depth * layer - stack.num_local * unseen
 
 
 def _lora(embed_dim: int, block: BlockConfig, rows: int, length: int, encoded: int) -> int:
@@ -67,7 +67,7 @@ def _lora(embed_dim: int, block: BlockConfig, rows: int, length: int, encoded: i
 
 
 def _in_window(stack: StackConfig, length: int) -> int:
-    """Keys of self-attention that a query is counted with."""
+    """Keys of self-attention that a query is counted with in a layer whose window holds."""
     if stack.window is None:
         return length
     sides = 1 if stack.visibility is Visibility.CAUSAL else 2
@@ -75,10 +75,13 @@ def _in_window(stack: StackConfig, length: int) -> int:
 
 
 def _attention(
-    embed_dim: int, attention: AttentionConfig, rows: int, queries: int, keys: int, seen: int
+    embed_dim: int, attention: AttentionConfig, rows: int, queries: int, keys: int
 ) -> int:
-    """Of projections of all keys, and of weights of those that are `seen`."""
     joined_kv = attention.num_heads * attention.head_dim
-    projections = 2 * embed_dim * joined_kv * (2 * queries + 2 * keys)
-    weights_and_mixture = 2 * 2 * queries * seen * joined_kv
-    return rows * (projections + weights_and_mixture)
+    projections = 2 * rows * embed_dim * joined_kv * (2 * queries + 2 * keys)
+    return projections + _mixing(attention, rows, queries, keys)
+
+
+def _mixing(attention: AttentionConfig, rows: int, queries: int, keys: int) -> int:
+    """Of weights of so many keys of each query, and the mixture of their values."""
+    return 2 * 2 * rows * queries * keys * attention.num_heads * attention.head_dim

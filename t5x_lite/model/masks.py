@@ -1,7 +1,8 @@
 """Who may attend to whom, kept symbolic until `bias_of` makes the one array that attention adds.
 
 Three conditions must hold at once: the visibility lets query i see key j, both belong to one
-segment (Raffel et al. 2020, section 3.2.1), and they are less than a window apart, if there is one.
+segment (Raffel et al. 2020, section 3.2.1), and they are less than a window apart, if there is one
+in this layer.
 Segments are packed examples 1, 2, ...; 0 is padding.
 """
 
@@ -23,7 +24,8 @@ class AttentionMask:
 
     Rows are 1 where all rows of the batch are alike. Positions count along the row, also in packed
     rows, where `token_positions` count in each example; a segment is all in one piece, so that a
-    distance in the row is one in the example.
+    distance in the row is one in the example. Where layers differ, one mask serves them all and
+    `is_local` tells of each whether the window holds; None is for a window in every layer.
     """
 
     visibility: Visibility
@@ -33,6 +35,7 @@ class AttentionMask:
     q_segments: Int[Array, "batch q_len"] | None = None
     kv_segments: Int[Array, "batch kv_len"] | None = None
     window: int | None = None
+    is_local: Bool[Array, ""] | None = None
 
     def __post_init__(self) -> None:
         if self.visibility is Visibility.PREFIX and self.kv_in_prefix is None:
@@ -92,7 +95,8 @@ def allowed(mask: AttentionMask) -> Bool[Array, "rows 1 q_len kv_len"]:
         same = mask.q_segments[:, None, :, None] == mask.kv_segments[:, None, None, :]
         see = see & same
     if mask.window is not None:
-        see = see & (jnp.abs(key - query) < mask.window)
+        near = jnp.abs(key - query) < mask.window
+        see = see & (near if mask.is_local is None else near | ~mask.is_local)
     return see
 
 

@@ -1,5 +1,6 @@
 """A stack of layers: weights with a leading `layers` axis, built and run by loops."""
 
+import dataclasses
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.model import maxima
 from t5x_lite.model.attend import choice
@@ -89,8 +90,9 @@ class Stack(nnx.Module):
         ) -> tuple[Array, tuple[Seen | LayerCache | None, maxima.Maxima]]:
             layer, index, layer_cache = inputs
             x = named(constrain(x, ("batch", "length", "embed")), LAYER_INPUT)
+            own = dataclasses.replace(context, mask=_mask_of_layer(config, mask, index))
             with maxima.apart() as found:
-                x, seen = layer(x, context, cache=layer_cache, dropout=dropout.fold(index))
+                x, seen = layer(x, own, cache=layer_cache, dropout=dropout.fold(index))
             return x, (seen if keep_cache else None, found)
 
         maxima.observe("input", x)
@@ -127,6 +129,18 @@ class Stack(nnx.Module):
             layer.put_in_rows()
             found.append(layer)
         return found
+
+
+def _mask_of_layer(
+    config: StackConfig, mask: AttentionMask, index: Int[Array, ""]
+) -> AttentionMask:
+    """A layer's own: where layers differ, the loop over them tells which it is, and all of them
+    stay one program.
+    """
+    if config.window is None or config.window_every == 1:
+        return mask
+    every = config.window_every
+    return dataclasses.replace(mask, is_local=index % every == every - 1)
 
 
 def _one_by_one(

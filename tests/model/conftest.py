@@ -52,6 +52,7 @@ FAMILIES = {
     },
     # Shorter than an example of the tests.
     "local": {"window": 3},
+    "alternating": {"window": 3, "window_every": 2},
 }
 
 
@@ -77,6 +78,7 @@ def _tiny(architecture="encoder_decoder", family="t5_1_0", **fields):
         block=block,
         positions=positions or RelativeBiasConfig(bidirectional=True, per_layer=per_layer),
         window=fields.pop("window", None),
+        window_every=fields.pop("window_every", 1),
     )
     decoder = dataclasses.replace(
         encoder,

@@ -51,6 +51,7 @@ def padded(sequences, length):
         ("lm", "gpt2"),
         ("encoder_decoder", "local"),
         ("prefix_lm", "local"),
+        ("lm", "alternating"),
     ],
 )
 def test_cached_decoding_equals_the_full_forward(

@@ -27,21 +27,26 @@ def base(architecture: str, family: str = "t5_1_0", overrides=()) -> ModelConfig
     return dataclasses.replace(model, compute=unrolled)
 
 
-@pytest.mark.parametrize(("architecture", "window"), [("lm", 128), ("encoder_decoder", 65)])
-def test_in_a_window_cost_grows_with_the_length(architecture, window):
-    """Not with its square, but for cross-attention; a window as long as the row saves nothing."""
+@pytest.mark.parametrize(
+    ("architecture", "window", "every"),
+    [("lm", 128, 1), ("encoder_decoder", 65, 1), ("lm", 128, 2), ("lm", 128, 5)],
+)
+def test_in_a_window_cost_grows_with_the_length(architecture, window, every):
+    """Not with its square, but for cross-attention and layers that are dense; a window as long as
+    the row saves nothing.
+    """
     whole = base(architecture)
-    gin_flag = [("--gin", f"StackConfig.window={window}")]
-    local = base(architecture, overrides=gin_flag)
+    flags = (f"StackConfig.window={window}", f"StackConfig.window_every={every}")
+    local = base(architecture, overrides=[("--gin", flag) for flag in flags])
 
     def cost(model, length):
         return flops.forward_flops(model, 1, 128 if model.encoder is not None else 0, length)
 
     assert cost(local, 64) == cost(whole, 64)
     costs = [cost(local, length) for length in (1024, 2048, 3072)]
-    assert costs[2] - costs[1] == costs[1] - costs[0]
+    assert (costs[2] - costs[1] == costs[1] - costs[0]) == (every == 1)
     pairs = 2048 * (2048 - 128 if window == 128 else 2048 - 65)
-    assert cost(whole, 2048) - costs[1] == whole.decoder.depth * 4 * 768 * pairs
+    assert cost(whole, 2048) - costs[1] == whole.decoder.depth // every * 4 * 768 * pairs
 
 
 def lengths_of(model: ModelConfig, inputs: int, targets: int) -> tuple[int, int]:

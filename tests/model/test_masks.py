@@ -49,6 +49,9 @@ def test_a_window_takes_away_what_is_far(visibility, window):
     narrowed = dataclasses.replace(mask, window=window)
     near = (key > query - window) & (key < query + window)
     np.testing.assert_array_equal(matrix(narrowed), matrix(mask) & near)
+    for is_local in (True, False):
+        of_layer = dataclasses.replace(narrowed, is_local=jnp.asarray(is_local))
+        np.testing.assert_array_equal(matrix(of_layer), matrix(narrowed if is_local else mask))
 
 
 @pytest.mark.parametrize("segments", [[1, 1, 1, 2, 2], [1, 1, 2, 0, 0], [1, 0, 1, 1, 0]], ids=str)

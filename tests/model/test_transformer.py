@@ -91,7 +91,7 @@ def test_contents_of_padding_never_leak(architecture, tiny, examples_of, packed,
     np.testing.assert_array_equal(logits_of(config, dirty)[real], logits_of(config, clean)[real])
 
 
-@pytest.mark.parametrize("family", ["t5_1_0", "umt5", "gpt2", "local"])
+@pytest.mark.parametrize("family", ["t5_1_0", "umt5", "gpt2", "local", "alternating"])
 def test_packed_equals_unpacked(
     architecture, family, tiny, examples_of, packed, unpacked, logits_of
 ):

@@ -128,22 +128,27 @@ def test_loss_and_gradients_do_not_depend_on_the_mesh(model, config):
 
 
 @pytest.mark.parametrize(
-    ("form", "block", "config", "shared", "window"),
+    ("form", "block", "config", "shared", "window", "every"),
     [
-        ("blockwise", 4, PartitioningConfig(num_partitions=2), True, None),
-        ("blockwise", 4, PartitioningConfig(num_partitions=2), False, None),
-        ("blockwise", 4, EVERYWHERE, True, None),
-        ("blockwise", 2, SEQUENCE, True, 3),
-        ("pallas", 128, PartitioningConfig(num_partitions=2), True, None),
+        ("blockwise", 4, PartitioningConfig(num_partitions=2), True, None, 1),
+        ("blockwise", 4, PartitioningConfig(num_partitions=2), False, None, 1),
+        ("blockwise", 4, EVERYWHERE, True, None, 1),
+        ("blockwise", 2, SEQUENCE, True, 3, 1),
+        ("pallas", 128, SEQUENCE, True, 3, 2),
+        ("pallas", 128, PartitioningConfig(num_partitions=2), True, None, 1),
     ],
     ids=lambda value: "" if isinstance(value, PartitioningConfig) else str(value),
 )
-def test_nor_does_attention_by_blocks(form, block, config, shared, window):
+def test_nor_does_attention_by_blocks(form, block, config, shared, window, every):
     """Blocks that do not divide the length; gradients of the bias are sums over devices, also where
-    each of them runs a kernel on its own part. In windows a device has blocks of others to see.
+    each of them runs a kernel on its own part. In windows, of all layers or of every other one, a
+    device has blocks of others to see.
     """
     compute = ComputeConfig(attention=AttentionForm(form), attention_block=block)
-    encoder, decoder = (dataclasses.replace(s, window=window) for s in (T5.encoder, T5.decoder))
+    encoder, decoder = (
+        dataclasses.replace(stack, window=window, window_every=every)
+        for stack in (T5.encoder, T5.decoder)
+    )
     model = dataclasses.replace(
         T5, compute=compute, dropout_shared_along_length=shared, encoder=encoder, decoder=decoder
     )

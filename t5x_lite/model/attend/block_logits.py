@@ -1,12 +1,14 @@
 """What attention reads, and the logits of one block of it, as dense attention has them."""
 
 import dataclasses
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from t5x_lite.model import masks, maxima
 from t5x_lite.model.attend import diagonals
@@ -20,7 +22,9 @@ BlockLogits = Float[Array, "batch heads q_block kv_block"]
 
 
 class Inputs(NamedTuple):
-    """What attention reads; `noise` is the key of dropout that differs from query to query."""
+    """What attention reads; `noise` is the key of dropout that differs from query to query,
+    `is_local` as in a mask.
+    """
 
     queries: Heads
     keys: Heads
@@ -28,6 +32,7 @@ class Inputs(NamedTuple):
     strips: Strips | None
     rows: Rows
     noise: PRNGKeyArray | None
+    is_local: Bool[Array, ""] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +42,23 @@ class Form:
     blocks: Blocks
     scale: float | None
     dropout_rate: float
+
+    @property
+    def dense(self) -> "Form":
+        """The same without a window."""
+        return dataclasses.replace(self, blocks=dataclasses.replace(self.blocks, window=None))
+
+
+def of_layer(
+    form: Form, is_local: Bool[Array, ""] | None, function: Callable[..., Any], *inputs: Any
+) -> Any:
+    """`function(form, *inputs)` where the window holds in this layer, else that of the dense form:
+    which blocks there are is no array, so there is a program for each, of which one runs.
+    """
+    if is_local is None:
+        return function(form, *inputs)
+    banded, dense = (functools.partial(function, each) for each in (form, form.dense))
+    return jax.lax.cond(is_local, banded, dense, *inputs)
 
 
 def largest_logit(form: Form, inputs: Inputs) -> Float[Array, ""]:

@@ -21,6 +21,7 @@ from t5x_lite.model.attend.block_logits import (
     Inputs,
     dropped,
     logits,
+    of_layer,
     product,
     whole,
 )
@@ -49,11 +50,11 @@ Kept = tuple[Inputs, Heads, Softmax]
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def attend(form: Form, inputs: Inputs) -> Float[Array, "batch q_len heads head_dim"]:
     """What `dense.attend` gives, up to rounding, and its gradients."""
-    return forward(form, inputs)[0]
+    return _forward(form, inputs)[0]
 
 
-def forward(form: Form, inputs: Inputs) -> tuple[Heads, Kept]:
-    """The mixtures, and what their gradient needs."""
+def forward(form: Form, inputs: Inputs) -> tuple[Heads, Softmax]:
+    """The mixtures and what softmax has of each query, in a layer of this form."""
     blocks = form.blocks
     given, pairs = whole(blocks, inputs, blocks.pairs)
 
@@ -76,7 +77,7 @@ def forward(form: Form, inputs: Inputs) -> tuple[Heads, Kept]:
     start = Softmax(jnp.full_like(nothing, -jnp.inf), nothing), _zeros(given.queries)
     (softmax, mixed), _ = jax.lax.scan(step, start, pairs)
     mixed = (mixed / _beside(softmax.total)).astype(inputs.queries.dtype)[:, : blocks.q_len]
-    return mixed, (inputs, mixed, softmax)
+    return mixed, softmax
 
 
 def backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
@@ -118,11 +119,21 @@ def backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
             strips=None if found.strips is None else jnp.sum(found.strips, axis=0),
             rows=Rows(None, None, None),
             noise=None,
+            is_local=None,
         ),
     )
 
 
-attend.defvjp(forward, backward)
+def _forward(form: Form, inputs: Inputs) -> tuple[Heads, Kept]:
+    mixed, softmax = of_layer(form, inputs.is_local, forward, inputs)
+    return mixed, (inputs, mixed, softmax)
+
+
+def _backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
+    return of_layer(form, kept[0].is_local, backward, kept, d_mixed)
+
+
+attend.defvjp(_forward, _backward)
 
 
 def _nothing(given: Inputs) -> Gradients:

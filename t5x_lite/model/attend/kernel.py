@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from t5x_lite.errors import UserError
 from t5x_lite.model.attend import blockwise, tpu_kernels
-from t5x_lite.model.attend.block_logits import Form, Heads, Inputs
+from t5x_lite.model.attend.block_logits import Form, Heads, Inputs, of_layer
 from t5x_lite.model.attend.blockwise import Kept, Softmax
 from t5x_lite.model.attend.tpu_kernels import LANES
 from t5x_lite.partitioning.constrain import over_shards
@@ -26,7 +26,7 @@ def attend(form: Form, inputs: Inputs) -> Float[Array, "batch q_len heads head_d
     """
     _check(form, inputs)
     leaves, tree = jax.tree.flatten(inputs)
-    by_rank = {1: _ROWS, 2: _ROWS, 3: _STRIPS, 4: _HEADS}
+    by_rank = {0: (), 1: _ROWS, 2: _ROWS, 3: _STRIPS, 4: _HEADS}
     run = over_shards(
         lambda *leaves: _attend(form, jax.tree.unflatten(tree, leaves)),
         tuple(by_rank[leaf.ndim] for leaf in leaves),
@@ -56,20 +56,23 @@ def _attend(form: Form, inputs: Inputs) -> Float[Array, "batch q_len heads head_
 
 
 def _forward(form: Form, inputs: Inputs) -> tuple[Heads, Kept]:
-    mixed, softmax = jax.lax.platform_dependent(
-        inputs,
-        tpu=functools.partial(tpu_kernels.forward, form),
-        default=functools.partial(_portable_forward, form),
-    )
+    mixed, softmax = of_layer(form, inputs.is_local, _forward_of, inputs)
     return mixed, (inputs, mixed, softmax)
 
 
-def _portable_forward(form: Form, inputs: Inputs) -> tuple[Heads, Softmax]:
-    mixed, (_, _, softmax) = blockwise.forward(form, inputs)
-    return mixed, softmax
+def _forward_of(form: Form, inputs: Inputs) -> tuple[Heads, Softmax]:
+    return jax.lax.platform_dependent(
+        inputs,
+        tpu=functools.partial(tpu_kernels.forward, form),
+        default=functools.partial(blockwise.forward, form),
+    )
 
 
 def _backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
+    return of_layer(form, kept[0].is_local, _backward_of, kept, d_mixed)
+
+
+def _backward_of(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
     return jax.lax.platform_dependent(
         kept,
         d_mixed,

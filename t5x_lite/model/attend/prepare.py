@@ -43,7 +43,7 @@ def prepare(
     elif dropout.drops:
         noise = dropout.fold("weights").key
     rows = Rows(mask.q_segments, mask.kv_segments, mask.kv_in_prefix)
-    inputs = Inputs(queries, keys, values, strips, rows, noise)
+    inputs = Inputs(queries, keys, values, strips, rows, noise, mask.is_local)
     if maxima.are_collected():
         maxima.observe("logits", largest_logit(form, jax.lax.stop_gradient(inputs)))
     return form, inputs

@@ -105,6 +105,7 @@ def backward(form: Form, kept: Kept, d_mixed: Heads) -> tuple[Inputs]:
             strips=_mirrored(jnp.sum(d_strips[0], axis=0)) if d_strips else None,
             rows=Rows(None, None, None),
             noise=None,
+            is_local=None,
         ),
     )
 
