@@ -41,6 +41,14 @@ COUNTS = {
     "gpt2/medium": 354_823_168,
     "gpt2/large": 774_030_080,
     "gpt2/xl": 1_557_611_200,
+    "gpt3/small": 125_226_240,
+    "gpt3/medium": 355_871_744,
+    "gpt3/large": 760_300_032,
+    "gpt3/xl": 1_517_123_584,
+    "gpt3/2_7b": 2_651_553_280,
+    "gpt3/6_7b": 6_658_404_352,
+    "gpt3/13b": 12_936_488_380,
+    "gpt3/175b": 174_604_259_328,
 }
 
 # Raffel et al. (2020), table 2, on base: all parameters; without the embedding.
@@ -131,6 +139,17 @@ def test_a_window_is_a_flag_of_each_stack_or_of_both():
     assert windows == [(None, None), (9, 9), (9, None)]
     assert transformer.abstract_parameters(both) == transformer.abstract_parameters(plain)
     assert ", a window of 9 in the encoder: " in in_words(encoder)
+
+
+def test_gpt_3_s_layers_are_dense_and_banded_in_turn():
+    """Brown et al. (2020), section 2.1; all are dense without a window."""
+    model = model_of("models/gpt3/175b.gin")
+    stack = model.decoder
+    assert (stack.depth, stack.num_local, stack.window, stack.max_length) == (96, 48, 256, 2048)
+    assert ", a window of 256 in every 2 layers of the decoder: 174,604,259,328" in in_words(model)
+    flags = [("--gin", "WINDOW=None")]
+    dense = gin_config.resolve(ModelConfig, ["models/gpt3/175b.gin"], overrides=flags).config
+    assert dense.decoder.num_local == 0
 
 
 @pytest.mark.parametrize("model", ["models/t5_1_0/base.gin", "models/gpt2/small.gin"])
