@@ -79,6 +79,11 @@ class RestoreCheckpointConfig:
             _check_regex(pattern, "assignment_map", "--gin.RestoreCheckpointConfig.assignment_map")
 
     @property
+    def brings_step(self) -> bool:
+        """Whether a run that starts here counts on from a step of another."""
+        return self.path is not None and self.optimizer
+
+    @property
     def is_partial(self) -> bool:
         """Whether the model may differ from the checkpoint's."""
         return bool(self.assignment_map) or not self.strict

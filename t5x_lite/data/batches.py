@@ -10,6 +10,7 @@ next(batches)                          # step 1001, in any number of processes t
                                        # number of data shards
 """
 
+import dataclasses
 import functools
 import logging
 import tempfile
@@ -25,6 +26,7 @@ from etils import epath
 from t5x_lite.data import checks, fingerprint, position, silence, streams, unsaveable
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.position import START_ANEW, ShardPosition
+from t5x_lite.data.ramp import make_ramp
 from t5x_lite.data.read_ahead import Batch, ReadAhead
 from t5x_lite.data.shard import CannotRestoreError, Shard
 from t5x_lite.errors import UserError
@@ -42,7 +44,8 @@ silence.hide_accelerators_from_tensorflow()
 
 
 class Batches(Iterator[Batch]):
-    """This process's rows [batch_size / process_count, length] of each global batch, without end.
+    """This process's rows [batch_size / process_count, length] of each global batch, without end;
+    with a ramp a batch has as many rows as its number says.
 
     The order is a function of the config, the model's features and the number of data shards. A
     thread reads ahead and saves the state of the shards now and then, so no step waits for either.
@@ -81,6 +84,7 @@ class Batches(Iterator[Batch]):
             self._num_shards = checks.num_data_shards(config, process_count)
         else:
             self._num_shards = _shards_to_restore(restore_from, process_count)
+        self._ramp = make_ramp(config)
         per_process = self._num_shards // process_count
         owned = range(process_index * per_process, (process_index + 1) * per_process)
 
@@ -98,7 +102,9 @@ class Batches(Iterator[Batch]):
             index: Shard(
                 functools.partial(
                     streams.shard_batches,
-                    config,
+                    dataclasses.replace(
+                        config, batch_size=self._ramp.rows_at_once, batch_ramp=None
+                    ),
                     features,
                     seqio.ShardInfo(index, self._num_shards),
                     num_epochs=None,
@@ -146,7 +152,7 @@ class Batches(Iterator[Batch]):
             )
         files: dict[str, bytes] = {}
         for index, shard in self._shards.items():
-            files |= shard.position(batches).files(index, self._num_shards)
+            files |= shard.position(self._parts(batches)).files(index, self._num_shards)
         self._size = sum(map(len, files.values()))
         return files
 
@@ -164,16 +170,24 @@ class Batches(Iterator[Batch]):
         self._closed = True
         self._ahead.close()
 
+    def _parts(self, batches: int) -> int:
+        """How often each shard is read for so many batches since the beginning of its stream."""
+        rows = self._ramp.rows_of_first
+        both = rows(self._origin + batches) - rows(self._origin)
+        return both // self._ramp.rows_at_once
+
     def _read(self, stored: Mapping[int, ShardPosition], batches: int) -> Iterator[Batch]:
         """What the thread runs."""
         for index, shard in self._shards.items():
             # A state behind the place to go to is of no use.
-            if index in stored and stored[index].snapshot_batches <= batches:
+            if index in stored and stored[index].snapshot_batches <= self._parts(batches):
                 self._restore(shard, stored[index])
-        self._pass_over(batches)
+        self._pass_over(self._parts(batches))
         clock = _Clock()
         while not self._closed:
-            parts = [shard.read() for shard in self._shards.values()]
+            count = self._parts(batches + 1) - self._parts(batches)
+            # A shard's rows stand together, whichever process has it.
+            parts = [shard.read() for shard in self._shards.values() for _ in range(count)]
             batches += 1
             yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             # One before the multiple, so that a restart there reads, and verifies, at least one.
@@ -190,12 +204,12 @@ class Batches(Iterator[Batch]):
                 f"{stored.batches} batches are read again, and compared with what was read."
             )
 
-    def _pass_over(self, batches: int) -> None:
+    def _pass_over(self, parts: int) -> None:
         began = noticed = time.monotonic()
-        to_read = first = sum(batches - shard.batches for shard in self._shards.values())
+        to_read = first = sum(parts - shard.batches for shard in self._shards.values())
         while to_read and not self._closed:
             for shard in self._shards.values():
-                if shard.batches < batches:
+                if shard.batches < parts:
                     shard.read()
                     to_read -= 1
             now = time.monotonic()
@@ -213,7 +227,7 @@ class Batches(Iterator[Batch]):
         began = time.monotonic()
         try:
             for shard in self._shards.values():
-                shard.take_snapshot(given=self._given)
+                shard.take_snapshot(given=self._parts(self._given))
         except (OSError, tf.errors.OpError) as error:
             self._say(
                 f"The state of the data could not be written to {tempfile.gettempdir()} ({error}): "

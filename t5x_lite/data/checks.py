@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import seqio
 
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.data.ramp import make_ramp
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import LAYOUTS, Layout, ModelFeatures
@@ -192,6 +193,8 @@ def num_data_shards(config: DatasetConfig, process_count: int) -> int:
             "which reads as many: the next number that fits is "
             f"{_next_multiple(shards, process_count)}."
         )
+    if config.batch_ramp is not None:
+        _check_ramp(config, shards)
     if config.batch_size < 1 or config.batch_size % shards:
         below = config.batch_size // shards * shards
         sizes = [str(below)] if below else []
@@ -201,6 +204,16 @@ def num_data_shards(config: DatasetConfig, process_count: int) -> int:
             f"sizes that fit are {' and '.join(sizes)}: --gin.BATCH_SIZE=..."
         )
     return shards
+
+
+def _check_ramp(config: DatasetConfig, shards: int) -> None:
+    rows = make_ramp(config).rows_at_once
+    if rows % shards:
+        raise UserError(
+            f"batch_ramp has sizes that are multiples of {rows} rows, which cannot be split over "
+            f"{shards} data shards: needed are --gin.BatchRampConfig.start=..., "
+            f"--gin.BatchRampConfig.increment=... and --gin.BATCH_SIZE=... that {shards} divides."
+        )
 
 
 def check_dataset(

@@ -8,6 +8,9 @@ from t5x_lite.bounds import MAX_BATCH, MAX_COUNT, MAX_LENGTH, SEED, check_bounds
 from t5x_lite.errors import UserError
 from t5x_lite.places import check_place
 
+# Of a batch that grows: each is a program of its own.
+_MAX_SIZES = 32
+
 
 class UseCached(enum.Enum):
     """AUTO reads a task's cache where one exists and makes examples on the fly elsewhere."""
@@ -18,10 +21,27 @@ class UseCached(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchRampConfig:
+    """Batches that grow while the first `rows` rows of a run are read: from `start` rows on by
+    `increment` at a time, with as many rows of each size (Brown et al. 2020, appendix B).
+    """
+
+    start: int
+    increment: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self, start=(1, MAX_BATCH), increment=(1, MAX_BATCH), rows=(1, MAX_COUNT * MAX_BATCH)
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetConfig:
     """Examples of a SeqIO task or mixture.
 
-    `batch_size` is global, in rows after packing. `num_data_shards` independent streams make up a
+    `batch_size` is global, in rows after packing; with `batch_ramp` the first batches of a training
+    run are smaller. `num_data_shards` independent streams make up a
     batch (None: one per process), each process reads the streams it owns. `seed` fixes the order.
     `vocabulary` is the SentencePiece model, or the folder of a vocabulary, that the tasks of
     t5x_lite.tasks use, `task_files` the folders of original files that they read in place of TFDS
@@ -44,6 +64,7 @@ class DatasetConfig:
     task_files: str | None = None
     module: str | None = None
     prompt_length: int = 0
+    batch_ramp: BatchRampConfig | None = None
 
     def __post_init__(self) -> None:
         check_bounds(
@@ -62,3 +83,19 @@ class DatasetConfig:
                     f"task_feature_lengths has {feature!r}: {length}; needed is at least 1 token, "
                     f"at most {MAX_LENGTH:,}: --gin.TASK_FEATURE_LENGTHS=..."
                 )
+        if self.batch_ramp is not None:
+            self._check_ramp(self.batch_ramp)
+
+    def _check_ramp(self, ramp: BatchRampConfig) -> None:
+        num_sizes = -(-(self.batch_size - ramp.start) // ramp.increment)
+        if num_sizes < 1:
+            raise UserError(
+                f"batch_ramp begins with start={ramp.start} rows and batch_size={self.batch_size}: "
+                "needed are fewer than a whole batch: --gin.BatchRampConfig.start=..."
+            )
+        if num_sizes > _MAX_SIZES:
+            raise UserError(
+                f"batch_ramp goes from {ramp.start} to {self.batch_size} rows in {num_sizes} "
+                f"sizes, each of which compiles a step: needed are at most {_MAX_SIZES}: "
+                f"--gin.BatchRampConfig.increment={-(-self.batch_size // _MAX_SIZES)}"
+            )

@@ -1,5 +1,6 @@
 """What decides the order of examples, as a JSON value that two runs can be compared by."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ def fingerprint(config: DatasetConfig, features: ModelFeatures, num_shards: int)
         "layout": features.layout.value,
         "loss_on_targets_only": loss_on_targets_only,
     }
+    if config.batch_ramp is not None:
+        fields["batch_ramp"] = dataclasses.asdict(config.batch_ramp)
     if config.prompt_length:
         fields["prompt_length"] = config.prompt_length
     # Fingerprints of T5's are older than this field.

@@ -100,7 +100,7 @@ def measure_fill(
     """Packs as training does, by the same code, until so many examples are in rows."""
     provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
     dataset = streams.shard_batches(
-        dataclasses.replace(config, batch_size=_ROWS_AT_A_TIME, pack=True),
+        dataclasses.replace(config, batch_size=_ROWS_AT_A_TIME, pack=True, batch_ramp=None),
         features,
         _WHOLE,
         # The tasks of a mixture would each go on until the last of them ends.

@@ -22,13 +22,15 @@ from jaxtyping import Array, Float, Int
 
 from t5x_lite.optim.config import ScheduleConfig
 
-Step = Int[Array, ""] | int
+Step = Int[Array, ""] | Float[Array, ""] | int | float
 Schedule = Callable[[Step], Float[Array, ""]]
 _Factor = Callable[[Float[Array, ""], ScheduleConfig], Float[Array, ""]]
 
 
 def make_schedule(config: ScheduleConfig) -> Schedule:
-    """The learning rate as a function of the number of steps already done."""
+    """The learning rate as a function of the number of steps already done, which need not be a
+    whole one.
+    """
 
     def schedule(step: Step) -> Float[Array, ""]:
         value = jnp.float32(1.0)

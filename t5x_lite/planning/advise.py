@@ -74,7 +74,9 @@ def changes(job: TrainConfig, topology: Topology) -> list[str]:
 
 
 def _with_rows(job: TrainConfig, rows: int) -> TrainConfig:
-    return dataclasses.replace(job, dataset=dataclasses.replace(job.dataset, batch_size=rows))
+    return dataclasses.replace(
+        job, dataset=dataclasses.replace(job.dataset, batch_size=rows, batch_ramp=None)
+    )
 
 
 def show(

@@ -85,7 +85,9 @@ def _stack(stack: StackConfig) -> StackConfig:
 def _first_batch(job: TrainConfig) -> Mapping[str, np.ndarray]:
     from t5x_lite.data import pipeline
 
-    dataset = dataclasses.replace(job.dataset, batch_size=_ROWS, num_data_shards=1, shuffle=False)
+    dataset = dataclasses.replace(
+        job.dataset, batch_size=_ROWS, batch_ramp=None, num_data_shards=1, shuffle=False
+    )
     return next(pipeline.make_batches(dataset, job.model.features))
 
 

@@ -15,6 +15,7 @@ from t5x_lite import config, jobs
 from t5x_lite.checkpoints import folders, pretrained
 from t5x_lite.checkpoints.config import SavedDtype
 from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.data.ramp import make_ramp
 from t5x_lite.display.terminal import shown_size
 from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
@@ -89,14 +90,17 @@ def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Outcome]:
     """Whether parameters and batches divide over the devices, and what a device holds."""
     partitioner = make_partitioner(job.partitioning)
     found.readers = _readers(partitioner, processes)
-    rows, parts = job.dataset.batch_size, job.num_microbatches
     factory, problems = make_factory(job, partitioner), []
     fitting: list[Callable[[], object]] = [lambda: factory.abstract]
     for dataset in (job.dataset, job.eval_dataset):
         if dataset is None:
             continue
         fitting.append(functools.partial(partitioner.check_batch_size, dataset.batch_size))
-    fitting.append(lambda: microbatches.check(rows, parts, partitioner))
+    ramp, parts = make_ramp(job.dataset), job.num_microbatches
+    fitting += [
+        functools.partial(microbatches.check, stage.rows, parts, partitioner)
+        for stage in ramp.stages
+    ]
     for fits in fitting:
         try:
             fits()
@@ -110,7 +114,7 @@ def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Outcome]:
         in_parts = f" in {parts} parts" if parts > 1 else ""
         yield (
             Kind.OK,
-            f"{in_words(mesh)}, {rows} rows a batch{in_parts}\n"
+            f"{in_words(mesh)}, {ramp} a batch{in_parts}\n"
             f"a device holds {shown_size(_on_a_device(state))} of parameters and optimizer, "
             f"{shown_size(_on_a_device(state.parameters))} of gradients, and activations",
         )

@@ -60,7 +60,8 @@ class TrainConfig:
     and gives the same update. Gradients with a longer norm than `clip_gradient_norm` are shortened
     to it. `loss` is a sum of terms; `teacher_path` is the checkpoint of a frozen model that a term
     matches. With `unfreezing` layers begin to train one after the other; parameter groups go first.
-    `log_weight_metrics` adds the size of every parameter, gradient and update to the log.
+    `log_weight_metrics` adds the size of every parameter, gradient and update to the log. With
+    `dataset.batch_ramp` a step of half a batch is half a step to the learning rate.
     """
 
     model_dir: str
@@ -118,6 +119,12 @@ class TrainConfig:
                 "from zero) or --gin.TRAIN_STEPS_RELATIVE=... (counted from the restored step)."
             )
         self._check_loss()
+        if self.dataset.batch_ramp is not None and self.restore.brings_step:
+            raise UserError(
+                f"batch_ramp with restore.path={self.restore.path!r}, which brings a step: batches "
+                "grow from step 0 on. Needed is --gin.RESTORE_OPTIMIZER=False, or no ramp: "
+                "--gin.BATCH_RAMP=None"
+            )
         # Last: it needs the model and the data, which may not be given yet.
         for name, dataset in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset)):
             if dataset is not None and dataset.prompt_length != self.model.prompt_length:

@@ -61,7 +61,7 @@ class Log:
     Args:
         learning_rate: of the number of updates done.
         waited: seconds that the loop has waited for data since the start.
-        step_flops: what a step costs, for timing/mfu; None leaves it out.
+        row_flops: what a row of a batch costs, for timing/mfu; None leaves it out.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Log:
         last_step: int,
         learning_rate: Callable[[int], Array],
         waited: Callable[[], float] = lambda: 0.0,
-        step_flops: float | None = None,
+        row_flops: float | None = None,
         restore_seconds: float = 0.0,
     ):
         self._writer, self._stopwatch, self._period = writer, stopwatch, period
         self._first_step, self._last_step = first_step, last_step
-        self._learning_rate, self._step_flops = learning_rate, step_flops
+        self._learning_rate, self._row_flops = learning_rate, row_flops
         self._waited, self._data_wait = waited, utilization.DataWait()
         self._progress = Progress(first_step=first_step, last_step=last_step)
         self._pending: list[Mapping[str, Array]] = []
@@ -122,7 +122,7 @@ class Log:
             timed,
             seconds,
             jax.device_count(),
-            step_flops=self._step_flops,
+            row_flops=self._row_flops,
             peak_flops=utilization.peak_flops(jax.devices()[0].device_kind),
         )
         scalars |= self._data_wait.scalars(self._waited(), seconds)

@@ -16,6 +16,7 @@ from t5x_lite.checkpoints.manager import Checkpoints, absolute
 from t5x_lite.data import checks
 from t5x_lite.data.batches import Batches
 from t5x_lite.data.examples import decoder
+from t5x_lite.data.ramp import make_ramp
 from t5x_lite.data.vocabulary_files import vocabulary_files
 from t5x_lite.display.progress import say
 from t5x_lite.partitioning import compilation_cache, host_memory
@@ -280,7 +281,8 @@ def _check_data(config: TrainConfig, partitioner: Partitioner) -> None:
                 process_count=partitioner.reader[1],
                 is_decoded=is_decoded,
             )
-    microbatches.check(config.dataset.batch_size, config.num_microbatches, partitioner)
+    for stage in make_ramp(config.dataset).stages:
+        microbatches.check(stage.rows, config.num_microbatches, partitioner)
 
 
 def _describe(model_dir: epath.Path, table: str, operative_config: str) -> None:
@@ -299,6 +301,9 @@ def _make_batches(config: TrainConfig, factory: StateFactory, run: Start) -> Bat
             "WARNING: the data starts anew (RESTORE_DATASET=False), so examples come again that "
             "were seen. Take the flag out of the command now: at every restart it does the same."
         )
+    ramp = make_ramp(config.dataset)
+    if len(ramp.stages) > 1:
+        say(f"batches grow: {ramp}; each size compiles a step of its own where it begins")
     return Batches(
         config.dataset,
         config.model.features,

@@ -119,14 +119,14 @@ def speed(
     seconds: float,
     devices: int,
     *,
-    step_flops: float | None = None,
+    row_flops: float | None = None,
     peak_flops: float | None = None,
 ) -> dict[str, float]:
     """The timing/ scalars of the steps summed. As in T5X target_tokens_per_second counts padding;
     real_tokens_per_second, inputs included, does not.
 
     Args:
-        step_flops: what one step costs (model.flops.training_flops).
+        row_flops: what a row of a batch costs (model.flops.training_flops).
         peak_flops: what one device can do in a second (utilization.peak_flops).
     """
     rows, targets = sums["rows"], sums.get("positions/decoder_target_tokens", 0.0)
@@ -140,8 +140,8 @@ def speed(
         "timing/target_tokens_per_second_per_core": targets / seconds / devices,
         "timing/real_tokens_per_second": real_tokens(sums) / seconds,
     }
-    if step_flops is not None:
-        rate = step_flops * sums["steps"] / seconds
+    if row_flops is not None:
+        rate = row_flops * rows / seconds
         scalars["timing/model_flops_per_second"] = rate
         if peak_flops is not None:
             scalars["timing/mfu"] = rate / (peak_flops * devices)

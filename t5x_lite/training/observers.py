@@ -17,13 +17,14 @@ from t5x_lite.checkpoints.manager import Checkpoints, absolute
 from t5x_lite.data import examples, pipeline
 from t5x_lite.data.batches import Batches
 from t5x_lite.data.config import DatasetConfig
+from t5x_lite.data.ramp import make_ramp
 from t5x_lite.display.progress import say
 from t5x_lite.model import flops
-from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.training import hooks
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.early_stopping import EarlyStopping
 from t5x_lite.training.profile import Profile
+from t5x_lite.training.ramped_schedule import schedule_over
 from t5x_lite.training.read_beside import read_beside
 from t5x_lite.training.start import Start
 from t5x_lite.training.state import StateFactory, TrainState
@@ -235,18 +236,18 @@ def _log_hook(observed: Observed) -> hooks.Log:
         period=config.log_period,
         first_step=run.first_step,
         last_step=run.last_step,
-        learning_rate=make_schedule(config.learning_rate),
+        learning_rate=schedule_over(config.learning_rate, make_ramp(config.dataset)),
         waited=lambda: observed.batches.waited_seconds,
-        step_flops=_step_flops(config),
+        row_flops=_row_flops(config),
         restore_seconds=observed.restore_seconds,
     )
 
 
-def _step_flops(config: TrainConfig) -> float:
+def _row_flops(config: TrainConfig) -> float:
     dataset, row = config.dataset, config.model.features.row
     lengths = dataset.task_feature_lengths
     assert lengths is not None, "training needs lengths, which were checked"
-    shapes = row.shapes(dataset.batch_size, lengths, dataset.prompt_length)
+    shapes = row.shapes(1, lengths, dataset.prompt_length)
     return flops.training_flops(config.model, shapes)
 
 

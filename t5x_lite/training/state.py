@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 
 from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
+from t5x_lite.data.ramp import ONE_SIZE, Ramp, make_ramp
 from t5x_lite.features.outputs import Outputs, Wanted
 from t5x_lite.finetuning import additions, unfreezing
 from t5x_lite.model import transformer
@@ -19,10 +20,10 @@ from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim import optimizer as optimizers
 from t5x_lite.optim.config import OptimizerConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.optim.groups import Groups, assign
-from t5x_lite.optim.schedules import make_schedule
 from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.stability import health
 from t5x_lite.training.config import TrainConfig
+from t5x_lite.training.ramped_schedule import schedule_over
 from t5x_lite.training.teacher import Teacher, make_teacher
 
 # What steps read and never change, nor checkpoints hold: a teacher's parameters.
@@ -47,7 +48,7 @@ class StateFactory:
     """Makes train states, real and abstract, each leaf on the devices where it belongs.
 
     Parameters that are frozen as a whole have no optimizer slots; `optimizer` is to be given the
-    `groups.trainable` part of parameters and gradients.
+    `groups.trainable` part of parameters and gradients. Where batches grow, `ramp` says how.
     """
 
     model: ModelConfig
@@ -56,6 +57,7 @@ class StateFactory:
     partitioner: Partitioner
     parameter_groups: tuple[ParameterGroup, ...] = ()
     teacher: Teacher | None = None
+    ramp: Ramp = ONE_SIZE
 
     @property
     def frozen(self) -> Frozen:
@@ -100,7 +102,7 @@ class StateFactory:
         """The optimizer that the slots belong to, of parameters that train."""
         return optimizers.make_optimizer(
             self.optimizer_config,
-            make_schedule(self.learning_rate),
+            schedule_over(self.learning_rate, self.ramp),
             self.groups.trainable(transformer.parameter_axes(self.model)),
             self.groups.trainable(self.groups.treatments),
         )
@@ -209,6 +211,7 @@ def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
         None
         if config.teacher_path is None
         else make_teacher(config.teacher_path, config.model, partitioner),
+        make_ramp(config.dataset),
     )
 
 

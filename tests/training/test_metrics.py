@@ -104,11 +104,11 @@ def test_speeds_keep_t5x_meaning_and_add_real_tokens():
 
 
 def test_utilization_is_the_model_flops_over_the_peak_of_all_devices():
-    """Two steps of 12 FLOP in 2 s are 12 a second, on four devices that can do 6 each a half."""
-    scalars = metrics.speed(two_steps(), seconds=2.0, devices=4, step_flops=12.0, peak_flops=6.0)
+    """Two steps of 4 rows of 3 FLOP in 2 s are 12 a second: a half of four devices' 6 each."""
+    scalars = metrics.speed(two_steps(), seconds=2.0, devices=4, row_flops=3.0, peak_flops=6.0)
     assert scalars["timing/model_flops_per_second"] == pytest.approx(12.0)
     assert scalars["timing/mfu"] == pytest.approx(0.5)
-    unknown = metrics.speed(two_steps(), seconds=2.0, devices=4, step_flops=12.0)
+    unknown = metrics.speed(two_steps(), seconds=2.0, devices=4, row_flops=3.0)
     assert "timing/mfu" not in unknown
 
 
