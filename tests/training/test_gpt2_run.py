@@ -136,3 +136,32 @@ def named(tree):
     """Leaves by their paths."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+@pytest.mark.slow
+def test_batches_that_grow_go_on_where_they_stopped(vocabulary, tmp_path, capsys):
+    """GPT-3's model and recipe: a run that stopped within its ramp ends bit for bit as one that did
+    not; every step has the rows that were said at the start.
+    """
+    more = [
+        "--gin_file=models/gpt3/tiny.gin",
+        "--gin_file=recipes/gpt3_pretrain.gin",
+        "--gin.WINDOW=8",
+        "--gin.BATCH_SIZE=16",
+        "--gin.BatchRampConfig.start=4",
+        "--gin.BatchRampConfig.increment=4",
+        "--gin.BatchRampConfig.rows=24",
+        "--gin.LEARNING_RATE_FACTORS=constant * linear_warmup * cosine_decay",
+        "--gin.WARMUP_STEPS=1",
+        "--gin.DECAY_STEPS=20",
+        "--gin.CHECKPOINT_PERIOD=3",
+    ]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    losses = train(whole, vocabulary, 6, *more)
+    said = "batches grow: 4 rows, 8 from step 3, 12 from step 4, 16 from step 5; each"
+    assert said in capsys.readouterr().out
+    lines = (whole / "train" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["timing/seqs"] for line in lines] == [4, 4, 8, 12, 16, 16]
+    train(parts, vocabulary, 3, *more)
+    assert train(parts, vocabulary, 6, *more) == losses
+    jax.tree.map(np.testing.assert_array_equal, parameters_of(parts), parameters_of(whole))
