@@ -105,7 +105,7 @@ class Program:
 def trace(job: TrainConfig, device: jax.Device) -> Program:
     """Loss and gradients of one microbatch as a job computes them on such a device."""
     model = _primed(job.model)
-    dataset = dataclasses.replace(job.dataset, batch_size=PRIME_OF["batch"])
+    dataset = dataclasses.replace(job.dataset, batch_size=PRIME_OF["batch"], batch_ramp=None)
     job = dataclasses.replace(job, model=model, dataset=dataset, num_microbatches=1)
     states = make_factory(job, make_partitioner(_LOGICAL, [device]))
     batch = programs.abstract_batch(job, states, programs.batch_shapes(job, dataset))
@@ -188,6 +188,8 @@ class _Reader:
             inputs = [index(atom) for atom in eqn.invars]
             inner = _inner(eqn)
             if inner is not None:
+                if eqn.primitive.name == "cond":  # which branch is the first
+                    inputs = inputs[1:]
                 found = self.read(inner, dict(zip(inner.invars, inputs, strict=True)))
             else:
                 found = [self.new(var, _placed(eqn)) for var in eqn.outvars]
@@ -197,8 +199,15 @@ class _Reader:
 
 
 def _inner(eqn: Any) -> core.Jaxpr | None:
+    if eqn.primitive.name == "cond":
+        return max((branch.jaxpr for branch in eqn.params["branches"]), key=_trips)
     found = eqn.params.get(_CALLS.get(eqn.primitive.name, ""))
     return getattr(found, "jaxpr", found)
+
+
+def _trips(jaxpr: core.Jaxpr) -> int:
+    """Of its loops together: what tells a branch with more work from one with less."""
+    return sum(eqn.params.get("length", 0) for eqn in jaxpr.eqns)
 
 
 def _op(eqn: Any, inputs: list[int], outputs: list[int]) -> Op:

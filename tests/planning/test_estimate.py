@@ -64,6 +64,21 @@ def test_products_are_the_models_and_recomputation_adds_to_them(make_job, partit
     assert counted["full"] <= model * 4 / 3 + 2 * tables
 
 
+def test_of_a_layer_of_either_kind_the_costlier_is_counted(make_job):
+    """Attention by blocks has a program for each; dense layers take all blocks."""
+
+    def counted(**fields):
+        form = {"ComputeConfig.attention": "'blockwise'", "ComputeConfig.attention_block": 4}
+        job = make_job(**form, **{f"StackConfig.{name}": value for name, value in fields.items()})
+        lengths = {length for _, length in programs.batch_shapes(job, job.dataset).values()}
+        program = trace(job, CPUS.devices()[0])
+        return work(
+            program, shares_of(job, {"data": 8, "model": 1}, lengths), Rates(1.0, 1.0)
+        ).flops
+
+    assert counted(window=4) < counted() == counted(window=4, window_every=2)
+
+
 def test_meshes_cost_what_they_send(estimator, make_job):
     alone = estimator.estimate(make_job()).seconds_of
     split = estimator.estimate(make_job(NUM_PARTITIONS=4)).seconds_of
