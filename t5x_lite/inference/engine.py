@@ -194,9 +194,7 @@ class Engine:
     def _log_probs(
         self, parameters: Any, batch: Mapping[str, Array]
     ) -> Float[Array, "batch length"]:
-        log_probs = jax.nn.log_softmax(self.models.logits(parameters, batch), axis=-1)
-        targets = batch["decoder_target_tokens"]
-        return jnp.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
+        return self.models.log_probs(parameters, batch)
 
     def _encoded(
         self, parameters: Any, batch: Mapping[str, Array]

@@ -76,6 +76,14 @@ class Ensemble:
         pairs = zip(self.members, parameters, strict=True)
         return self._average([transformer.logits(member, own, batch) for member, own in pairs])
 
+    def log_probs(
+        self, parameters: Parameters, batch: Mapping[str, Array]
+    ) -> Float[Array, "batch length"]:
+        """Of each of decoder_target_tokens."""
+        log_probs = jax.nn.log_softmax(self.logits(parameters, batch), axis=-1)
+        targets = batch["decoder_target_tokens"]
+        return jnp.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
+
     def encode(
         self, parameters: Parameters, batch: Mapping[str, Array]
     ) -> Float[Array, "batch length embed"]:

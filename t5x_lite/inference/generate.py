@@ -10,7 +10,7 @@ from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.decoding.table import decoder_of
 from t5x_lite.errors import UserError
-from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.inference.ensemble import Ensemble, Networks
 from t5x_lite.partitioning import compiler_options
 from t5x_lite.partitioning.partitioner import Partitioner
 
@@ -37,29 +37,12 @@ def make_generate(
     Raises:
         UserError: sentinels are to be forbidden, and which they are is not known.
     """
-    if decoding.forbid_sentinels and first_sentinel is None:
-        raise UserError(
-            "forbid_sentinels=True, but the vocabulary does not say which ids are sentinels: "
-            "use a SentencePiece or byte vocabulary, or --gin.FORBID_SENTINELS=False."
-        )
-    first_forbidden = first_sentinel if decoding.forbid_sentinels else None
+    first_forbidden = first_forbidden_of(decoding, first_sentinel)
 
     def generate(given: Any, prompts: Mapping[str, Array]) -> Decoded:
-        indices = prompts[EXAMPLE_INDEX]
         with partitioner.activations():
             networks = given if shardings is None else models.prepare(given)
-            logits, caches = models.start(
-                networks, prompts, max_decode_length=decoding.max_decode_length
-            )
-            decode = decoder_of(decoding, indices)
-            return decode(
-                logits,
-                caches,
-                models.language_model(networks),
-                max_decode_length=decoding.max_decode_length,
-                first_forbidden=first_forbidden,
-                active=indices >= 0,
-            )
+            return decode_prompts(models, networks, prompts, decoding, first_forbidden)
 
     few_rows = decoding.strategy is not Strategy.BEAM
     options = compiler_options.of_decoding(partitioner.platform, few_rows=few_rows)
@@ -69,4 +52,39 @@ def make_generate(
         in_shardings=(shardings, partitioner.batch_sharding),
         out_shardings=partitioner.sharding(()),
         compiler_options=dict(options),
+    )
+
+
+def first_forbidden_of(decoding: DecodingConfig, first_sentinel: int | None) -> int | None:
+    """The id from which on none is written, if any is forbidden.
+
+    Raises:
+        UserError: sentinels are to be forbidden, and which they are is not known.
+    """
+    if decoding.forbid_sentinels and first_sentinel is None:
+        raise UserError(
+            "forbid_sentinels=True, but the vocabulary does not say which ids are sentinels: "
+            "use a SentencePiece or byte vocabulary, or --gin.FORBID_SENTINELS=False."
+        )
+    return first_sentinel if decoding.forbid_sentinels else None
+
+
+def decode_prompts(
+    models: Ensemble,
+    networks: Networks,
+    prompts: Mapping[str, Array],
+    decoding: DecodingConfig,
+    first_forbidden: int | None,
+) -> Decoded:
+    """Decoding, traced; `prompts` as of `make_generate`."""
+    indices = prompts[EXAMPLE_INDEX]
+    logits, caches = models.start(networks, prompts, max_decode_length=decoding.max_decode_length)
+    decode = decoder_of(decoding, indices)
+    return decode(
+        logits,
+        caches,
+        models.language_model(networks),
+        max_decode_length=decoding.max_decode_length,
+        first_forbidden=first_forbidden,
+        active=indices >= 0,
     )

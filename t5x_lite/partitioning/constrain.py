@@ -21,7 +21,7 @@ ShardingOf = Callable[[Axes], jax.sharding.NamedSharding]
 
 
 class _Active(NamedTuple):
-    sharding_of: ShardingOf
+    sharding_of: ShardingOf | None
     platform: str
 
 
@@ -30,15 +30,20 @@ _ACTIVE: contextvars.ContextVar[_Active | None] = contextvars.ContextVar("active
 
 def constrain(x: Shaped[Array, "..."], axes: Axes) -> Shaped[Array, "..."]:
     """Places `x` where the rules put its logical axes, if a partitioner is active at trace time."""
-    active = _ACTIVE.get()
-    if active is None:
+    sharding_of = _sharding_of()
+    if sharding_of is None:
         return x
     if x.ndim != len(axes):
         raise UserError(
             f"an activation of shape {x.shape} was given the logical axes {axes}: needed is one "
             "name (or None) per dimension."
         )
-    return jax.lax.with_sharding_constraint(x, _fitting(active.sharding_of(axes), x.shape))
+    return jax.lax.with_sharding_constraint(x, _fitting(sharding_of(axes), x.shape))
+
+
+def _sharding_of() -> ShardingOf | None:
+    active = _ACTIVE.get()
+    return None if active is None else active.sharding_of
 
 
 def _fitting(sharding: jax.sharding.NamedSharding, shape: tuple[int, ...]) -> jax.sharding.Sharding:
@@ -54,10 +59,10 @@ def _fitting(sharding: jax.sharding.NamedSharding, shape: tuple[int, ...]) -> ja
 
 def num_pieces(axes: Axes) -> tuple[int, ...]:
     """Into how many pieces `constrain` splits each dimension: 1 without a partitioner."""
-    active = _ACTIVE.get()
-    if active is None:
+    sharding_of = _sharding_of()
+    if sharding_of is None:
         return (1,) * len(axes)
-    sharding = active.sharding_of(axes)
+    sharding = sharding_of(axes)
     return tuple(rules.num_pieces(entry, sharding.mesh.shape) for entry in sharding.spec)
 
 
@@ -84,16 +89,16 @@ def over_shards(
     Raises:
         UserError: when called, if an array does not split evenly.
     """
-    active = _ACTIVE.get()
-    if active is None:
+    sharding_of = _sharding_of()
+    if sharding_of is None:
         return function
-    shardings = [active.sharding_of(axes) for axes in in_axes]
+    shardings = [sharding_of(axes) for axes in in_axes]
     mesh = shardings[0].mesh
     sharded = jax.shard_map(
         function,
         mesh=mesh,
         in_specs=tuple(sharding.spec for sharding in shardings),
-        out_specs=active.sharding_of(out_axes).spec,
+        out_specs=sharding_of(out_axes).spec,
         # Custom gradients and kernels do not say over which axes their results vary.
         check_vma=False,
     )
@@ -108,8 +113,9 @@ def over_shards(
 
 
 @contextlib.contextmanager
-def constraints(sharding_of: ShardingOf, platform: str) -> Iterator[None]:
-    """Makes `constrain` use these shardings, and `platform` this name, for what is traced inside.
+def constraints(sharding_of: ShardingOf | None, platform: str) -> Iterator[None]:
+    """Makes `constrain` use these shardings, and `platform` this name, for what is traced inside;
+    None splits nothing, as in a program of one device that is exported.
 
     Enter it inside the function given to jax.jit: the cache of jit does not know of it.
     """

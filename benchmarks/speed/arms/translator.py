@@ -3,28 +3,14 @@
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import ctranslate2
 import numpy as np
 import transformers
-from ctranslate2.converters import TransformersConverter
 
 from benchmarks.speed.arm import Prepared, first_seconds, seconds_of, timed
-from benchmarks.speed.arms import huggingface
 from benchmarks.speed.settings import Settings
-
-
-class Converter(TransformersConverter):
-    """transformers 5 says of every T5 that its head is tied, wherefore logits would be scaled as
-    those of v1.0; greedy tokens would be the same, probabilities not.
-    """
-
-    def load_model(self, model_class: type, name: str, **settings: Any) -> Any:
-        """A model that says of its head what is true."""
-        model = huggingface.load(name, **settings)
-        model.config.tie_word_embeddings = model.config.scale_decoder_outputs
-        return model
+from t5x_lite.exporting.to_ctranslate2 import Converter
 
 
 def decode(settings: Settings, *, kind: str, beams: int = 1) -> Prepared:
@@ -61,11 +47,11 @@ def score(settings: Settings, *, kind: str) -> Prepared:
     return Prepared(timed(run), first_seconds(cold), log_probs)
 
 
-def convert(directory: pathlib.Path, output: pathlib.Path) -> None:
+def convert(directory: pathlib.Path, output: pathlib.Path, *, scale_logits: bool) -> None:
     """Writes a directory for CTranslate2; int8 is made of it when it is loaded."""
     being_written = output.with_suffix(".tmp")
     shutil.rmtree(being_written, ignore_errors=True)
-    Converter(str(directory)).convert(str(being_written))
+    Converter(str(directory), scale_logits=scale_logits).convert(str(being_written))
     being_written.rename(output)
 
 
@@ -76,7 +62,7 @@ class Model:
         directory = settings.directory
         folder = directory.with_suffix(".ctranslate2")
         if not folder.exists():
-            convert(directory, folder)
+            convert(directory, folder, scale_logits=settings.model.scale_logits)
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
         self._pieces: Callable[[list[int]], list[str]] = tokenizer.convert_ids_to_tokens
         self.ids: Callable[[Sequence[str]], list[int]] = tokenizer.convert_tokens_to_ids

@@ -1,0 +1,109 @@
+"""export, which makes of a checkpoint what others read."""
+
+import argparse
+import dataclasses
+import enum
+from typing import Any
+
+from t5x_lite import flags
+from t5x_lite.bounds import MAX_LENGTH
+from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.exporting.config import ExportConfig, Format
+from t5x_lite.model.choices import ActivationDtype
+
+# It has a flag of its own, since it is the length of targets as well.
+_NOT_A_FLAG = ("max_decode_length",)
+
+
+def add(commands: flags.Commands) -> None:
+    """Makes it known to the parser."""
+    summary = "a trained model as a directory for transformers, CTranslate2, or JAX alone"
+    command = flags.add_command(commands, "export", _export, summary)
+    command.epilog = (
+        "example:\n  t5x_lite export runs/one --format=huggingface --output=one_hf\n"
+        "  t5x_lite export runs/one --format=stablehlo --output=one_hlo --platforms=cpu,cuda"
+        "\n\nLoRA is put into the kernels. What is written is whole or not there."
+    )
+    command.add_argument(
+        "path",
+        type=flags.place,
+        metavar="CHECKPOINT",
+        help="or a model directory (its newest), or a Hugging Face directory",
+    )
+    command.add_argument(
+        "--format", required=True, choices=[each.value for each in Format], help="who reads it"
+    )
+    command.add_argument(
+        "--output",
+        required=True,
+        type=flags.place,
+        metavar="DIR",
+        help="a new directory, or an empty one",
+    )
+    command.add_argument(
+        "--vocabulary",
+        type=flags.place,
+        metavar="PATH",
+        help="SentencePiece model, folder or 'bytes', if the checkpoint has none",
+    )
+    _add_stablehlo(command)
+
+
+def _add_stablehlo(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("programs of --format=stablehlo")
+    group.add_argument(
+        "--platforms",
+        type=flags.comma_list,
+        default=["cpu", "tpu", "cuda"],
+        metavar="P,P",
+        help="where they run (default: cpu,tpu,cuda)",
+    )
+    length = flags.between(1, MAX_LENGTH)
+    group.add_argument(
+        "--inputs_length", type=length, metavar="N", help="default: the run's, else 512"
+    )
+    group.add_argument(
+        "--max_decode_length",
+        type=length,
+        metavar="N",
+        help="of what is written and of targets that are scored (default: the run's, else 128)",
+    )
+    group.add_argument(
+        "--activation_dtype",
+        choices=[ActivationDtype.FLOAT32.value, ActivationDtype.BFLOAT16.value],
+        default=ActivationDtype.FLOAT32.value,
+        help="default: float32",
+    )
+    for field in dataclasses.fields(DecodingConfig):
+        if field.name not in _NOT_A_FLAG:
+            group.add_argument(f"--{field.name}", **_how(field.default), help="as for infer")
+
+
+def _how(default: Any) -> dict[str, Any]:
+    """How a flag with this default is parsed."""
+    if isinstance(default, enum.Enum):
+        return {"choices": [each.value for each in type(default)], "default": default.value}
+    if isinstance(default, bool):
+        return {"action": "store_true"}
+    return {"type": type(default), "default": default, "metavar": "X"}
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    given = vars(arguments)
+    fields = dataclasses.fields(DecodingConfig)
+    decoding = {field.name: given[field.name] for field in fields if field.name not in _NOT_A_FLAG}
+    decoding["strategy"] = Strategy(decoding["strategy"])
+    config = ExportConfig(
+        path=arguments.path,
+        output=arguments.output,
+        format=Format(arguments.format),
+        vocabulary=arguments.vocabulary,
+        platforms=tuple(arguments.platforms),
+        inputs_length=arguments.inputs_length,
+        max_decode_length=arguments.max_decode_length,
+        decoding=DecodingConfig(**decoding),
+        activation_dtype=ActivationDtype(arguments.activation_dtype),
+    )
+    from t5x_lite.exporting.export import export
+
+    export(config)

@@ -1,0 +1,61 @@
+"""What is exported: a trained model of any path, as plain as it can be, on the host."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from t5x_lite.checkpoints import pretrained
+from t5x_lite.display.progress import say
+from t5x_lite.finetuning.lora import merge
+from t5x_lite.inference import restored
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.text.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model with LoRA put into its kernels, NumPy parameters, its tokenizer if there is one, and
+    the lengths of the run that trained it, if it says.
+    """
+
+    model: ModelConfig
+    parameters: dict[str, Any]
+    step: int
+    tokenizer: Tokenizer | None
+    task_feature_lengths: Mapping[str, int]
+
+
+def read(path: str, vocabulary: str | None) -> Source:
+    """The model of a checkpoint, a model directory (its newest) or a Hugging Face directory.
+
+    Raises:
+        FileNotFoundError, UserError: there is none, it is damaged, or `vocabulary` is not its own.
+    """
+    found = restored.describe((path,), None)
+    (own,) = found.found
+    tokenizer = _tokenizer(found, vocabulary)
+    # A device holds it for a moment, one of several: a host is what exports.
+    partitioner = make_partitioner(PartitioningConfig(), jax.devices()[:1])
+    stored, step = pretrained.load_parameters(own.path, own.model, partitioner)
+    model, parameters = merge(own.model, stored)
+    if model != own.model:
+        say("LoRA is put into the kernels")
+    dataset = {} if own.description is None else own.description.dataset
+    lengths = dataset.get("task_feature_lengths") or {}
+    return Source(model, jax.tree.map(np.asarray, parameters), step, tokenizer, lengths)
+
+
+def _tokenizer(found: restored.Restored, vocabulary: str | None) -> Tokenizer | None:
+    """Weights without a vocabulary are exported as well."""
+    try:
+        return found.tokenizer(vocabulary)
+    except FileNotFoundError:
+        if vocabulary is not None:
+            raise
+        say("no vocabulary is there, so none is exported; --vocabulary=PATH names one")
+        return None
