@@ -13,12 +13,16 @@ from t5x_lite.partitioning.partitioner import Partitioner
 def abstract_parameters(
     model: ModelConfig, partitioner: Partitioner, dtype: str | None = None
 ) -> Any:
-    """Shapes, dtypes (the model's, or this one) and shardings of a model's parameters."""
+    """Shapes, dtypes (the model's, or of what is no int8 this one) and shardings of a model's
+    parameters.
+    """
     shapes = transformer.abstract_parameters(model)
     shardings = partitioner.shardings(transformer.parameter_axes(model), shapes)
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(
-            leaf.shape, jnp.dtype(dtype or leaf.dtype), sharding=sharding
+            leaf.shape,
+            jnp.dtype(dtype if dtype and leaf.dtype != jnp.int8 else leaf.dtype),
+            sharding=sharding,
         ),
         shapes,
         shardings,

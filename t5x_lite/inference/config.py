@@ -7,6 +7,7 @@ from t5x_lite.bounds import MAX_BATCH, MAX_COUNT, MAX_LENGTH, check_bounds
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
+from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.places import check_place
@@ -38,7 +39,8 @@ class PredictionConfig:
 
     `checkpoint_path` is a checkpoint, a model directory (then its newest) or a Hugging Face
     directory; `ensemble_paths` are more of them, which answer together with it. `model` None is the
-    checkpoint's own; one that is given must be the same. `num_examples` None means all.
+    checkpoint's own; one that is given must be the same. `weights` INT8 rounds them when they are
+    read; None leaves them as they were stored. `num_examples` None means all.
     """
 
     checkpoint_path: str
@@ -48,6 +50,7 @@ class PredictionConfig:
     partitioning: PartitioningConfig
     ensemble_paths: tuple[str, ...] = ()
     ensemble: Average = Average.LOGITS
+    weights: Weights | None = None
     num_examples: int | None = None
     compilation_cache: bool = True
 

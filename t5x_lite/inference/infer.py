@@ -44,7 +44,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
     compilation_cache.enable(output, enabled=config.compilation_cache)
     if config.mode in (Mode.PREDICT, Mode.PREDICT_WITH_AUX):
         say(f"decoding: {config.decoding.describe()}")
-    engine = found.engine(partitioner, first_sentinel=first_sentinel)
+    engine = found.engine(partitioner, first_sentinel=first_sentinel, weights=config.weights)
     if jax.process_index() == 0:
         output.mkdir(parents=True, exist_ok=True)
         (output / "infer_config.gin").write_text(operative_config)
@@ -93,6 +93,7 @@ def _settings(config: InferConfig, found: Restored, shard: Source) -> dict[str, 
         # Their content: another one may be written under the same path.
         "checkpoints": [pretrained.identity(each.path) for each in found.found],
         "ensemble": config.ensemble.value,
+        "weights": None if config.weights is None else config.weights.value,
         "mode": config.mode.value,
         "decoding": repr(config.decoding),
         "width": shard.width,

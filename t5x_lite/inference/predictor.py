@@ -67,5 +67,7 @@ def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predicto
     say(f"decoding: {config.decoding.describe()}")
     sentinel = first_sentinel(dataset.mixture_or_task_name)
     return Predictor(
-        found.engine(partitioner, first_sentinel=sentinel), found.step, config.decoding
+        found.engine(partitioner, first_sentinel=sentinel, weights=config.weights),
+        found.step,
+        config.decoding,
     )

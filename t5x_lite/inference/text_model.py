@@ -20,6 +20,7 @@ from t5x_lite.inference import restored
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine, Generated
 from t5x_lite.inference.reports import SentinelWarning
+from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -50,6 +51,7 @@ def load(
     vocabulary: Path | None = None,
     num_partitions: int = 1,
     dtype: Literal["float32", "bfloat16"] | None = None,
+    weights: Literal["int8"] | None = None,
     batch_size: int = 32,
     ensemble_paths: Sequence[Path] = (),
     ensemble: Literal["logits", "probabilities"] = "logits",
@@ -63,6 +65,7 @@ def load(
             given.
         num_partitions: devices that share each parameter; the others share the batch.
         dtype: of the parameters; None is what was stored.
+        weights: "int8" rounds most of them, with a scale for each channel; None is what was stored.
         batch_size: rows that are run together, rounded up to what the devices divide.
         ensemble_paths: more checkpoints, which answer together with the first.
         ensemble: what they average at every token.
@@ -74,7 +77,12 @@ def load(
     partitioner = make_partitioner(PartitioningConfig(num_partitions=num_partitions))
     found = restored.describe((path, *ensemble_paths), model, Average(ensemble))
     tokenizer = found.tokenizer(vocabulary)
-    engine = found.engine(partitioner, first_sentinel=tokenizer.first_sentinel, dtype=dtype)
+    engine = found.engine(
+        partitioner,
+        first_sentinel=tokenizer.first_sentinel,
+        dtype=dtype,
+        weights=None if weights is None else Weights(weights),
+    )
     return TextModel(engine, tokenizer, batch_size=batch_size)
 
 

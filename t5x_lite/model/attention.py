@@ -109,6 +109,11 @@ class Attention(nnx.Module):
         # Of decoding, see `put_in_a_row`.
         self.row: Linear | None = None
 
+    def quantize(self) -> None:
+        """All kernels as int8."""
+        for name in (*_INWARD, "out"):
+            getattr(self, name).quantize()
+
     def put_in_a_row(self) -> None:
         """As decoding reads the kernels of attention to oneself."""
         self.row = nnx.data(joined([getattr(self, name) for name in _INWARD]))

@@ -95,6 +95,13 @@ class Block(nnx.Module):
                 config.attention.num_heads, relative_bias.num_buckets, key=bias
             )
 
+    def quantize(self) -> None:
+        """Kernels as int8, but for `wo`; of one layer or of a stack."""
+        self.self_attention.quantize()
+        if hasattr(self, "encoder_decoder_attention"):
+            self.encoder_decoder_attention.quantize()
+        self.mlp.quantize()
+
     def put_in_rows(self) -> None:
         """Arranges kernels that read the same as decoding reads them fastest."""
         self.self_attention.put_in_a_row()

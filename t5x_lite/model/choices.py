@@ -24,6 +24,15 @@ class Visibility(enum.Enum):
     PREFIX = "prefix"
 
 
+class Weights(enum.Enum):
+    """How kernels and vectors of tokens are held: as they were trained, or rounded for inference
+    (see quantization.py).
+    """
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
 class Sharing(enum.Enum):
     """Whether the encoder has its own weights or reads the decoder's."""
 

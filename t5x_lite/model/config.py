@@ -36,6 +36,7 @@ from t5x_lite.model.choices import (
     NormKind,
     Sharing,
     Visibility,
+    Weights,
 )
 from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.positions_config import LearnedPositionsConfig, RelativeBiasConfig
@@ -256,7 +257,8 @@ class ModelConfig:
     """A Transformer. `logits_via_embedding` ties the head to the embedding; `scale_logits`
     multiplies the last hidden state by embed_dim ** -0.5 before the head: T5 v1.0 does both, v1.1
     neither. They are two fields because every port that made them one got some checkpoint wrong.
-    `prompt_length` learned vectors stand in front of the inputs (Lester et al. 2021).
+    `prompt_length` learned vectors stand in front of the inputs (Lester et al. 2021). A model whose
+    `weights` are int8 is for inference: nothing trains it.
     """
 
     vocab_size: int
@@ -269,6 +271,7 @@ class ModelConfig:
     dropout_rate: float = 0.1
     dropout_shared_along_length: bool = True
     prompt_length: int = 0
+    weights: Weights = Weights.FLOAT32
     special: SpecialTokens = dataclasses.field(default_factory=SpecialTokens)
     prompts: PromptConfig = dataclasses.field(default_factory=PromptConfig)
     init: InitConfig = dataclasses.field(default_factory=InitConfig)

@@ -8,7 +8,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from t5x_lite.features.outputs import TOKENS, Scores
 from t5x_lite.model import maxima
@@ -38,7 +38,7 @@ class TokensHead(nnx.Module):
     def __call__(
         self,
         hidden: Float[Array, "batch length embed"],
-        token_vectors: Float[Array, "vocab embed"],
+        token_vectors: Shaped[Array, "vocab embed"],
     ) -> Scores:
         """Logits, made at once if they fit into `ComputeConfig.logits_bytes`."""
         head = TokenLogits(self.config)

@@ -1,4 +1,4 @@
-"""The one matrix product of the model: float32 parameters, used in the activations' dtype."""
+"""The one matrix product of the model: parameters used in the activations' dtype."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,6 +11,7 @@ from t5x_lite.model import parameters
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
 from t5x_lite.model.lora import Lora
 from t5x_lite.model.precision import precision_of
+from t5x_lite.model.quantization import quantized_parameter
 from t5x_lite.partitioning.constrain import constrain, num_pieces, platform
 
 
@@ -22,6 +23,13 @@ class Linear(nnx.Module):
         out_dim, out_axis = kernel[...].shape[-1], kernel.get_metadata("axes")[-1]
         self.bias = parameters.zeros((out_dim,), axes=(out_axis,)) if bias else None
         self.lora = lora
+        # Of inference, see `quantize`.
+        self.kernel_scale: nnx.Param | None = None
+
+    def quantize(self) -> None:
+        """The kernel as int8."""
+        kernel, scale = quantized_parameter(self.kernel, axis=-2)
+        self.kernel, self.kernel_scale = kernel, nnx.data(scale)
 
     def __call__(
         self,
@@ -37,7 +45,7 @@ class Linear(nnx.Module):
         """
         precision = precision_of(x.dtype) if precision is None else precision
         kernel = self._kernel(x.dtype)
-        product = self._biased(
+        product = self._finished(
             of_rows(lambda rows: jnp.matmul(rows, kernel, precision=precision), x)
         )
         return product if self.lora is None else product + self.lora(x, dropout)
@@ -54,13 +62,16 @@ class Linear(nnx.Module):
         pieces = kernel.reshape(kernel.shape[0], x.shape[0], -1)
         pieces = constrain(pieces, (None, out_axis, None))
         product = jnp.einsum("pbli,ipo->blpo", x, pieces, precision=precision_of(x.dtype))
-        return self._biased(product.reshape(*product.shape[:2], -1))
+        return self._finished(product.reshape(*product.shape[:2], -1))
 
     def _kernel(self, dtype: jnp.dtype) -> Float[Array, "in_dim out_dim"]:
         """Where it is split over `data` it travels here, in the dtype of the product."""
         return constrain(self.kernel[...].astype(dtype), self.kernel.get_metadata("axes"))
 
-    def _biased(self, product: Float[Array, "batch length out_dim"]) -> Array:
+    def _finished(self, product: Float[Array, "batch length out_dim"]) -> Array:
+        """With the scale of each channel, if it has one, and the bias."""
+        if self.kernel_scale is not None:
+            product = product * self.kernel_scale[...].astype(product.dtype)[None, None, :]
         if self.bias is None:
             return product
         return product + self.bias[...].astype(product.dtype)[None, None, :]
@@ -86,9 +97,10 @@ def joined(linears: Sequence[Linear]) -> Linear | None:
     if any(linear.lora is not None for linear in linears) or num_pieces((out_axis,)) != (1,):
         return None
     row = Linear(parameters.joined([linear.kernel for linear in linears]))
-    biases = [linear.bias for linear in linears if linear.bias is not None]
-    if biases:
-        row.bias = nnx.data(parameters.joined(biases))
+    for name in ("bias", "kernel_scale"):
+        each = [getattr(linear, name) for linear in linears]
+        if each[0] is not None:
+            setattr(row, name, nnx.data(parameters.joined(each)))
     return row
 
 

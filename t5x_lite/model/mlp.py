@@ -62,6 +62,11 @@ class MLP(nnx.Module):
         # Of decoding, see `put_in_a_row`.
         self.row: Linear | None = None
 
+    def quantize(self) -> None:
+        """The kernels into the hidden units as int8."""
+        for name in self.config.inward_names:
+            getattr(self, name).quantize()
+
     def put_in_a_row(self) -> None:
         """As decoding reads the kernels of the branches."""
         names = self.config.inward_names

@@ -12,6 +12,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import Scores
 from t5x_lite.model import masks, maxima
 from t5x_lite.model.block import LayerCache
+from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig, Sharing, Visibility
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
 from t5x_lite.model.heads import HEADS
@@ -19,6 +20,7 @@ from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.precision import activation_dtype
 from t5x_lite.model.prompt import Prompt
+from t5x_lite.model.quantization import quantized_parameter
 from t5x_lite.model.stack import Stack
 from t5x_lite.partitioning.constrain import constrain
 
@@ -43,9 +45,21 @@ class Embedding(nnx.Module):
             key, (config.vocab_size, config.embed_dim), axes=("vocab", "embed")
         )
 
+        # Of inference, see `quantize`.
+        self.embedding_scale: nnx.Param | None = None
+
+    def quantize(self) -> None:
+        """The table as int8, with a scale for each token."""
+        values, scale = quantized_parameter(self.embedding, axis=-1)
+        self.embedding, self.embedding_scale = values, nnx.data(scale)
+
     def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length embed"]:
         """The float32 vector of each token."""
-        return jnp.take(self.embedding[...], tokens, axis=0)
+        vectors = jnp.take(self.embedding[...], tokens, axis=0)
+        if self.embedding_scale is None:
+            return vectors
+        scale = jnp.take(self.embedding_scale[...], tokens, axis=0)
+        return vectors.astype(scale.dtype) * scale[..., None]
 
 
 class Transformer(nnx.Module):
@@ -67,6 +81,15 @@ class Transformer(nnx.Module):
             if config.prompt_length
             else None
         )
+        if config.weights is Weights.INT8:
+            self.quantize()
+
+    def quantize(self) -> None:
+        """Weights as int8, where quantization.py says."""
+        for stack in self.stacks:
+            stack.layers.quantize()
+        if self.config.head_is_separate:
+            self.token_embedder.quantize()
 
     @property
     def stacks(self) -> list[Stack]:

@@ -5,6 +5,7 @@ their segment ids (packed examples 1, 2, ..., padding 0); for a prefix LM decode
 (1 on the inputs and the position after them). Positions are not read: segments tell them.
 """
 
+import dataclasses
 import math
 
 import jax
@@ -14,6 +15,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
 from t5x_lite.model import decoding_cache, masks, maxima, parameter_tree
 from t5x_lite.model.attend import choice
+from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.heads import HEADS
@@ -37,6 +39,19 @@ TOKEN_LOGITS = Wanted()
 def init_parameters(config: ModelConfig, key: PRNGKeyArray) -> Parameters:
     """Fresh float32 parameters; may run inside jit with out_shardings."""
     return parameter_tree.to_tree(Transformer(config, key=key))
+
+
+def quantize(config: ModelConfig, parameters: Parameters) -> tuple[ModelConfig, Parameters]:
+    """The model for inference with weights as int8; see quantization.py.
+
+    Raises:
+        UserError: they are int8 already: rounded again they would only lose.
+    """
+    if config.weights is Weights.INT8:
+        raise UserError("the weights are int8 already; needed is a model in float32.")
+    network = parameter_tree.to_modules(config, parameters)
+    network.quantize()
+    return dataclasses.replace(config, weights=Weights.INT8), parameter_tree.to_tree(network)
 
 
 def abstract_parameters(config: ModelConfig) -> Parameters:

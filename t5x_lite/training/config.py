@@ -10,6 +10,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
 from t5x_lite.losses.config import LossConfig, MatchTeacherConfig, TermConfig
 from t5x_lite.metrics.direction import Direction
+from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import OptimizerConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -117,6 +118,11 @@ class TrainConfig:
                 f"train_steps={self.train_steps} and train_steps_relative="
                 f"{self.train_steps_relative}: give exactly one, --gin.TRAIN_STEPS=... (counted "
                 "from zero) or --gin.TRAIN_STEPS_RELATIVE=... (counted from the restored step)."
+            )
+        if self.model.weights is not Weights.FLOAT32:
+            raise UserError(
+                f"model.weights={self.model.weights.value!r}: it is for inference; needed is "
+                "'float32', in which a model is trained."
             )
         self._check_loss()
         if self.dataset.batch_ramp is not None and self.restore.brings_step:
