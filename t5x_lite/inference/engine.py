@@ -142,7 +142,8 @@ class Engine:
         pairs = list(zip(inputs, targets, strict=True))
         lengths = [max(len(i), len(t)) for i, t in pairs]
         if self.layout is not Layout.ENCODER_DECODER:
-            self._check_length(max((len(i) + len(t) for i, t in pairs), default=0), 0)
+            lengths = [len(i) + len(t) for i, t in pairs]
+            self._check_length(max(lengths, default=0), 0)
         for group in self._groups(lengths, batch_size, None, report):
             starts, features = self._examples(
                 [inputs[place] for place in group.places],
@@ -328,7 +329,7 @@ class Engine:
             starts = [0] * len(targets)
         else:
             pairs = list(zip(inputs, targets, strict=True))
-            features, width = {}, 2 * group.width + len(self._room)
+            features, width = {}, group.width + len(self._room)
             read = [_joined(self._ahead(given), given, target) for given, target in pairs]
             starts = [len(self._ahead(given)) + len(given) - 1 for given in inputs]
         tokens, segments = self._padded([row[1:] for row in read], group, width)
