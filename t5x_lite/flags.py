@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import NoReturn, TypeAlias, TypeVar
 
 from t5x_lite import errors
-from t5x_lite.bounds import MAX_COUNT
+from t5x_lite.bounds import MAX_COUNT, SEED
+from t5x_lite.data.config import FewShotConfig
 from t5x_lite.places import problem_of
 
 Number = TypeVar("Number", int, float)
@@ -225,6 +226,25 @@ def add_task_files(command: argparse.ArgumentParser) -> None:
         type=place,
         metavar="DIR,DIR",
         help="read downstream tasks of t5x_lite from the original files in these folders",
+    )
+
+
+def add_few_shot(command: argparse.ArgumentParser) -> None:
+    """What jobs are told by FEW_SHOT_K, FEW_SHOT_SEED and FEW_SHOT_SHARED."""
+    group = command.add_argument_group("prompts of t5x_lite.tasks.few_shot")
+    group.add_argument(
+        "--few_shot_k", type=between(0, MAX_COUNT), default=0, metavar="K", help="demonstrations"
+    )
+    group.add_argument(
+        "--few_shot_seed", type=between(*SEED), default=0, metavar="N", help="of their draw"
+    )
+    group.add_argument("--few_shot_shared", action="store_true", help="the same for all items")
+
+
+def few_shot_of(arguments: argparse.Namespace) -> FewShotConfig:
+    """What these flags say."""
+    return FewShotConfig(
+        k=arguments.few_shot_k, seed=arguments.few_shot_seed, shared=arguments.few_shot_shared
     )
 
 

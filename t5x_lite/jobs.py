@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from etils import epath
 
 from t5x_lite import config, registration
-from t5x_lite.data.config import DatasetConfig
+from t5x_lite.data.config import DatasetConfig, FewShotConfig
 from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
@@ -231,6 +231,7 @@ def prepare_job_data(resolved: config.Resolved[Job], arguments: argparse.Namespa
         vocabulary,
         flag="--gin.VOCABULARY",
         task_files=task_files_of(resolved.config),
+        few_shot=few_shot_of(resolved.config),
     )
 
 
@@ -249,6 +250,12 @@ def task_files_of(job: Job) -> str | None:
     """The folders of original files that a job names."""
     named = (dataset.task_files for dataset in datasets(job).values())
     return next((each for each in named if each is not None), None)
+
+
+def few_shot_of(job: Job) -> FewShotConfig:
+    """How a job's prompts are demonstrated; one process has one way, that of what it decodes."""
+    found = [dataset.few_shot for dataset in datasets(job).values()]
+    return found[-1] if found else FewShotConfig()
 
 
 def _task_modules(job: Job) -> list[config.Import]:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from etils import epath
 
 from t5x_lite import config
+from t5x_lite.data.config import FewShotConfig
+from t5x_lite.data.few_shot import set_few_shot
 from t5x_lite.errors import UsageError
 
 
@@ -42,6 +44,7 @@ def prepare_data(
     *,
     flag: str = "--vocabulary",
     task_files: str | None = None,
+    few_shot: FewShotConfig | None = None,
 ) -> None:
     """Directories, the default vocabulary, then the modules that register tasks."""
     from t5x_lite.data.silence import silence_tensorflow
@@ -56,6 +59,7 @@ def prepare_data(
         from t5x_lite.data.task_files import set_task_files
 
         set_task_files(task_files)
+    set_few_shot(few_shot or FewShotConfig())
     if arguments.tfds_data_dir or arguments.seqio_additional_cache_dirs:
         from t5x_lite.data.directories import set_directories
 

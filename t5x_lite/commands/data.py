@@ -51,6 +51,7 @@ def _add_inspect(commands: flags.Commands) -> None:
         "--vocabulary", type=flags.place, metavar="PATH", help="SentencePiece model or folder"
     )
     flags.add_task_files(command)
+    flags.add_few_shot(command)
     flags.add_data(command)
 
 
@@ -66,7 +67,11 @@ def _inspect(arguments: argparse.Namespace) -> None:
     imports = registration.flag_imports(arguments)
     registration.refuse_missing(imports)
     registration.prepare_data(
-        arguments, imports, arguments.vocabulary, task_files=arguments.task_files
+        arguments,
+        imports,
+        arguments.vocabulary,
+        task_files=arguments.task_files,
+        few_shot=flags.few_shot_of(arguments),
     )
     from t5x_lite.inspection.inspect import inspect_task
 

@@ -37,6 +37,22 @@ class BatchRampConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class FewShotConfig:
+    """How the prompts of t5x_lite.tasks.few_shot are demonstrated (Brown et al. 2020, section 2.4).
+
+    Before each item stand `k` examples of the training split, as many of them as fit. `seed` draws
+    them, others for each item, or the same for all where they are `shared`.
+    """
+
+    k: int = 0
+    seed: int = 0
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        check_bounds(self, k=(0, MAX_COUNT), seed=SEED)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetConfig:
     """Examples of a SeqIO task or mixture.
 
@@ -45,9 +61,10 @@ class DatasetConfig:
     batch (None: one per process), each process reads the streams it owns. `seed` fixes the order.
     `vocabulary` is the SentencePiece model, or the folder of a vocabulary, that the tasks of
     t5x_lite.tasks use, `task_files` the folders of original files that they read in place of TFDS
-    (separated by commas), `module` what the command line imports before it looks the task up. Rows
-    have room for `prompt_length` learned vectors in front of the inputs of each example (of the
-    targets, where a task has no inputs), and are that much longer.
+    (separated by commas), `few_shot` how their prompts are demonstrated, `module` what the command
+    line imports before it looks the task up. Rows have room for `prompt_length` learned vectors in
+    front of the inputs of each example (of the targets, where a task has no inputs), and are that
+    much longer.
     """
 
     mixture_or_task_name: str
@@ -65,6 +82,7 @@ class DatasetConfig:
     module: str | None = None
     prompt_length: int = 0
     batch_ramp: BatchRampConfig | None = None
+    few_shot: FewShotConfig = dataclasses.field(default_factory=FewShotConfig)
 
     def __post_init__(self) -> None:
         check_bounds(

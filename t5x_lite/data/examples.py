@@ -16,7 +16,7 @@ import numpy as np
 import seqio
 from jaxtyping import Int32
 
-from t5x_lite.data import checks, silence, streams
+from t5x_lite.data import checks, prompts, silence, streams
 from t5x_lite.data.config import DatasetConfig, UseCached
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
@@ -53,7 +53,8 @@ class EvaluationTask:
     @property
     def has_metrics(self) -> bool:
         """Whether `score` would give anything."""
-        return self.has_labels and bool(self.task.predict_metric_fns)
+        task = self.task
+        return self.has_labels and bool(task.predict_metric_fns or task.score_metric_fns)
 
     def examples(
         self,
@@ -91,6 +92,7 @@ class EvaluationTask:
         ]
         if not examples:
             raise without_examples([self.name], split)
+        prompts.check_fit(self.name, examples, task_feature_lengths)
         return examples
 
     def first_example(self, dataset: DatasetConfig) -> Example | None:
@@ -132,34 +134,54 @@ class EvaluationTask:
         """The model's text as the metrics want it."""
         return self.task.postprocess_fn(text, example=example, is_target=False)
 
+    def encode(self, feature: str, texts: Sequence[str]) -> list[list[int]]:
+        """Texts as ids of a feature, with the end token where the feature has one."""
+        wanted = self.task.output_features[feature]
+        end = [wanted.vocabulary.eos_id] if wanted.add_eos else []
+        return [[*map(int, wanted.vocabulary.encode(text)), *end] for text in texts]
+
     @property
     def metrics(self) -> list[MetricFn]:
-        """The task's metric functions, each giving numbers by name."""
-        return [
-            metric_fn
-            if isinstance(metric_fn, SumMetric | MeanMetric)
-            else functools.partial(_numbers, self.name, metric_fn)
-            for metric_fn in self.task.predict_metric_fns
-        ]
-
-    def score(self, targets: Sequence[object], predictions: Sequence[object]) -> dict[str, float]:
-        """Every metric of the task by name."""
-        return {
-            name: float(value)
-            for metric in self.metrics
-            for name, value in metric(list(targets), list(predictions)).items()
-        }
+        """The task's metric functions of predictions, each giving numbers by name."""
+        return [_giving_numbers(self.name, each) for each in self.task.predict_metric_fns]
 
     @property
-    def end_id(self) -> int:
-        """The token that ends a text."""
-        return int(self.task.output_features["targets"].vocabulary.eos_id)
+    def score_metrics(self) -> list[MetricFn]:
+        """Those of scores, which are log-likelihoods of the targets."""
+        return [_giving_numbers(self.name, each) for each in self.task.score_metric_fns]
+
+    def score(self, targets: Sequence[object], predictions: Sequence[object]) -> dict[str, float]:
+        """Every metric of predictions by name."""
+        return values_of(self.metrics, targets, predictions)
+
+    @property
+    def end_id(self) -> int | None:
+        """The token that ends a text; None where text goes on behind the targets."""
+        targets = self.task.output_features["targets"]
+        return int(targets.vocabulary.eos_id) if targets.add_eos else None
 
     @property
     def sentinel_ids(self) -> range:
         """The ids of <extra_id_0> and its like, at the end of the vocabulary."""
         vocabulary = self.task.output_features["targets"].vocabulary
         return range(vocabulary.vocab_size - vocabulary.extra_ids, vocabulary.vocab_size)
+
+
+def values_of(
+    metrics: Sequence[MetricFn], targets: Sequence[object], answers: Sequence[object]
+) -> dict[str, float]:
+    """What metric functions give, by name; answers are predictions or scores."""
+    return {
+        name: float(value)
+        for metric in metrics
+        for name, value in metric(list(targets), list(answers)).items()
+    }
+
+
+def _giving_numbers(task: str, metric_fn: MetricFn) -> MetricFn:
+    if isinstance(metric_fn, SumMetric | MeanMetric):
+        return metric_fn
+    return functools.partial(_numbers, task, metric_fn)
 
 
 def _numbers(

@@ -37,6 +37,8 @@ def fingerprint(config: DatasetConfig, features: ModelFeatures, num_shards: int)
         fields["batch_ramp"] = dataclasses.asdict(config.batch_ramp)
     if config.prompt_length:
         fields["prompt_length"] = config.prompt_length
+    if config.few_shot.k:
+        fields["few_shot"] = dataclasses.asdict(config.few_shot)
     # Fingerprints of T5's are older than this field.
     if (special := features.special) != SpecialTokens():
         fields["special_tokens"] = {"padding": special.padding, "start": special.start}

@@ -84,8 +84,13 @@ def _register(
     resolved: config.Resolved, arguments: argparse.Namespace, vocabulary: str | None
 ) -> Iterator[Outcome]:
     imports = jobs.imports_of(resolved)
-    task_files = jobs.task_files_of(resolved.config)
-    registration.prepare_data(arguments, imports, vocabulary, task_files=task_files)
+    registration.prepare_data(
+        arguments,
+        imports,
+        vocabulary,
+        task_files=jobs.task_files_of(resolved.config),
+        few_shot=jobs.few_shot_of(resolved.config),
+    )
     modules = ", ".join(dict.fromkeys(each.module for each in imports))
     yield Kind.OK, f"imported {modules}" if modules else "no module was named to import"
 
