@@ -24,7 +24,9 @@ _SENTINEL = re.compile(rf"{_SPACE}?<extra_id_(\d+)>")
 
 
 class Kind(enum.Enum):
-    """TEXT is decoded together with its neighbours; OUTSIDE is an id that the vocabulary lacks."""
+    """TEXT is decoded together with its neighbours; OUTSIDE is an id that the vocabulary lacks. A
+    prompt's text is its demonstrations and the item.
+    """
 
     TEXT = "text"
     SENTINEL = "sentinel"
@@ -32,6 +34,8 @@ class Kind(enum.Enum):
     UNKNOWN = "unknown"
     PADDING = "padding"
     OUTSIDE = "outside"
+    DEMONSTRATION = "demonstration"
+    ITEM = "item"
 
 
 class Piece(NamedTuple):

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from t5x_lite.data.pieces import Piece
+from t5x_lite.data.prompts import Prompt
 from t5x_lite.data.samples import Fill
 from t5x_lite.inspection.statistics import FeatureStatistics
 
@@ -19,10 +20,13 @@ class ShownFeature:
 
 @dataclasses.dataclass(frozen=True)
 class ShownExample:
-    """`others` are the features that no model reads, such as labels, as text."""
+    """`others` are the features that no model reads, such as labels, as text; `prompt` has the
+    parts of an example that is one.
+    """
 
     features: Mapping[str, ShownFeature]
     others: Mapping[str, str]
+    prompt: Prompt | None = None
 
 
 @dataclasses.dataclass(frozen=True)

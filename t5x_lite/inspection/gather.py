@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from t5x_lite.data import checks, samples
+from t5x_lite.data import checks, prompts, samples
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks
 from t5x_lite.data.mixture_shares import mixture_shares
-from t5x_lite.data.pieces import Pieces
+from t5x_lite.data.pieces import Kind, Piece, Pieces
+from t5x_lite.data.prompts import Prompt, prompt_of
 from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.inspection.findings import (
     Findings,
@@ -137,8 +138,25 @@ def _shown(
     }
     # The text before tokenization is what the pieces show already.
     texts = {f"{name}_pretokenized" for name in features}
+    prompt = prompt_of(example)
+    if prompt is not None:
+        texts |= prompts.NAMES
+        inputs = features["inputs"]
+        parts = _prompt_pieces(prompt, str(example["inputs_pretokenized"]), inputs.pieces)
+        features["inputs"] = dataclasses.replace(inputs, pieces=parts)
     others = {k: str(v) for k, v in example.items() if k not in features and k not in texts}
-    return ShownExample(features, others)
+    return ShownExample(features, others, prompt)
+
+
+def _prompt_pieces(prompt: Prompt, text: str, pieces: Sequence[Piece]) -> list[Piece]:
+    """The text by its parts, then the end token if there is one."""
+    found = []
+    for shown in prompt.shown:
+        demonstration = shown + prompt.separator
+        found.append(Piece(Kind.DEMONSTRATION, demonstration))
+        text = text.removeprefix(demonstration)
+    ends = [piece for piece in pieces[-1:] if piece.kind is Kind.END]
+    return [*found, Piece(Kind.ITEM, text), *ends]
 
 
 def _suggested(

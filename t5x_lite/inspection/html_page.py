@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from t5x_lite.data.pieces import Kind, Piece
+from t5x_lite.data.prompts import Prompt
 from t5x_lite.display import page
 from t5x_lite.display.charts import histogram
 from t5x_lite.display.page import Bar, bars
 from t5x_lite.inspection.findings import Findings, ShownExample, TaskFindings
 from t5x_lite.inspection.wording import (
     characters,
+    demonstrated,
     headline,
     per_cent,
     sampled,
@@ -32,6 +34,8 @@ _STYLE = """
 .pieces b { padding: 0 .3rem; border-radius: 3px; font: 12px/1.5 ui-monospace, monospace;
             background: var(--box); border: 1px solid var(--line); }
 .pieces b.unknown, .pieces b.outside { background: #d55e00; color: #fff; border: 0; }
+.pieces .demonstration { color: rgb(0,114,178); }
+.pieces .item, .right { font-weight: 600; }
 .pieces b.end, .pieces b.padding { color: var(--soft); }
 table.example { width: 100%; table-layout: fixed; margin-bottom: 1.2rem; }
 .warning { border-left: 3px solid #e69f00; padding-left: .8rem; color: var(--text); }
@@ -159,7 +163,11 @@ def _example(example: ShownExample) -> str:
     cells = "".join(
         f'<td class="pieces">{_decoded(each.pieces)}</td>' for each in example.features.values()
     )
-    others = ", ".join(f"{name}: {value}" for name, value in example.others.items())
+    if example.prompt is not None and example.prompt.options:
+        header += "<th>options</th>"
+        cells += f'<td class="pieces">{_options(example.prompt)}</td>'
+    said = [] if example.prompt is None else [demonstrated(example.prompt)]
+    others = ", ".join([*said, *(f"{name}: {value}" for name, value in example.others.items())])
     below = f'<p class="soft">{page.text(others)}</p>' if others else ""
     return (
         f'<table class="example"><thead><tr>{header}</tr></thead><tbody><tr>{cells}</tr></tbody>'
@@ -167,16 +175,27 @@ def _example(example: ShownExample) -> str:
     )
 
 
-def _decoded(pieces: Sequence[Piece]) -> str:
-    return "".join(
-        before
-        + (
-            page.text(each.text)
-            if each.kind is Kind.TEXT
-            else f'<b class="{_class(each)}">{page.text(each.text)}</b>'
+def _options(prompt: Prompt) -> str:
+    """One a line, the right one marked."""
+    lines = []
+    for place, option in enumerate(prompt.options):
+        shown = page.text(option)
+        lines.append(
+            f'<span class="right">* {shown}</span>' if place == prompt.right else f"- {shown}"
         )
-        for before, each in spaced(pieces)
-    )
+    return "<br>".join(lines)
+
+
+def _decoded(pieces: Sequence[Piece]) -> str:
+    return "".join(before + _piece(each) for before, each in spaced(pieces))
+
+
+def _piece(piece: Piece) -> str:
+    shown = page.text(piece.text)
+    if piece.kind is Kind.TEXT:
+        return shown
+    tag = "span" if piece.kind in (Kind.DEMONSTRATION, Kind.ITEM) else "b"
+    return f'<{tag} class="{_class(piece)}">{shown}</{tag}>'
 
 
 def _class(piece: Piece) -> str:

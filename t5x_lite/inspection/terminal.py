@@ -8,9 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from t5x_lite.data.pieces import Kind, Piece
+from t5x_lite.data.prompts import Prompt
 from t5x_lite.inspection.findings import Findings, ShownExample, ShownFeature, TaskFindings
 from t5x_lite.inspection.wording import (
     characters,
+    demonstrated,
     headline,
     per_cent,
     sampled,
@@ -23,7 +25,14 @@ from t5x_lite.inspection.wording import (
 _SENTINEL_STYLES = tuple(
     f"bold {name}" for name in ("magenta", "cyan", "green", "yellow", "blue", "red")
 )
-_STYLES = {Kind.END: "dim", Kind.PADDING: "dim", Kind.UNKNOWN: "reverse", Kind.OUTSIDE: "reverse"}
+_STYLES = {
+    Kind.END: "dim",
+    Kind.PADDING: "dim",
+    Kind.UNKNOWN: "reverse",
+    Kind.OUTSIDE: "reverse",
+    Kind.DEMONSTRATION: "cyan",
+    Kind.ITEM: "bold",
+}
 
 
 def print_findings(findings: Findings, console: Console, *, ids: bool = False) -> None:
@@ -56,11 +65,15 @@ def example_table(index: int, example: ShownExample, *, ids: bool) -> Table:
         cut = f"{len(feature.ids)} of {feature.limit} tokens"
         table.add_column(f"{name} ({cut})", overflow="fold", ratio=_ratio(feature))
         cells.append(_cell(feature, ids=ids))
+    below = [f"{k}: {_one_line(v)}" for k, v in example.others.items()]
+    if example.prompt is not None:
+        below.insert(0, demonstrated(example.prompt))
+        if example.prompt.options:
+            table.add_column("options", overflow="fold", ratio=20)
+            cells.append(_options(example.prompt))
     table.add_row(*cells)
-    if not example.others:
-        return table
-    table.caption = Text(", ".join(f"{k}: {_one_line(v)}" for k, v in example.others.items()))
-    table.caption_justify = "left"
+    if below:
+        table.caption, table.caption_justify = Text(", ".join(below)), "left"
     return table
 
 
@@ -70,6 +83,17 @@ def decoded(pieces: Sequence[Piece]) -> Text:
     for before, piece in spaced(pieces):
         text.append(before)
         text.append(piece.text, style=_style(piece))
+    return text
+
+
+def _options(prompt: Prompt) -> Text:
+    """One a line, the right one marked."""
+    text = Text()
+    for place, option in enumerate(prompt.options):
+        is_right = place == prompt.right
+        text.append(
+            f"{'*' if is_right else '-'} {option}\n", style="bold green" if is_right else ""
+        )
     return text
 
 

@@ -4,12 +4,14 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
 from t5x_lite.data.pieces import Kind, Piece
+from t5x_lite.data.prompts import Prompt
 from t5x_lite.inspection.findings import Findings, TaskFindings
 from t5x_lite.inspection.statistics import FeatureStatistics
 
 _MANY_TRUNCATED = 0.05
 _MUCH_PADDING = 0.05
 _MOST_CHARACTERS = 8
+_TEXTS = frozenset({Kind.TEXT, Kind.DEMONSTRATION, Kind.ITEM})
 
 
 def headline(findings: Findings) -> str:
@@ -37,9 +39,17 @@ def spaced(pieces: Sequence[Piece]) -> Iterator[tuple[str, Piece]]:
     """
     last = Kind.TEXT
     for piece in pieces:
-        both_special = Kind.TEXT not in (last, piece.kind)
+        both_special = _TEXTS.isdisjoint((last, piece.kind))
         yield (" " if both_special or piece.kind is Kind.END else ""), piece
         last = piece.kind
+
+
+def demonstrated(prompt: Prompt) -> str:
+    """How many demonstrations stand before an item, and how many did not fit."""
+    cut = prompt.drawn - len(prompt.shown)
+    if not cut:
+        return f"{prompt.drawn} demonstrations"
+    return f"{len(prompt.shown)} of {prompt.drawn} demonstrations fit, {cut} are left out"
 
 
 def per_cent(share: float) -> str:
