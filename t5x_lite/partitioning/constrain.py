@@ -76,8 +76,8 @@ def platform() -> str:
 
 def is_one_cpu() -> bool:
     """Whether that which is traced here runs on one CPU device, where any slice is local."""
-    active = _ACTIVE.get()
-    return platform() == "cpu" and (active is None or active.sharding_of(()).mesh.size == 1)
+    sharding_of = _sharding_of()
+    return platform() == "cpu" and (sharding_of is None or sharding_of(()).mesh.size == 1)
 
 
 def over_shards(
