@@ -6,24 +6,29 @@ import enum
 from t5x_lite.bounds import MAX_LENGTH, check_bounds
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
-from t5x_lite.model.choices import ActivationDtype
+from t5x_lite.evaluation.config import EvalConfig
+from t5x_lite.model.choices import ActivationDtype, Weights
 from t5x_lite.places import check_place
 
 PLATFORMS = ("cpu", "tpu", "cuda", "rocm")
 
 
 class Format(enum.Enum):
-    """Who reads the directory: transformers, anyone with JAX alone, CTranslate2."""
+    """Who reads the directory: transformers, anyone with JAX alone, CTranslate2, or t5x_lite, to
+    which a checkpoint without the optimizer's slots is enough.
+    """
 
     HUGGINGFACE = "huggingface"
     STABLEHLO = "stablehlo"
     CTRANSLATE2 = "ctranslate2"
+    CHECKPOINT = "checkpoint"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
     """`path` is a checkpoint, a model directory (its newest) or a Hugging Face directory, `output`
-    a directory that is not there yet, or empty.
+    a directory that is not there yet, or empty. INT8 `weights` are measured by `quality`, an
+    evaluation of the same path, and refused where they are too much worse, unless `accept_gap`.
 
     The others are of STABLEHLO: programs run on each of `platforms`; inputs are padded to
     `inputs_length`, targets and what is written to `max_decode_length` (None: the lengths of the
@@ -35,6 +40,9 @@ class ExportConfig:
     output: str
     format: Format
     vocabulary: str | None = None
+    weights: Weights = Weights.FLOAT32
+    quality: EvalConfig | None = None
+    accept_gap: bool = False
     platforms: tuple[str, ...] = ("cpu", "tpu", "cuda")
     inputs_length: int | None = None
     max_decode_length: int | None = None
@@ -45,9 +53,33 @@ class ExportConfig:
         check_bounds(self, inputs_length=(1, MAX_LENGTH), max_decode_length=(1, MAX_LENGTH))
         for name in ("path", "output", "vocabulary"):
             check_place(name, getattr(self, name))
+        self._check_weights()
         unknown = [name for name in self.platforms if name not in PLATFORMS]
         if unknown or not self.platforms:
             raise UserError(
                 f"platforms={','.join(self.platforms)!r}: needed are some of "
                 f"{', '.join(PLATFORMS)}, such as --platforms=cpu,tpu,cuda."
             )
+
+    def _check_weights(self) -> None:
+        if self.weights is Weights.FLOAT32:
+            return
+        check_holds_int8(self.format)
+        if self.quality is None:
+            raise UserError(
+                "weights='int8' needs a task to be measured on: --gin.MIXTURE_OR_TASK_NAME=..., "
+                "--gin.SPLIT=..."
+            )
+
+
+def check_holds_int8(format: Format) -> None:
+    """Refuses formats that others define without our int8.
+
+    Raises:
+        UserError: with those that hold it.
+    """
+    if format in (Format.HUGGINGFACE, Format.CTRANSLATE2):
+        raise UserError(
+            f"int8 weights with format={format.value!r}: needed is 'checkpoint' or 'stablehlo', or "
+            "a model in float32. CTranslate2 rounds by itself when it loads (compute_type='int8')."
+        )

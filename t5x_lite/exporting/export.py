@@ -1,17 +1,26 @@
 """A trained model -> a directory that others read, whole or not there."""
 
+import dataclasses
 import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
 
-from t5x_lite.checkpoints import huggingface
+import jax
+
+from t5x_lite.checkpoints import codec, huggingface, pretrained
+from t5x_lite.checkpoints.config import SaveCheckpointConfig
+from t5x_lite.checkpoints.description import describe_run
+from t5x_lite.checkpoints.manager import Checkpoints
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
+from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.exporting import source, stablehlo
-from t5x_lite.exporting.config import ExportConfig, Format
+from t5x_lite.exporting.config import ExportConfig, Format, check_holds_int8
 from t5x_lite.exporting.source import Source
+from t5x_lite.model.choices import Weights
 
+CARD = "quality.md"
 Write = Callable[[pathlib.Path, Source, ExportConfig], None]
 
 
@@ -25,16 +34,36 @@ def export(config: ExportConfig) -> None:
     output = _new_folder(config.output)
     partial = output.with_name(f"{output.name}.partial")
     found = source.read(config.path, config.vocabulary)
+    if found.model.weights is Weights.INT8:
+        check_holds_int8(config.format)
+    page = None
+    if config.quality is not None and config.weights is Weights.INT8:
+        found, page = _measured(found, config, config.quality)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         _WRITERS[config.format](partial, found, config)
+        if page is not None:
+            (partial / CARD).write_text(page)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     partial.rename(output)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     say(f"{config.output}: {config.format.value} of step {found.step}, {size / 1e6:,.1f} MB")
+
+
+def _measured(found: Source, config: ExportConfig, job: EvalConfig) -> tuple[Source, str]:
+    """The model in int8 and its card, unless it is too much worse."""
+    # Tasks are read by TensorFlow, which other exports do not load.
+    from t5x_lite.exporting import quality
+
+    small = found.quantized()
+    rows = quality.measure(job, (found.model, found.parameters), (small.model, small.parameters))
+    if not config.accept_gap:
+        quality.refuse(rows)
+    sizes = (found.num_bytes, small.num_bytes)
+    return small, quality.card(rows, job, step=found.step, sizes=sizes, accepted=config.accept_gap)
 
 
 def _new_folder(name: str) -> pathlib.Path:
@@ -55,6 +84,16 @@ def _huggingface(folder: pathlib.Path, found: Source, _: ExportConfig) -> None:
     huggingface.save(folder, found.model, found.parameters, found.tokenizer)
 
 
+def _checkpoint(folder: pathlib.Path, found: Source, _: ExportConfig) -> None:
+    described = found.description or describe_run("", found.model)
+    described = dataclasses.replace(described, model=codec.to_json(found.model))
+    vocabulary = {} if found.tokenizer is None else found.tokenizer.files()
+    checkpoints = Checkpoints(folder, SaveCheckpointConfig(keep=1))
+    state = {"parameters": jax.device_put(found.parameters)}
+    checkpoints.save(found.step, state, described, {pretrained.VOCABULARY: vocabulary})
+    checkpoints.close()
+
+
 def _ctranslate2(folder: pathlib.Path, found: Source, _: ExportConfig) -> None:
     # Its imports are those of torch; they are installed by who wants this format.
     from t5x_lite.exporting import to_ctranslate2
@@ -66,4 +105,5 @@ _WRITERS: Mapping[Format, Write] = {
     Format.HUGGINGFACE: _huggingface,
     Format.STABLEHLO: stablehlo.write,
     Format.CTRANSLATE2: _ctranslate2,
+    Format.CHECKPOINT: _checkpoint,
 }

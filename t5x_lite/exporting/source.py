@@ -8,9 +8,11 @@ import jax
 import numpy as np
 
 from t5x_lite.checkpoints import pretrained
+from t5x_lite.checkpoints.description import Description
 from t5x_lite.display.progress import say
 from t5x_lite.finetuning.lora import merge
 from t5x_lite.inference import restored
+from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -20,14 +22,35 @@ from t5x_lite.text.tokenizer import Tokenizer
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A model with LoRA put into its kernels, NumPy parameters, its tokenizer if there is one, and
-    the lengths of the run that trained it, if it says.
+    what it says of the run that trained it, if it does.
     """
 
     model: ModelConfig
     parameters: dict[str, Any]
     step: int
     tokenizer: Tokenizer | None
-    task_feature_lengths: Mapping[str, int]
+    description: Description | None
+
+    @property
+    def task_feature_lengths(self) -> Mapping[str, int]:
+        """Of the run that trained it; empty if it does not say."""
+        dataset = {} if self.description is None else self.description.dataset
+        return dataset.get("task_feature_lengths") or {}
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the parameters."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.parameters))
+
+    def quantized(self) -> "Source":
+        """The same with weights as int8.
+
+        Raises:
+            UserError: they are int8 already.
+        """
+        model, parameters = transformer.quantize(self.model, self.parameters)
+        host = jax.tree.map(np.asarray, parameters)
+        return dataclasses.replace(self, model=model, parameters=host)
 
 
 def read(path: str, vocabulary: str | None) -> Source:
@@ -45,9 +68,8 @@ def read(path: str, vocabulary: str | None) -> Source:
     model, parameters = merge(own.model, stored)
     if model != own.model:
         say("LoRA is put into the kernels")
-    dataset = {} if own.description is None else own.description.dataset
-    lengths = dataset.get("task_feature_lengths") or {}
-    return Source(model, jax.tree.map(np.asarray, parameters), step, tokenizer, lengths)
+    host = jax.tree.map(np.asarray, parameters)
+    return Source(model, host, step, tokenizer, own.description)
 
 
 def _tokenizer(found: restored.Restored, vocabulary: str | None) -> Tokenizer | None:

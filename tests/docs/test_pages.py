@@ -32,7 +32,7 @@ PAGES = {
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 FIRST = "docs/getting_started.md"
-WRITTEN_BY_RUNS = ("config.gin", "report.md")
+WRITTEN_BY_RUNS = ("config.gin", "quality.md", "report.md")
 MARKS = ("", "dry-run", "make", "printed")
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^>]*) -->\n\n?)?"

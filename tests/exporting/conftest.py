@@ -5,6 +5,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
 from t5x_lite.exporting.source import Source
 from t5x_lite.features.layouts import Layout
@@ -50,7 +51,9 @@ def source_of():
 
     def make(architecture=Layout.ENCODER_DECODER, **fields):
         model = tiny_model(VOCAB, architecture, **fields)
-        return Source(model, _draw(model), 7, None, {"inputs": 12, "targets": 6})
+        lengths = {"inputs": 12, "targets": 6}
+        said = describe_run("", model, dataset={"task_feature_lengths": lengths})
+        return Source(model, _draw(model), 7, None, said)
 
     return make
 

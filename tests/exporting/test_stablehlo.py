@@ -90,6 +90,18 @@ def test_a_stranger_answers_as_the_engine(layout, strategy, source_of, engine_of
         np.testing.assert_allclose(row, own, rtol=1e-4, atol=1e-5)
 
 
+def test_a_stranger_answers_as_the_engine_in_int8(source_of, engine_of, tmp_path):
+    """Whose weights it has, and not those in float32."""
+    full = source_of()
+    small = full.quantized()
+    stablehlo.write(tmp_path, small, config())
+    found = ask_a_stranger(tmp_path)["score"]
+    for row, own in zip(found, engine_of(small).score(INPUTS, TARGETS, batch_size=3), strict=True):
+        np.testing.assert_allclose(row, own, rtol=1e-5, atol=1e-5)
+    others = engine_of(full).score(INPUTS, TARGETS, batch_size=3)
+    assert max(np.abs(own - row).max() for row, own in zip(found, others, strict=True)) > 1e-4
+
+
 def test_a_model_that_reads_no_start_token(source_of, engine_of, tmp_path):
     """As GPT-2: a row without inputs begins with it all the same, the others do not."""
     source = source_of(Layout.LM)
