@@ -1,20 +1,22 @@
 """A model's answers to the examples of a task: the one place where evaluation meets inference."""
 
+import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float, Int32
 
 from t5x_lite.checkpoints import manager, pretrained
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.examples import EvaluationTask, Example
+from t5x_lite.data.examples import EvaluationTask, Example, inputs_of
+from t5x_lite.data.prompts import prompt_of
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
-from t5x_lite.evaluation import decodes
-from t5x_lite.evaluation.config import EvalConfig
+from t5x_lite.evaluation import decodes, ranking
+from t5x_lite.evaluation.config import EvalConfig, OptionScore
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.inference.predictor import Predictor, make_predictor
@@ -36,6 +38,25 @@ def read_examples(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """A model's answers to examples: the ids and their texts; where a metric asks for them the
+    log-likelihoods of the targets; where options were ranked a number for each, NaN behind them.
+    """
+
+    rows: Rows
+    texts: Sequence[str]
+    scores: Float[np.ndarray, " examples"] | None = None
+    option_scores: Float[np.ndarray, "examples _most"] | None = None
+
+
+def decoded(
+    task: EvaluationTask, rows: Rows, scores: Float[np.ndarray, " examples"] | None = None
+) -> Answers:
+    """The answers that ids are."""
+    return Answers(rows, [task.decode(row) for row in rows], scores)
+
+
 class RestoredModel:
     """A checkpoint that answers; it is read only when an answer is not at hand from before."""
 
@@ -48,21 +69,24 @@ class RestoredModel:
         """The checkpoint's."""
         return pretrained.step_of(self._config.checkpoint_path)
 
-    def answer(self, task: EvaluationTask, examples: Sequence[Example]) -> Rows:
-        """Ids for each example, kept for the next evaluation."""
+    def answer(self, task: EvaluationTask, examples: Sequence[Example]) -> Answers:
+        """An answer to each example, kept for the next evaluation."""
         config, label = self._config, f"eval {task.name}"
         length = _inputs_length(config.dataset)
-        name = decodes.file_name(config, task.name, self.step, examples, length)
-        rows = self._kept.load(name, len(examples)) if config.reuse_decodes else None
-        if rows is not None:
+        scored = _what_is_scored(task, examples, config.option_score)
+        name = decodes.file_name(config, task.name, self.step, examples, length, scored)
+        arrays = self._kept.load(name, len(examples)) if config.reuse_decodes else None
+        if arrays is not None:
             say(
-                f"{label}: the {len(rows)} answers of step {self.step} were decoded before "
+                f"{label}: the {len(examples)} answers of step {self.step} were decoded before "
                 f"(decodes/{name}); to decode again: --gin.REUSE_DECODES=False"
             )
-            return rows
-        rows = _decode(self._predictor, examples, config.dataset, label=label)
-        self._kept.keep(name, rows)
-        return rows
+            return _answers(task, examples, arrays)
+        arrays = _arrays(
+            self._predictor, task, examples, config.dataset, config.option_score, label=label
+        )
+        self._kept.keep(name, arrays)
+        return _answers(task, examples, arrays)
 
     @functools.cached_property
     def _predictor(self) -> Predictor:
@@ -89,11 +113,97 @@ class LiveModel:
         task: EvaluationTask,
         examples: Sequence[Example],
         after_batch: Callable[[], None] = lambda: None,
-    ) -> Rows:
-        """Ids for each example."""
+    ) -> Answers:
+        """An answer to each example."""
         predictor = Predictor(self._engine.with_parameters([parameters]), step, self._decoding)
-        label = f"step {step}  {task.name}"
-        return _decode(predictor, examples, self._dataset, label=label, after_batch=after_batch)
+        arrays = _arrays(
+            predictor,
+            task,
+            examples,
+            self._dataset,
+            OptionScore.PER_TOKEN,
+            label=f"step {step}  {task.name}",
+            after_batch=after_batch,
+        )
+        return _answers(task, examples, arrays)
+
+
+def _arrays(
+    predictor: Predictor,
+    task: EvaluationTask,
+    examples: Sequence[Example],
+    dataset: DatasetConfig,
+    how: OptionScore,
+    *,
+    label: str,
+    after_batch: Callable[[], None] = lambda: None,
+) -> decodes.Arrays:
+    """All that a model says: `ids` or `option_scores`, and `scores` where a metric wants them."""
+    settings: dict[str, Any] = {"label": label, "after_batch": after_batch}
+    arrays: dict[str, np.ndarray] = {}
+    if _is_ranked(examples, how):
+        size = dataset.batch_size
+        found = ranking.option_scores(predictor, task, examples, how, batch_size=size, **settings)
+        most = max(map(len, found))
+        arrays["option_scores"] = np.array(
+            [np.pad(each, (0, most - len(each)), constant_values=np.nan) for each in found]
+        )
+    else:
+        arrays["ids"] = _decode(predictor, examples, dataset, **settings)
+    if task.score_metrics:
+        arrays["scores"] = _scores(predictor, examples, dataset, **settings)
+    return arrays
+
+
+def _answers(
+    task: EvaluationTask, examples: Sequence[Example], arrays: Mapping[str, np.ndarray]
+) -> Answers:
+    scores, ranked = arrays.get("scores"), arrays.get("option_scores")
+    if ranked is None:
+        return decoded(task, arrays["ids"], scores)
+    prompts = [prompt for prompt in map(prompt_of, examples) if prompt is not None]
+    texts = [p.options[int(np.nanargmax(row))] for p, row in zip(prompts, ranked, strict=True)]
+    ids = task.encode("targets", texts)
+    rows = np.zeros((len(ids), max(map(len, ids))), np.int32)
+    for row, found in zip(rows, ids, strict=True):
+        row[: len(found)] = found
+    return Answers(rows, texts, scores, ranked)
+
+
+def _is_ranked(examples: Sequence[Example], how: OptionScore) -> bool:
+    return how is not OptionScore.GENERATE and ranking.has_options(examples)
+
+
+def _what_is_scored(
+    task: EvaluationTask, examples: Sequence[Example], how: OptionScore
+) -> list[object]:
+    """What decides scores beside the prompts' ids."""
+    found: list[object] = []
+    if _is_ranked(examples, how):
+        every = [prompt for prompt in map(prompt_of, examples) if prompt is not None]
+        found += [how.value, *((tuple(each.options), each.neutral) for each in every)]
+    if task.score_metrics:
+        found += [tuple(map(int, example["targets"])) for example in examples]
+    return found
+
+
+def _scores(
+    predictor: Predictor,
+    examples: Sequence[Example],
+    dataset: DatasetConfig,
+    *,
+    label: str,
+    after_batch: Callable[[], None],
+) -> Float[np.ndarray, " examples"]:
+    """The log-likelihood of each target."""
+    found = predictor.score(
+        inputs_of(examples),
+        [example["targets"] for example in examples],
+        batch_size=dataset.batch_size,
+        label=f"{label}, scores",
+        after_batch=after_batch,
+    )
+    return np.array([each.sum(dtype=np.float64) for each in found])
 
 
 def _decode(

@@ -162,10 +162,13 @@ def _compare_task(
 ) -> list[Comparison]:
     sides = [each.predictions(scored) for each in (first, second)]
     _refuse_other_examples(scored, *sides)
-    metrics = find_task(scored.task).metrics
+    task = find_task(scored.task)
     targets = [line["target"] for line in sides[0]]
-    answers = [[line["prediction"] for line in lines] for lines in sides]
-    comparisons = statistics.compare(metrics, targets, answers[0], answers[1], config)
+    comparisons = []
+    for metrics, name in ((task.metrics, "prediction"), (task.score_metrics, "score")):
+        if metrics:
+            answers = [[line[name] for line in lines] for lines in sides]
+            comparisons += statistics.compare(metrics, targets, answers[0], answers[1], config)
     recorded = [each.evaluation(scored).scores for each in (first, second)]
     for each in comparisons:
         for evaluated, score, scores in zip(

@@ -1,6 +1,7 @@
 """An evaluation job as one frozen value (no JAX)."""
 
 import dataclasses
+import enum
 
 from t5x_lite.bounds import BELOW_ONE, FINITE, MAX_COUNT, POSITIVE, SEED, check_bounds
 from t5x_lite.data.config import DatasetConfig
@@ -31,14 +32,28 @@ class StatisticsConfig:
         )
 
 
+class OptionScore(enum.Enum):
+    """How the options of a prompt are ranked: by the mean log-probability of their tokens, by its
+    sum, by the sum less that behind a neutral prompt (Brown et al. 2020, section 2.4), or not at
+    all: then a text is generated, which may be one of them.
+    """
+
+    PER_TOKEN = "per_token"
+    SUM = "sum"
+    NEUTRAL = "neutral"
+    GENERATE = "generate"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig(PredictionConfig):
     """Everything `t5x_lite eval` needs.
 
     `reuse_decodes` takes the answers that an earlier evaluation of the same checkpoint kept for the
-    same examples under the same decoding settings.
+    same examples under the same decoding settings. `option_score` answers prompts that have
+    options.
     """
 
     dataset: DatasetConfig
     statistics: StatisticsConfig = dataclasses.field(default_factory=StatisticsConfig)
     reuse_decodes: bool = True
+    option_score: OptionScore = OptionScore.PER_TOKEN

@@ -1,8 +1,9 @@
 """Answers that are kept: scoring them again, with another metric say, decodes nothing.
 
 They lie in EVAL_OUTPUT_DIR/decodes/<task>-<step>-<key>.npz, an array `ids` with a row for each
-example. The key is a hash of all that an answer depends on: the files of the checkpoint, the ids of
-the prompts, the model and how it decodes; the mesh and the batch size are none of it.
+example, and what was scored in others. The key is a hash of all that an answer depends on: the
+files of the checkpoint, the ids of the prompts, what is scored behind them, the model and how it
+decodes; the mesh and the batch size are none of it.
 """
 
 import dataclasses
@@ -15,14 +16,14 @@ import jax
 import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
-from jaxtyping import Int32
 
 from t5x_lite import __version__, storage
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.data.examples import Example
 from t5x_lite.evaluation.config import EvalConfig
 
-Rows = Int32[np.ndarray, "examples _length"]
+# By name, each with a row for each example.
+Arrays = Mapping[str, np.ndarray]
 
 # All else in a configuration may change an answer.
 _WITHOUT_INFLUENCE = (
@@ -31,6 +32,7 @@ _WITHOUT_INFLUENCE = (
     "ensemble_paths",  # as above
     "dataset",  # the ids of the prompts count
     "num_examples",
+    "option_score",  # `scored` says it where it matters
     "output_dir",
     "partitioning",
     "reuse_decodes",
@@ -44,31 +46,40 @@ class Decodes:
 
     folder: epath.Path
 
-    def load(self, name: str, num_examples: int) -> Rows | None:
+    def load(self, name: str, num_examples: int) -> Arrays | None:
         """What was kept under a name; None where there is nothing whole.
 
         All processes get the same: decoding is work in common, so none may take part alone.
         """
-        rows = _read(self.folder / name)
-        found = rows is not None and len(rows) == num_examples
+        arrays = _read(self.folder / name)
+        found = arrays is not None and all(len(each) == num_examples for each in arrays.values())
         if jax.process_count() > 1:
             found = bool(np.all(multihost_utils.process_allgather(np.array(found))))
-        return rows if found else None
+        return arrays if found else None
 
-    def keep(self, name: str, rows: Rows) -> None:
+    def keep(self, name: str, arrays: Arrays) -> None:
         """Writes answers, whole or not at all."""
         if jax.process_index():
             return
         storage.make_folder(self.folder)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, ids=rows)
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         storage.write_whole(self.folder / name, buffer.getvalue())
 
 
 def file_name(
-    config: EvalConfig, task: str, step: int, examples: Sequence[Example], length: int | None
+    config: EvalConfig,
+    task: str,
+    step: int,
+    examples: Sequence[Example],
+    length: int | None,
+    scored: Sequence[object] = (),
 ) -> str:
-    """Where the answers of one checkpoint to these examples, cut to `length` ids, belong."""
+    """Where the answers of one checkpoint to these examples, cut to `length` ids, belong.
+
+    Args:
+        scored: all that decides scores beside the prompts; none where a text is generated only.
+    """
     settings = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)
@@ -83,6 +94,7 @@ def file_name(
         ],
         "prompts": _prompts(examples, length),
         "settings": sorted(settings.items()),
+        **({"scored": _hash(repr(scored))} if scored else {}),
     }
     return f"{task}-{step:06}-{_hash(repr(parts))[:16]}.npz"
 
@@ -95,11 +107,11 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read(path: epath.Path) -> Rows | None:
+def _read(path: epath.Path) -> Arrays | None:
     if not path.exists():
         return None
     try:
         with np.load(io.BytesIO(path.read_bytes())) as file:
-            return file["ids"]
+            return {name: file[name] for name in file.files} or None
     except (ValueError, KeyError, zipfile.BadZipFile):
         return None

@@ -79,8 +79,8 @@ def tasks_with_metrics(name: str, split: str) -> list[EvaluationTask]:
     if not scored:
         raise UserError(
             f"nothing to evaluate: no task of {name!r} with the split {split!r} has "
-            f"metric_fns(targets, predictions) (found {[task.name for task in tasks]}); metrics of "
-            "scores are not computed. Register the task with metric_fns=[...], or write "
+            f"metric_fns(targets, predictions) or (targets, scores) (found "
+            f"{[task.name for task in tasks]}). Register the task with metric_fns=[...], or write "
             "predictions with `t5x_lite infer`."
         )
     return scored
@@ -98,13 +98,14 @@ def make_table(results: Sequence[Result], confidence: float) -> rich_table.Table
     table.caption = f"bootstrap percentiles of {shown_range(drawn)} resamples of the examples"
     for result in results:
         for metric, score in result.scores.items():
+            baseline = result.baseline(metric)
             table.add_row(
                 result.task,
                 result.split,
                 metric,
                 f"{score:.2f}",
                 str(result.intervals.get(metric, "-")),
-                f"{result.baseline(metric):.2f}",
+                "-" if baseline is None else f"{baseline:.2f}",
                 str(result.num_examples),
                 str(result.step),
             )

@@ -18,13 +18,14 @@ from typing import Any
 import jax
 import numpy as np
 from etils import epath
-from jaxtyping import Int32
 
 from t5x_lite import storage
-from t5x_lite.data.examples import EvaluationTask, Example
+from t5x_lite.data.examples import EvaluationTask, Example, values_of
+from t5x_lite.data.prompts import prompt_of
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
 from t5x_lite.evaluation import files
+from t5x_lite.evaluation.answers import Answers
 from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.rates import output_rates, rate_warnings
 from t5x_lite.evaluation.statistics import Interval, intervals
@@ -51,9 +52,9 @@ class Result:
     rates: dict[str, float]
     warnings: list[str]
 
-    def baseline(self, metric: str) -> float:
-        """The higher of the two trivial baselines."""
-        return max(self.copy[metric], self.constant[metric])
+    def baseline(self, metric: str) -> float | None:
+        """The higher of the two trivial baselines; None of scores, which only models give."""
+        return max(self.copy[metric], self.constant[metric]) if metric in self.copy else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,7 @@ class ScoredTask:
 
     def result(
         self,
-        rows: Int32[np.ndarray, "examples _length"],
+        answers: Answers,
         *,
         step: int,
         writing: Writing,
@@ -103,12 +104,14 @@ class ScoredTask:
     ) -> Result:
         """Writes predictions, then scores, then the rest: an error in one loses nothing before."""
         task, writes, repeats = self.task, jax.process_index() == 0, False
-        texts = [task.decode(row) for row in rows]
+        rows, texts = answers.rows, answers.texts
         predictions = self._predictions(texts)
         if writes:
             with writing.attempting():
-                repeats = self._write_predictions(writing, step, predictions)
+                repeats = self._write_predictions(writing, step, predictions, answers)
         scores = task.score(self._targets, predictions)
+        if answers.scores is not None:
+            scores |= values_of(task.score_metrics, self._targets, answers.scores.tolist())
         rates = self._rates(rows, texts)
         if writes:
             with writing.attempting():
@@ -118,6 +121,9 @@ class ScoredTask:
         if writes:
             baselines = {"copy_input": copy, "most_frequent_target": constant}
             found = intervals(task.metrics, self._targets, predictions, statistics)
+            if answers.scores is not None:
+                own = answers.scores.tolist()
+                found |= intervals(task.score_metrics, self._targets, own, statistics)
             with writing.attempting():
                 path = writing.folder / f"{writing.name(task.name)}-baselines.json"
                 write_lines(path, [baselines])
@@ -153,8 +159,10 @@ class ScoredTask:
 
     @functools.cached_property
     def metric_names(self) -> list[str]:
-        """What the metrics give, found by scoring the targets' own texts."""
-        return list(self.task.score(self._targets, self._predictions(self._target_texts)))
+        """What the metrics give, found by scoring the targets' own texts, or with scores of 0."""
+        task, targets = self.task, self._targets
+        of_scores = values_of(task.score_metrics, targets, [0.0] * len(targets))
+        return [*task.score(targets, self._predictions(self._target_texts)), *of_scores]
 
     @functools.cached_property
     def baselines(self) -> tuple[dict[str, float], dict[str, float]]:
@@ -192,7 +200,7 @@ class ScoredTask:
         return output_rates(list(rows), texts, end_id=task.end_id, sentinel_ids=task.sentinel_ids)
 
     def _write_predictions(
-        self, writing: Writing, step: int, predictions: Sequence[object]
+        self, writing: Writing, step: int, predictions: Sequence[object], answers: Answers
     ) -> bool:
         """Whether the same answers were there before."""
         storage.make_folder(writing.folder)
@@ -203,9 +211,14 @@ class ScoredTask:
                 | {f"{name}_pretokenized": task.text(example, name) for name in _FEATURES},
                 "target": target,
                 "prediction": prediction,
+                **scored,
             }
-            for example, target, prediction in zip(
-                self.examples, self._targets, predictions, strict=True
+            for example, target, prediction, scored in zip(
+                self.examples,
+                self._targets,
+                predictions,
+                _scored(self.examples, answers),
+                strict=True,
             )
         ]
         path = files.predictions_path(writing.folder, writing.name(task.name), step)
@@ -249,6 +262,19 @@ class ScoredTask:
             "intervals": {name: dataclasses.asdict(each) for name, each in found.items()},
             "rates": dict(rates),
         }
+
+
+def _scored(examples: Sequence[Example], answers: Answers) -> list[dict[str, Any]]:
+    """What is said of each answer beside the prediction."""
+    found: list[dict[str, Any]] = [{} for _ in answers.texts]
+    if answers.scores is not None:
+        for line, score in zip(found, answers.scores.tolist(), strict=True):
+            line["score"] = score
+    if answers.option_scores is not None:
+        for line, example, row in zip(found, examples, answers.option_scores, strict=True):
+            prompt = prompt_of(example)
+            line["option_scores"] = dict(zip(prompt.options, row.tolist())) if prompt else {}
+    return found
 
 
 _FEATURES = ("inputs", "targets")

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data import checks
@@ -14,6 +14,7 @@ from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
 from t5x_lite.inference import restored
+from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import PredictionConfig
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.reports import longest, progress_of
@@ -54,6 +55,24 @@ class Predictor:
             report=report,
         )
         return [output.tokens[0] for output in outputs]
+
+    def score(
+        self,
+        inputs: Sequence[Ids],
+        targets: Sequence[Ids],
+        *,
+        batch_size: int,
+        label: str,
+        after_batch: Callable[[], None] = lambda: None,
+    ) -> list[Float32[np.ndarray, " _length"]]:
+        """The log-probability of each token of each target, given its input."""
+        progress = progress_of(label, len(inputs))
+
+        def report(done: int) -> None:
+            progress(done)
+            after_batch()
+
+        return self.engine.score(inputs, targets, batch_size=batch_size, report=report)
 
 
 def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predictor:

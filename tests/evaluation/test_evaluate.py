@@ -20,6 +20,7 @@ from t5x_lite.evaluation.evaluate import evaluate, make_table
 from t5x_lite.evaluation.report import report
 from t5x_lite.evaluation.scoring import ScoredTask, Writing
 from t5x_lite.evaluation.statistics import intervals
+from t5x_lite.inference.predictor import Predictor
 from t5x_lite.metrics import benchmark_averages
 from t5x_lite.metrics.benchmark_averages import Benchmark
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -55,12 +56,12 @@ def decoded(monkeypatch) -> list[str]:
     """Notes of what would be decoded; nothing is, the answers are letters and end tokens."""
     notes = []
 
-    def note(predictor, examples, dataset, *, label):
+    def note(predictor, examples, dataset, *, label, after_batch):
         notes.append(label)
         return np.array([[100 + index, 1] for index in range(len(examples))], np.int32)
 
     monkeypatch.setattr(answers, "_decode", note)
-    monkeypatch.setattr(answers.RestoredModel, "_predictor", None)
+    monkeypatch.setattr(answers.RestoredModel, "_predictor", object.__new__(Predictor))
     return notes
 
 
@@ -168,11 +169,11 @@ def test_each_split_has_its_own_files(config, decoded, tmp_path, capsys):
 def test_metrics_without_time_for_an_interval_are_named_once(echo, tmp_path):
     """Each evaluation of a run would say it again."""
     scored = ScoredTask(echo, echo.examples(split="validation", task_feature_lengths=None))
-    rows = np.ones((len(scored.examples), 1), np.int32)
+    given = answers.decoded(echo, np.ones((len(scored.examples), 1), np.int32))
     writing = Writing(manager.absolute(tmp_path), "validation", DecodingConfig())
     hurried = StatisticsConfig(max_seconds=0)
     first, second = (
-        scored.result(rows, step=step, writing=writing, statistics=hurried) for step in (1, 2)
+        scored.result(given, step=step, writing=writing, statistics=hurried) for step in (1, 2)
     )
     assert (first.intervals, first.scores.keys()) == ({}, {"accuracy", "first", "second"})
     said = "no interval of accuracy, first, second, which is too slow to be resampled in 0 s"

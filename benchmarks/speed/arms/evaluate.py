@@ -13,7 +13,7 @@ from benchmarks.speed.settings import Settings
 from t5x_lite import config, json_lines
 from t5x_lite.data.examples import Example, evaluation_tasks
 from t5x_lite.evaluation import files
-from t5x_lite.evaluation.answers import read_examples
+from t5x_lite.evaluation.answers import decoded, read_examples
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.evaluation.evaluate import evaluate
 from t5x_lite.evaluation.scoring import ScoredTask, Writing
@@ -87,7 +87,8 @@ def _peer(settings: Settings, name: str, make: Callable[[], Answer]) -> Prepared
         examples = read_examples(task, job.dataset, job.num_examples)
         rows = _answers(make(), examples, settings)
         scored = ScoredTask(task, examples)
-        scored.result(rows, step=_STEP, writing=writing, statistics=job.statistics)
+        answers = decoded(task, rows)
+        scored.result(answers, step=_STEP, writing=writing, statistics=job.statistics)
 
     return _prepared(job, run)
 
