@@ -3,22 +3,18 @@
 Raffel et al. (2020), section 3.1.2 and 3.7: width 4, alpha 0.6. At every step the 2 * beam_size
 likeliest continuations are split into those that have ended and those that live on, so that there
 are always enough to live on. A search ends when no living hypothesis can beat the worst that is
-kept as finished. Width 1 is not greedy decoding: of its two candidates an end token that is ranked
-second counts as finished too, and may win.
+kept as ended. Width 1 is not greedy decoding: of its two candidates an end token that is ranked
+second counts as ended too, and may win.
 """
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from t5x_lite.decoding.language_model import (
-    Decoded,
-    LanguageModel,
-    rows_of,
-    without,
-)
+from t5x_lite.decoding.language_model import Decoded, LanguageModel, without
 
 
 class _Hypotheses(NamedTuple):
@@ -35,15 +31,19 @@ class _Hypotheses(NamedTuple):
 
 
 class _State(NamedTuple):
-    """`live` scores by log-probability alone: all living hypotheses are equally long."""
+    """`live` scores by log-probability alone: all living hypotheses of an example are equally long,
+    of `steps` tokens.
+    """
 
-    step: Int[Array, ""]
+    indices: Int[Array, "examples"]
+    steps: Int[Array, "examples"]
     live: _Hypotheses
-    finished: _Hypotheses
-    cache: Any
+    ended: _Hypotheses
 
 
-def length_penalty(num_tokens: Int[Array, ""] | int, alpha: float | int) -> Float[Array, ""]:
+def length_penalty(
+    num_tokens: Int[Array, "*shape"] | int, alpha: float | int
+) -> Float[Array, "*shape"]:
     """What the log-probability of `num_tokens` tokens, end token included, is divided by.
 
     >>> f"{length_penalty(10, 0.6):.4f}"
@@ -52,77 +52,101 @@ def length_penalty(num_tokens: Int[Array, ""] | int, alpha: float | int) -> Floa
     return jnp.asarray(((5.0 + num_tokens) / 6.0) ** alpha, jnp.float32)
 
 
-def beam_search(
-    first_logits: Float[Array, "batch vocab"],
-    cache: Any,
-    model: LanguageModel,
-    *,
-    beam_size: int,
-    alpha: float | int,
-    max_decode_length: int,
-    num_decodes: int = 1,
-    first_forbidden: int | None = None,
-    active: Bool[Array, "batch"] | None = None,
-) -> Decoded:
-    """The `num_decodes` best finished hypotheses; where there are fewer, the best living ones fill
-    the places behind them, cut at `max_decode_length` and without an end token.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BeamSearch:
+    """A `Search` of the `num_decodes` best hypotheses that end; where there are fewer, the best
+    living ones fill the places behind them, cut at `max_decode_length` and without an end token.
 
     Args:
-        first_logits: what the model says of the first token.
-        cache: the model's state behind those logits.
-        model: one step of the model, with `repeat` and `select`.
-        beam_size: hypotheses that live on, and that are kept as finished.
+        beam_size: hypotheses that live on, and that are kept as ended.
         alpha: exponent of `length_penalty`; 0 compares log-probabilities as they are.
         max_decode_length: tokens written at most, the end token included.
         num_decodes: at most `beam_size`.
         first_forbidden: ids from this one on are never written.
-        active: examples that are decoded; the others are filler of a batch.
     """
-    assert model.repeat is not None and model.select is not None, "beams move rows of the memory"
-    select = model.select
-    batch = first_logits.shape[0]
-    is_filler = ~rows_of(active, batch)
-    last_penalty = length_penalty(max_decode_length, alpha)
 
-    def grow(step: Array, live: _Hypotheses, finished: _Hypotheses, logits: Array) -> tuple:
-        """One more token: the new live and finished hypotheses, and each live one's parent."""
-        candidates, parents, tokens = _candidates(step, live, logits, first_forbidden)
+    beam_size: int
+    alpha: float | int
+    max_decode_length: int
+    num_decodes: int = 1
+    first_forbidden: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """One for each hypothesis that lives."""
+        return self.beam_size
+
+    def begin(
+        self,
+        first_logits: Float[Array, "examples vocab"],
+        indices: Int[Array, "examples"],
+        model: LanguageModel,
+    ) -> _State:
+        """The first token of each hypothesis."""
+        none = _nothing(len(indices), self.beam_size, self.max_decode_length, model.padding)
+        # One living hypothesis, the empty one: its copies would all grow alike.
+        root = none.log_probs.at[:, 0].set(0.0)
+        live = none._replace(log_probs=root, scores=root)
+        state = _State(indices, jnp.zeros_like(indices), live, none)
+        return self.grow(state, jnp.repeat(first_logits, self.beam_size, axis=0), model)[0]
+
+    def last(self, state: _State) -> Int[Array, "rows"]:
+        """The newest token of each living hypothesis."""
+        place = jnp.maximum(state.steps - 1, 0)[:, None, None]
+        return jnp.take_along_axis(state.live.tokens, place, axis=2).reshape(-1)
+
+    def grow(
+        self, state: _State, logits: Float[Array, "rows vocab"], model: LanguageModel
+    ) -> tuple[_State, Int[Array, "examples beams"]]:
+        """One more token: the new living and ended hypotheses, and each living one's parent."""
+        logits = logits.reshape(len(state.indices), self.beam_size, -1)
+        candidates, parents, tokens = _candidates(
+            state.steps, state.live, logits, self.first_forbidden
+        )
         ended = tokens == model.end
         log_probs = candidates.log_probs
         alive = jnp.where(ended, -jnp.inf, log_probs)
         living = candidates._replace(log_probs=alive, scores=alive)
-        scores = jnp.where(ended, log_probs / length_penalty(step + 1, alpha), -jnp.inf)
-        pool = _concatenate(finished, candidates._replace(scores=scores))
-        living, places = living.best(beam_size)
-        return living, pool.best(beam_size)[0], _take(parents, places)
+        penalty = length_penalty(state.steps + 1, self.alpha)[:, None]
+        scores = jnp.where(ended, log_probs / penalty, -jnp.inf)
+        pool = _concatenate(state.ended, candidates._replace(scores=scores))
+        living, places = living.best(self.beam_size)
+        grown = _State(state.indices, state.steps + 1, living, pool.best(self.beam_size)[0])
+        finished = self.finished(state)
 
-    def unfinished(state: _State) -> Bool[Array, ""]:
+        def kept(old: Array, new: Array) -> Array:
+            return jnp.where(finished.reshape(-1, *(1,) * (new.ndim - 1)), old, new)
+
+        return jax.tree.map(kept, state, grown), _take(parents, places)
+
+    def finished(self, state: _State) -> Bool[Array, "examples"]:
+        """No living hypothesis can beat the worst that is kept as ended, or all are as long as they
+        may be.
+        """
         # No future score of a living hypothesis is higher: log-probabilities only fall, and no
         # penalty is larger than that of the greatest length.
-        hope = state.live.scores[:, 0] / last_penalty
-        done = (state.finished.scores[:, -1] >= hope) | is_filler
-        return (state.step < max_decode_length) & ~jnp.all(done)
+        hope = state.live.scores[:, 0] / self._last_penalty
+        done = (state.ended.scores[:, -1] >= hope) | (state.steps >= self.max_decode_length)
+        return (state.indices < 0) | done
 
-    def body(state: _State) -> _State:
-        last = jax.lax.dynamic_index_in_dim(state.live.tokens, state.step - 1, 2, keepdims=False)
-        logits, cache = model.advance(last.reshape(-1), state.cache)
-        live, finished, parents = grow(
-            state.step, state.live, state.finished, logits.reshape(batch, beam_size, -1)
-        )
-        return _State(state.step + 1, live, finished, select(cache, parents))
+    def result(self, state: _State) -> Decoded:
+        """Ended hypotheses first."""
+        live = state.live._replace(scores=state.live.log_probs / self._last_penalty)
+        # They come first whatever they score, places that hold nothing last.
+        group = jnp.where(state.ended.scores > -jnp.inf, 0, 2)
+        groups = jnp.concatenate([group, jnp.ones_like(group)], axis=1)
+        both = _concatenate(state.ended, live)
+        order = jnp.argsort(groups, axis=1, stable=True)[:, : self.num_decodes]
+        chosen = _Hypotheses(*(_take(part, order) for part in both))
+        return Decoded(chosen.tokens, chosen.log_probs, chosen.scores)
 
-    none = _nothing(batch, beam_size, max_decode_length, model.padding)
-    # One living hypothesis, the empty one: its copies would all grow alike.
-    root = none.log_probs.at[:, 0].set(0.0)
-    logits = jnp.repeat(first_logits[:, None], beam_size, axis=1)
-    live, finished, _ = grow(jnp.int32(0), none._replace(log_probs=root), none, logits)
-    state = _State(jnp.int32(1), live, finished, model.repeat(cache, beam_size))
-    state = jax.lax.while_loop(unfinished, body, state)
-    return _result(state, last_penalty, num_decodes)
+    @property
+    def _last_penalty(self) -> Float[Array, ""]:
+        return length_penalty(self.max_decode_length, self.alpha)
 
 
 def _candidates(
-    step: Array,
+    steps: Int[Array, "batch"],
     live: _Hypotheses,
     logits: Float[Array, "batch beams vocab"],
     first_forbidden: int | None,
@@ -135,19 +159,9 @@ def _candidates(
     total = (live.log_probs[..., None] + log_probs).reshape(batch, beams * vocab)
     log_probs, places = jax.lax.top_k(total, 2 * beams)
     parents, tokens = places // vocab, (places % vocab).astype(jnp.int32)
-    sequences = _take(live.tokens, parents).at[:, :, step].set(tokens)
+    place = jnp.arange(live.tokens.shape[-1])[None, None] == steps[:, None, None]
+    sequences = jnp.where(place, tokens[..., None], _take(live.tokens, parents))
     return _Hypotheses(sequences, log_probs, log_probs), parents, tokens
-
-
-def _result(state: _State, last_penalty: Array, num_decodes: int) -> Decoded:
-    live = state.live._replace(scores=state.live.log_probs / last_penalty)
-    # Finished ones come first whatever they score, places that hold nothing last.
-    group = jnp.where(state.finished.scores > -jnp.inf, 0, 2)
-    groups = jnp.concatenate([group, jnp.ones_like(group)], axis=1)
-    both = _concatenate(state.finished, live)
-    order = jnp.argsort(groups, axis=1, stable=True)[:, :num_decodes]
-    chosen = _Hypotheses(*(_take(part, order) for part in both))
-    return Decoded(chosen.tokens, chosen.log_probs, chosen.scores)
 
 
 def _nothing(batch: int, n: int, length: int, padding: int) -> _Hypotheses:

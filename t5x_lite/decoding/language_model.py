@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 # Feeds one token per row and gives the logits of the next ones; the second value is the model's own
 # memory (its key-value cache), which a decoder only passes on.
@@ -60,9 +60,3 @@ def log_prob_of(
     """The log-probability of one token per row."""
     chosen = jnp.take_along_axis(logits, tokens[:, None], axis=-1)[:, 0]
     return chosen - jax.nn.logsumexp(logits, axis=-1)
-
-
-def rows_of(active: Bool[Array, "batch"] | None, batch: int, n: int = 1) -> Bool[Array, "rows"]:
-    """Which of `n` rows per example are decoded at all; None means every one."""
-    active = jnp.ones((batch,), bool) if active is None else active
-    return jnp.repeat(active, n)

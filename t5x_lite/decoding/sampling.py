@@ -1,66 +1,59 @@
 """Sampling: every token is drawn from the model's distribution, sharpened and cut as asked.
 
-What an example draws is a function of its key and of the number of the decode and of the token, so
-it depends neither on the batch nor on the mesh.
+What an example draws is a function of the seed and of the numbers of the example, of the decode and
+of the token, so it depends neither on the batch nor on the mesh.
 """
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from t5x_lite.decoding.language_model import Decoded, LanguageModel, rows_of, without
-from t5x_lite.decoding.token_by_token import decode_rows
+from t5x_lite.decoding.language_model import without
+from t5x_lite.decoding.token_by_token import TokenByToken
 
 
 def sample(
-    first_logits: Float[Array, "batch vocab"],
-    cache: Any,
-    model: LanguageModel,
     *,
-    keys: Key[Array, "batch"],
+    seed: int,
     max_decode_length: int,
     num_decodes: int = 1,
     temperature: float | int = 1.0,
     top_k: int = 0,
     top_p: float | int = 1.0,
     first_forbidden: int | None = None,
-    active: Bool[Array, "batch"] | None = None,
-) -> Decoded:
+) -> TokenByToken:
     """`num_decodes` independent sequences per example, the likeliest first.
 
     Args:
-        keys: one per example.
-        temperature, top_k, top_p: see DecodingConfig; they are applied in this order.
+        seed, temperature, top_k, top_p: see DecodingConfig; the last three are applied in this
+            order.
+        max_decode_length: tokens written at most, the end token included.
         first_forbidden: ids from this one on are never written.
-        active: examples that are decoded; the others are filler of a batch.
     """
-    batch, _ = first_logits.shape
-    row_keys = jax.vmap(lambda key: jax.random.split(key, num_decodes))(keys).reshape(-1)
-    if num_decodes > 1:
-        assert model.repeat is not None, "several decodes of an example need its memory repeated"
-        first_logits = jnp.repeat(first_logits, num_decodes, axis=0)
-        cache = model.repeat(cache, num_decodes)
 
-    def choose(logits: Float[Array, "rows vocab"], step: Int[Array, ""]) -> Int[Array, "rows"]:
+    def choose(
+        logits: Float[Array, "rows vocab"],
+        indices: Int[Array, "examples"],
+        steps: Int[Array, "examples"],
+    ) -> Int[Array, "rows"]:
         allowed = without(logits, first_forbidden) / temperature
-        step_keys = jax.vmap(lambda key: jax.random.fold_in(key, step))(row_keys)
-        return draw(step_keys, allowed, top_k=top_k, top_p=top_p)
+        keys = _keys(seed, indices, steps, num_decodes)
+        return draw(keys, allowed, top_k=top_k, top_p=top_p)
 
-    tokens, log_probs = decode_rows(
-        first_logits,
-        cache,
-        model,
-        choose,
-        max_decode_length=max_decode_length,
-        active=rows_of(active, batch, num_decodes),
-    )
-    tokens = tokens.reshape(batch, num_decodes, max_decode_length)
-    log_probs = log_probs.reshape(batch, num_decodes)
-    order = jnp.argsort(log_probs, axis=1, descending=True, stable=True)
-    log_probs = jnp.take_along_axis(log_probs, order, axis=1)
-    return Decoded(jnp.take_along_axis(tokens, order[..., None], axis=1), log_probs, log_probs)
+    return TokenByToken(choose, max_decode_length, num_decodes)
+
+
+def _keys(
+    seed: int, indices: Int[Array, "examples"], steps: Int[Array, "examples"], num_decodes: int
+) -> Key[Array, "rows"]:
+    """Those of the next token of each row."""
+    key = jax.random.key(seed)
+
+    def of_example(index: Array, step: Array) -> Key[Array, "decodes"]:
+        keys = jax.random.split(jax.random.fold_in(key, index), num_decodes)
+        return jax.vmap(lambda own: jax.random.fold_in(own, step))(keys)
+
+    return jax.vmap(of_example)(indices, steps).reshape(-1)
 
 
 def draw(

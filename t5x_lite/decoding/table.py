@@ -1,58 +1,50 @@
-"""The decoders: a row is a strategy and how its function is made of a config.
+"""The decoders: a row is a strategy and how its search is made of a config.
 
-Another one is a row here, its name in `Strategy`, and the file of its function, which takes what
-`greedy` takes.
+Another one is a row here, its name in `Strategy`, and the file of its `Search`.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 
-import jax
-from jaxtyping import Array, Int
-
-from t5x_lite.decoding.beam import beam_search
+from t5x_lite.decoding.beam import BeamSearch
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.decoding.greedy import greedy
-from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.decoding.sampling import sample
-
-Decoder = Callable[..., Decoded]
-
-
-def decoder_of(config: DecodingConfig, indices: Int[Array, "batch"]) -> Decoder:
-    """The function that decodes as a config says.
-
-    Args:
-        indices: the number of each row's example among all examples, of which what sampling draws
-            is a function.
-    """
-    return DECODERS[config.strategy](config, indices)
+from t5x_lite.decoding.search import Search
 
 
-def _sample(config: DecodingConfig, indices: Int[Array, "batch"]) -> Decoder:
-    key = jax.random.key(config.seed)
-    return functools.partial(
-        sample,
-        keys=jax.vmap(lambda index: jax.random.fold_in(key, index))(indices),
+def search_of(config: DecodingConfig, first_forbidden: int | None) -> Search:
+    """What decodes as a config says, and never writes the ids from `first_forbidden` on."""
+    return DECODERS[config.strategy](config, first_forbidden)
+
+
+def _greedy(config: DecodingConfig, first_forbidden: int | None) -> Search:
+    return greedy(max_decode_length=config.max_decode_length, first_forbidden=first_forbidden)
+
+
+def _sample(config: DecodingConfig, first_forbidden: int | None) -> Search:
+    return sample(
+        seed=config.seed,
+        max_decode_length=config.max_decode_length,
         num_decodes=config.num_decodes,
         temperature=config.temperature,
         top_k=config.top_k,
         top_p=config.top_p,
+        first_forbidden=first_forbidden,
     )
 
 
-def _beam(config: DecodingConfig, indices: Int[Array, "batch"]) -> Decoder:
-    del indices
-    return functools.partial(
-        beam_search,
+def _beam(config: DecodingConfig, first_forbidden: int | None) -> Search:
+    return BeamSearch(
         beam_size=config.beam_size,
         alpha=config.alpha,
+        max_decode_length=config.max_decode_length,
         num_decodes=config.num_decodes,
+        first_forbidden=first_forbidden,
     )
 
 
-DECODERS: Mapping[Strategy, Callable[[DecodingConfig, Int[Array, "batch"]], Decoder]] = {
-    Strategy.GREEDY: lambda config, indices: greedy,
+DECODERS: Mapping[Strategy, Callable[[DecodingConfig, int | None], Search]] = {
+    Strategy.GREEDY: _greedy,
     Strategy.SAMPLE: _sample,
     Strategy.BEAM: _beam,
 }

@@ -1,59 +1,96 @@
-"""The loop of decoders that extend each row by itself, one chosen token at a time."""
+"""Decoders that extend each row by itself, one chosen token at a time."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from t5x_lite.decoding.language_model import LanguageModel, log_prob_of
+from t5x_lite.decoding.language_model import Decoded, LanguageModel, log_prob_of
 
-# Logits and the number of tokens already written to the next token of each row.
-Choose = Callable[[Float[Array, "rows vocab"], Int[Array, ""]], Int[Array, "rows"]]
+# Logits, and for each example its number and how many tokens are written, to a token for each row.
+Choose = Callable[
+    [Float[Array, "rows vocab"], Int[Array, "examples"], Int[Array, "examples"]], Int[Array, "rows"]
+]
 
 
-def decode_rows(
-    first_logits: Float[Array, "rows vocab"],
-    cache: Any,
-    model: LanguageModel,
-    choose: Choose,
-    *,
-    max_decode_length: int,
-    active: Bool[Array, "rows"],
-) -> tuple[Int[Array, "rows max_decode_length"], Float[Array, "rows"]]:
-    """Tokens and the log-probability of each row; stops when all rows have ended.
-
-    Args:
-        first_logits: what the model says of the first token.
-        cache: the model's state behind those logits.
-        model: one step of the model.
-        active: rows that are decoded; the others are padding from the first token on.
+class Rows(NamedTuple):
+    """Sequences that grow; `steps` are the tokens that an example has, the padding behind the end
+    of a row counted in.
     """
-    rows = first_logits.shape[0]
 
-    def pick(
-        logits: Array, step: Array, ended: Array, log_probs: Array
-    ) -> tuple[Array, Array, Array]:
-        token = choose(logits, step).astype(jnp.int32)
-        log_probs = log_probs + jnp.where(ended, 0.0, log_prob_of(logits, token))
-        token = jnp.where(ended, model.padding, token)
-        return token, ended | (token == model.end), log_probs
+    indices: Int[Array, "examples"]
+    steps: Int[Array, "examples"]
+    tokens: Int[Array, "examples decodes length"]
+    ended: Bool[Array, "examples decodes"]
+    log_probs: Float[Array, "examples decodes"]
 
-    def unfinished(state: tuple) -> Bool[Array, ""]:
-        step, _, _, ended, _, _ = state
-        return (step < max_decode_length) & ~jnp.all(ended)
 
-    def body(state: tuple) -> tuple:
-        step, tokens, last, ended, log_probs, cache = state
-        # The model reads a token only if another is to follow, so the cache never needs a position
-        # beyond max_decode_length.
-        logits, cache = model.advance(last, cache)
-        token, ended, log_probs = pick(logits, step, ended, log_probs)
-        return step + 1, tokens.at[:, step].set(token), token, ended, log_probs, cache
+@dataclasses.dataclass(frozen=True)
+class TokenByToken:
+    """A `Search` of `num_decodes` sequences for each example that know nothing of each other.
 
-    tokens = jnp.full((rows, max_decode_length), model.padding, jnp.int32)
-    token, ended, log_probs = pick(first_logits, jnp.int32(0), ~active, jnp.zeros((rows,)))
-    state = (jnp.int32(1), tokens.at[:, 0].set(token), token, ended, log_probs, cache)
-    _, tokens, _, _, log_probs, _ = jax.lax.while_loop(unfinished, body, state)
-    return tokens, log_probs
+    `max_decode_length` counts the end token in.
+    """
+
+    choose: Choose
+    max_decode_length: int
+    num_decodes: int = 1
+
+    @property
+    def rows(self) -> int:
+        """One for each sequence."""
+        return self.num_decodes
+
+    def begin(
+        self,
+        first_logits: Float[Array, "examples vocab"],
+        indices: Int[Array, "examples"],
+        model: LanguageModel,
+    ) -> Rows:
+        """The first token of each sequence."""
+        shape = (len(indices), self.num_decodes)
+        empty = Rows(
+            indices,
+            jnp.zeros_like(indices),
+            jnp.full((*shape, self.max_decode_length), model.padding, jnp.int32),
+            jnp.zeros(shape, bool),
+            jnp.zeros(shape),
+        )
+        return self.grow(empty, jnp.repeat(first_logits, self.num_decodes, axis=0), model)[0]
+
+    def last(self, state: Rows) -> Int[Array, "rows"]:
+        """The newest token of each sequence."""
+        place = jnp.maximum(state.steps - 1, 0)[:, None, None]
+        return jnp.take_along_axis(state.tokens, place, axis=2).reshape(-1)
+
+    def grow(
+        self, state: Rows, logits: Float[Array, "rows vocab"], model: LanguageModel
+    ) -> tuple[Rows, None]:
+        """One more token, padding behind the end."""
+        unfinished = ~self.finished(state)
+        going = unfinished[:, None] & ~state.ended
+        chosen = self.choose(logits, state.indices, state.steps).astype(jnp.int32)
+        log_probs = log_prob_of(logits, chosen).reshape(going.shape)
+        chosen = chosen.reshape(going.shape)
+        place = jnp.arange(self.max_decode_length)[None, None] == state.steps[:, None, None]
+        return Rows(
+            state.indices,
+            state.steps + unfinished,
+            jnp.where(place & going[..., None], chosen[..., None], state.tokens),
+            state.ended | (going & (chosen == model.end)),
+            state.log_probs + jnp.where(going, log_probs, 0.0),
+        ), None
+
+    def finished(self, state: Rows) -> Bool[Array, "examples"]:
+        """All sequences have ended, or are as long as they may be."""
+        full = state.steps >= self.max_decode_length
+        return (state.indices < 0) | full | jnp.all(state.ended, axis=1)
+
+    def result(self, state: Rows) -> Decoded:
+        """The likeliest sequence first."""
+        order = jnp.argsort(state.log_probs, axis=1, descending=True, stable=True)
+        log_probs = jnp.take_along_axis(state.log_probs, order, axis=1)
+        tokens = jnp.take_along_axis(state.tokens, order[..., None], axis=1)
+        return Decoded(tokens, log_probs, log_probs)

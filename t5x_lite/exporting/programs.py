@@ -15,9 +15,10 @@ from jaxtyping import Array, Float, Int
 
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import Decoded
+from t5x_lite.decoding.search import Search
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.ensemble import Ensemble
-from t5x_lite.inference.generate import EXAMPLE_INDEX, decode_prompts
+from t5x_lite.inference.generate import EXAMPLE_INDEX, decode_prompts, search_for
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.constrain import constraints
 
@@ -47,7 +48,7 @@ def programs(
     decoding: DecodingConfig,
     *,
     inputs_length: int,
-    first_forbidden: int | None,
+    first_sentinel: int | None,
     platform: str,
 ) -> dict[str, Program]:
     """Name -> program; `score` has room for as many target tokens as `generate` writes.
@@ -55,7 +56,9 @@ def programs(
     Args:
         platform: whose forms are traced; one that no device has asks for those that all run.
     """
-    functions = _Functions(model, decoding, first_forbidden, platform)
+    functions = _Functions(
+        model, search_for(decoding, first_sentinel), decoding.max_decode_length, platform
+    )
     inputs = (
         Argument("input_tokens", (_BATCH, inputs_length)),
         Argument("input_mask", (_BATCH, inputs_length)),
@@ -75,8 +78,8 @@ def programs(
 @dataclasses.dataclass(frozen=True)
 class _Functions:
     model: ModelConfig
-    decoding: DecodingConfig
-    first_forbidden: int | None
+    search: Search
+    max_decode_length: int
     platform: str
 
     def generate(
@@ -89,7 +92,7 @@ class _Functions:
         with constraints(None, self.platform):
             networks = self._models.prepare((nested(parameters),))
             return tuple(
-                decode_prompts(self._models, networks, prompts, self.decoding, self.first_forbidden)
+                decode_prompts(self._models, networks, prompts, self.search, self.max_decode_length)
             )
 
     def score(

@@ -26,7 +26,6 @@ from t5x_lite.exporting import run
 from t5x_lite.exporting.config import ExportConfig
 from t5x_lite.exporting.programs import Argument, Program, flat, programs
 from t5x_lite.exporting.source import Source
-from t5x_lite.inference.generate import first_forbidden_of
 from t5x_lite.model.choices import ActivationDtype, AttentionForm
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.text.huggingface_files import huggingface_files
@@ -56,7 +55,7 @@ def write(folder: pathlib.Path, source: Source, config: ExportConfig) -> None:
         model,
         decoding,
         inputs_length=inputs_length,
-        first_forbidden=first_forbidden_of(decoding, first_sentinel),
+        first_sentinel=first_sentinel,
         platform=platform,
     )
     described = {

@@ -8,7 +8,8 @@ from jaxtyping import Array
 
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.decoding.language_model import Decoded
-from t5x_lite.decoding.table import decoder_of
+from t5x_lite.decoding.search import Search, decode
+from t5x_lite.decoding.table import search_of
 from t5x_lite.errors import UserError
 from t5x_lite.inference.ensemble import Ensemble, Networks
 from t5x_lite.partitioning import compiler_options
@@ -35,28 +36,26 @@ def make_generate(
         first_sentinel: ids from this one on are those that `decoding` may forbid.
 
     Raises:
-        UserError: sentinels are to be forbidden, and which they are is not known.
+        UserError: see `search_for`.
     """
-    first_forbidden = first_forbidden_of(decoding, first_sentinel)
+    search = search_for(decoding, first_sentinel)
 
     def generate(given: Any, prompts: Mapping[str, Array]) -> Decoded:
         with partitioner.activations():
             networks = given if shardings is None else models.prepare(given)
-            return decode_prompts(models, networks, prompts, decoding, first_forbidden)
+            return decode_prompts(models, networks, prompts, search, decoding.max_decode_length)
 
-    few_rows = decoding.strategy is not Strategy.BEAM
-    options = compiler_options.of_decoding(partitioner.platform, few_rows=few_rows)
     # Every process gets all the ids: they are small, and each then knows the whole result.
     return jax.jit(
         generate,
         in_shardings=(shardings, partitioner.batch_sharding),
         out_shardings=partitioner.sharding(()),
-        compiler_options=dict(options),
+        compiler_options=options_for(decoding, partitioner),
     )
 
 
-def first_forbidden_of(decoding: DecodingConfig, first_sentinel: int | None) -> int | None:
-    """The id from which on none is written, if any is forbidden.
+def search_for(decoding: DecodingConfig, first_sentinel: int | None) -> Search:
+    """What decodes so, where sentinels are the ids from `first_sentinel` on.
 
     Raises:
         UserError: sentinels are to be forbidden, and which they are is not known.
@@ -66,25 +65,23 @@ def first_forbidden_of(decoding: DecodingConfig, first_sentinel: int | None) -> 
             "forbid_sentinels=True, but the vocabulary does not say which ids are sentinels: "
             "use a SentencePiece or byte vocabulary, or --gin.FORBID_SENTINELS=False."
         )
-    return first_sentinel if decoding.forbid_sentinels else None
+    return search_of(decoding, first_sentinel if decoding.forbid_sentinels else None)
 
 
 def decode_prompts(
     models: Ensemble,
     networks: Networks,
     prompts: Mapping[str, Array],
-    decoding: DecodingConfig,
-    first_forbidden: int | None,
+    search: Search,
+    max_decode_length: int,
 ) -> Decoded:
     """Decoding, traced; `prompts` as of `make_generate`."""
-    indices = prompts[EXAMPLE_INDEX]
-    logits, caches = models.start(networks, prompts, max_decode_length=decoding.max_decode_length)
-    decode = decoder_of(decoding, indices)
-    return decode(
-        logits,
-        caches,
-        models.language_model(networks),
-        max_decode_length=decoding.max_decode_length,
-        first_forbidden=first_forbidden,
-        active=indices >= 0,
-    )
+    logits, caches = models.start(networks, prompts, max_decode_length=max_decode_length)
+    model, indices = models.language_model(networks), prompts[EXAMPLE_INDEX]
+    return decode(search, logits, caches, model, indices=indices)
+
+
+def options_for(decoding: DecodingConfig, partitioner: Partitioner) -> dict[str, str]:
+    """The compiler's, of programs that decode so."""
+    few_rows = decoding.strategy is not Strategy.BEAM
+    return dict(compiler_options.of_decoding(partitioner.platform, few_rows=few_rows))

@@ -1,5 +1,6 @@
 """A language model so small that every sequence it can write is enumerated."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from t5x_lite.decoding.language_model import LanguageModel
+from t5x_lite.decoding.search import decode
 
 VOCAB = 5
 EOS, PAD = 1, 0
@@ -44,6 +46,13 @@ class Toy:
     def _select(cache, chosen):
         example, prefix = cache
         return example, jnp.take_along_axis(prefix.reshape(chosen.shape), chosen, 1).reshape(-1)
+
+    def decode(self, search, *, indices=None, **changes):
+        """What a search finds, the examples numbered 0, 1, ... if not told."""
+        indices = jnp.arange(self.batch) if indices is None else indices
+        model = dataclasses.replace(self.model, **changes)
+        run = jax.jit(lambda logits, cache: decode(search, logits, cache, model, indices=indices))
+        return jax.tree.map(np.asarray, run(self.first_logits, self.cache))
 
     def log_prob(self, example, tokens):
         """By definition: the sum of the log-probabilities of each token after those before it."""

@@ -1,14 +1,11 @@
 """Beam search against enumeration, and the laws of SPEC B.10."""
 
-import dataclasses
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.decoding.beam import beam_search, length_penalty
+from t5x_lite.decoding.beam import BeamSearch, length_penalty
 from t5x_lite.decoding.greedy import greedy
 
 ALPHA = 0.6
@@ -16,10 +13,9 @@ ALPHA = 0.6
 EXHAUSTIVE = 4**4 * 5 // 2
 
 
-def search(toy, **settings):
+def search(toy, *, indices=None, changes=None, **settings):
     settings = {"beam_size": 4, "alpha": ALPHA, "max_decode_length": toy.length} | settings
-    run = jax.jit(functools.partial(beam_search, model=toy.model, **settings))
-    return jax.tree.map(np.asarray, run(toy.first_logits, toy.cache))
+    return toy.decode(BeamSearch(**settings), indices=indices, **changes or {})
 
 
 def penalty(n):
@@ -65,7 +61,7 @@ def test_width_one_is_never_worse_than_greedy_that_ends_in_time(toy, cut):
     """SPEC B.10: score(beam 1) >= score(greedy); that they may differ is seen as well."""
     model = toy(batch=128, eos_bonus=1.0)
     one = search(model, beam_size=1)
-    other = greedy(model.first_logits, model.cache, model.model, max_decode_length=model.length)
+    other = model.decode(greedy(max_decode_length=model.length))
     ended = (np.asarray(other.tokens) == 1).any(axis=-1)[:, 0]
     lengths = np.array([len(cut(row[0])) for row in np.asarray(other.tokens)])
     score = np.asarray(other.log_probs)[:, 0] / penalty(lengths)
@@ -77,7 +73,7 @@ def test_width_one_is_not_greedy(toy, cut):
     """An end token that is ranked second counts as finished, and may win: it does, somewhere."""
     model = toy(batch=128)
     one = search(model, beam_size=1).tokens[:, 0]
-    other = greedy(model.first_logits, model.cache, model.model, max_decode_length=model.length)
+    other = model.decode(greedy(max_decode_length=model.length))
     rows = zip(one, np.asarray(other.tokens)[:, 0], strict=True)
     assert 0 < sum(cut(a) != cut(b) for a, b in rows) < 128
 
@@ -86,7 +82,7 @@ def test_the_live_path_of_width_one_is_greedy_without_end_tokens(toy):
     """With an impossible end token nothing finishes, so the live path is the answer."""
     model = toy(seed=3, batch=8, eos_bonus=-np.inf)
     one = search(model, beam_size=1)
-    other = greedy(model.first_logits, model.cache, model.model, max_decode_length=model.length)
+    other = model.decode(greedy(max_decode_length=model.length))
     np.testing.assert_array_equal(one.tokens, other.tokens)
     np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=1e-5)
 
@@ -117,8 +113,8 @@ def test_an_example_is_answered_alike_whatever_stands_beside_it(toy):
     model = toy(seed=5, batch=6)
     together = search(model, beam_size=2, num_decodes=2)
     for example in range(model.batch):
-        active = jnp.arange(model.batch) == example
-        alone = search(model, beam_size=2, num_decodes=2, active=active)
+        indices = jnp.where(jnp.arange(model.batch) == example, example, -1)
+        alone = search(model, beam_size=2, num_decodes=2, indices=indices)
         np.testing.assert_array_equal(alone.tokens[example], together.tokens[example])
         np.testing.assert_array_equal(alone.scores[example], together.scores[example])
 
@@ -132,12 +128,11 @@ def test_the_search_stops_when_no_living_hypothesis_can_win(toy):
         jax.debug.callback(lambda: calls.append(1))
         return model.model.advance(tokens, cache)
 
-    counting = dataclasses.replace(model.model, advance=counted)
-    settings = {"beam_size": 1, "alpha": ALPHA, "max_decode_length": 5}
-    beam_search(model.first_logits, model.cache, counting, **settings)
+    settings = {"beam_size": 1, "changes": {"advance": counted}}
+    search(model, **settings)
     jax.effects_barrier()
     assert calls == []
-    idle = jnp.zeros(model.batch, bool)
-    beam_search(toy(seed=0).first_logits, model.cache, counting, active=idle, **settings)
+    idle = -jnp.ones(model.batch, jnp.int32)
+    search(toy(seed=0), indices=idle, **settings)
     jax.effects_barrier()
     assert calls == []

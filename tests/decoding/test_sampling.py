@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.sampling import draw, sample
 
 LOGITS = np.log(np.array([0.4, 0.3, 0.2, 0.06, 0.04], np.float32))
@@ -48,10 +49,8 @@ def test_ties_do_not_let_more_than_top_k_through():
 
 
 def run(toy, indices=None, **settings):
-    indices = jnp.arange(toy.batch) if indices is None else indices
-    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(1), i))(indices)
-    decode = functools.partial(sample, model=toy.model, max_decode_length=toy.length, **settings)
-    return jax.tree.map(np.asarray, jax.jit(decode)(toy.first_logits, toy.cache, keys=keys))
+    search = sample(seed=1, max_decode_length=toy.length, **settings)
+    return toy.decode(search, indices=indices)
 
 
 def test_log_probabilities_are_the_models_whatever_the_temperature(toy, cut):
@@ -67,7 +66,7 @@ def test_log_probabilities_are_the_models_whatever_the_temperature(toy, cut):
 
 
 def test_an_example_draws_the_same_wherever_it_stands(toy):
-    """Its key decides, not its row."""
+    """Its number decides, not its row."""
     model = toy(seed=4)
     model.table[:] = model.table[:1]  # one example, three times
     model.first_logits = jnp.asarray(model.table[:, 0])
@@ -81,7 +80,5 @@ def test_an_example_draws_the_same_wherever_it_stands(toy):
 def test_a_low_temperature_is_greedy_decoding(toy):
     """The limit."""
     model = toy(seed=6)
-    from t5x_lite.decoding.greedy import greedy
-
-    expected = greedy(model.first_logits, model.cache, model.model, max_decode_length=5)
+    expected = model.decode(greedy(max_decode_length=5))
     np.testing.assert_array_equal(run(model, temperature=1e-4).tokens, expected.tokens)

@@ -15,6 +15,7 @@ import pytest
 from t5x_lite.checkpoints import huggingface
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import LanguageModel
+from t5x_lite.decoding.search import decode
 from t5x_lite.model import transformer
 from t5x_lite.text.tokenizer import load_tokenizer
 
@@ -94,7 +95,8 @@ def continued(config, parameters, batch, length):
     logits, cache = transformer.start(config, parameters, batch, max_decode_length=length)
     advance = functools.partial(transformer.advance, config, parameters)
     model = LanguageModel(advance, config.special.end, config.special.padding)
-    return greedy(logits, cache, model, max_decode_length=length).tokens[:, 0]
+    search, indices = greedy(max_decode_length=length), jnp.arange(len(logits))
+    return decode(search, logits, cache, model, indices=indices).tokens[:, 0]
 
 
 def test_greedy_text_agrees(same_model):

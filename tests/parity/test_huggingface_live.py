@@ -16,6 +16,7 @@ import pytest
 from t5x_lite.checkpoints import huggingface
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import LanguageModel
+from t5x_lite.decoding.search import decode
 from t5x_lite.model import transformer
 from t5x_lite.text.special_ids import model_vocab_size
 from t5x_lite.text.tokenizer import named_tokenizer
@@ -115,13 +116,14 @@ def test_logits_agree_at_true_size(name, same_model):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
-def decode(config, parameters, inputs, length):
+def decoded(config, parameters, inputs, length):
     segments = (inputs > 0).astype(jnp.int32)
     batch = {"encoder_input_tokens": inputs, "encoder_segment_ids": segments}
     logits, cache = transformer.start(config, parameters, batch, max_decode_length=length)
     advance = functools.partial(transformer.advance, config, parameters)
     model = LanguageModel(advance, config.special.end, config.special.padding)
-    return greedy(logits, cache, model, max_decode_length=length).tokens[:, 0]
+    search, indices = greedy(max_decode_length=length), jnp.arange(len(logits))
+    return decode(search, logits, cache, model, indices=indices).tokens[:, 0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -140,7 +142,7 @@ def test_greedy_text_agrees(family, same_model):
             use_cache=False,  # theirs has as many layers as the encoder, which may be too few
         ).numpy()[:, 1:]  # without the start token
     expected = np.pad(expected, ((0, 0), (0, length - expected.shape[1])))
-    found = decode(config, parameters, jnp.asarray(inputs), length)
+    found = decoded(config, parameters, jnp.asarray(inputs), length)
     np.testing.assert_array_equal(found, expected)
     lengths = (expected > 0).sum(axis=1)
     assert len(set(lengths)) > 1, "all rows end together, so nothing is seen of a row's end"

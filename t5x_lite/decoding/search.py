@@ -1,0 +1,109 @@
+"""What a decoder is, and the loop that runs it.
+
+A decoder keeps a state of its own for each example, so that examples of one batch may stand at
+different tokens: one that has ended can be replaced while its neighbours go on.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from t5x_lite.decoding.language_model import Decoded, LanguageModel
+
+# A NamedTuple of arrays that all begin with the examples, `indices` among them.
+State = Any
+
+
+@runtime_checkable
+class Search(Protocol):
+    """How sequences grow, whatever the model."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that the model advances for each example."""
+
+    def begin(
+        self,
+        first_logits: Float[Array, "examples vocab"],
+        indices: Int[Array, "examples"],
+        model: LanguageModel,
+    ) -> State:
+        """The state with the first token, of examples with these numbers; -1 is filler, which is
+        finished from the beginning.
+        """
+
+    def last(self, state: State) -> Int[Array, "rows"]:
+        """What the model reads next: the newest token of each row."""
+
+    def grow(
+        self, state: State, logits: Float[Array, "rows vocab"], model: LanguageModel
+    ) -> tuple[State, Int[Array, "examples n"] | None]:
+        """One more token for each example that is not finished, the others as they were; and which
+        row of its example each row goes on from, unless that is itself.
+        """
+
+    def finished(self, state: State) -> Bool[Array, "examples"]:
+        """Which examples no further step would change."""
+
+    def result(self, state: State) -> Decoded:
+        """The outputs of all examples, of those that are not finished too."""
+
+
+def decode(
+    search: Search,
+    first_logits: Float[Array, "examples vocab"],
+    cache: Any,
+    model: LanguageModel,
+    *,
+    indices: Int[Array, "examples"],
+) -> Decoded:
+    """The outputs for examples that begin and end together.
+
+    Args:
+        first_logits: what the model says of the first token.
+        cache: the model's state behind those logits, a row for each example.
+        model: one step of the model.
+        indices: see `Search.begin`.
+    """
+    state, cache = begin(search, first_logits, cache, model, indices=indices)
+    return search.result(run(search, state, cache, model, left=0)[0])
+
+
+def begin(
+    search: Search,
+    first_logits: Float[Array, "examples vocab"],
+    cache: Any,
+    model: LanguageModel,
+    *,
+    indices: Int[Array, "examples"],
+) -> tuple[State, Any]:
+    """The state with the first token, and the cache with as many rows as the search has."""
+    state = search.begin(first_logits, indices, model)
+    if search.rows == 1:
+        return state, cache
+    assert model.repeat is not None, "several rows of an example need its memory repeated"
+    return state, model.repeat(cache, search.rows)
+
+
+def run(
+    search: Search, state: State, cache: Any, model: LanguageModel, *, left: Int[Array, ""] | int
+) -> tuple[State, Any]:
+    """The state and the cache once at most `left` examples are unfinished."""
+
+    def goes_on(carried: tuple[State, Any]) -> Bool[Array, ""]:
+        return jnp.sum(~search.finished(carried[0])) > left
+
+    def step(carried: tuple[State, Any]) -> tuple[State, Any]:
+        state, cache = carried
+        # The model reads a token only if another is to follow, so the cache of an example never
+        # needs a position beyond max_decode_length; what it writes for finished ones is not read.
+        logits, cache = model.advance(search.last(state), cache)
+        state, parents = search.grow(state, logits, model)
+        if parents is not None:
+            assert model.select is not None, "rows of the memory move"
+            cache = model.select(cache, parents)
+        return state, cache
+
+    return jax.lax.while_loop(goes_on, step, (state, cache))
