@@ -19,6 +19,15 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def shown_time_left(seconds: float) -> str:
+    """Minutes and seconds.
+
+    >>> shown_time_left(125.9)
+    'ETA 2:05'
+    """
+    return f"ETA {int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
 class Progress:
     """Steps, speed, loss and time left of a run of `last_step` steps."""
 
@@ -54,9 +63,8 @@ class Progress:
         if now - self._printed < _SECONDS_BETWEEN_LINES and step != self._last:
             return
         self._printed = now
-        left = int((self._last - step) / scalars["timing/steps_per_second"])
+        eta = shown_time_left((self._last - step) / scalars["timing/steps_per_second"])
         accuracy = f"accuracy {scalars['accuracy']:.3f}"
-        eta = f"ETA {left // 60}:{left % 60:02d}"
         say(f"{self._label} {step}/{self._last}  {loss}  {accuracy}  {speed}  {eta}")
 
     def close(self) -> None:

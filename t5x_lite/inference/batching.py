@@ -1,6 +1,8 @@
 """Examples of any lengths as batches of few shapes, so that few programs are compiled."""
 
+import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +13,9 @@ from t5x_lite.features.config import SpecialTokens
 Ids = Sequence[int] | Int32[np.ndarray, " _length"]
 
 _SHORTEST = 16
+_MOST_WIDTHS = 4
+# On a CPU a small model reads about so many tokens while a program for one more width is compiled.
+_TOKENS_PER_PROGRAM = 2**14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,26 +27,17 @@ class Group:
     width: int
 
 
-def groups(
-    lengths: Sequence[int], *, batch_size: int, rows_divide_by: int = 1, width: int | None = None
-) -> Iterator[Group]:
-    """Each example in exactly one group.
+def groups(lengths: Sequence[int], *, batch_size: int, rows_divide_by: int = 1) -> Iterator[Group]:
+    """Each example in exactly one group, sorted by length; widths and rows are powers of two.
 
     Args:
         lengths: of the examples.
         batch_size: rows of a group at most, a multiple of `rows_divide_by`.
         rows_divide_by: pieces that a batch is split into.
-        width: length of all rows, with all groups of `batch_size` rows in the order given. None
-            sorts the examples by length and makes widths powers of two, rows as well.
     """
-    order: Sequence[int] = range(len(lengths))
-    if width is None:
-        order = sorted(order, key=lambda place: lengths[place])
+    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
     for start in range(0, len(lengths), batch_size):
         places = tuple(order[start : start + batch_size])
-        if width is not None:
-            yield Group(places, batch_size, width)
-            continue
         rows = rows_divide_by
         while rows < len(places):
             rows *= 2
@@ -51,6 +47,37 @@ def groups(
 def bucket(length: int) -> int:
     """The power of two from 16 on that holds `length`."""
     return max(_SHORTEST, 1 << (max(length, 1) - 1).bit_length())
+
+
+def widths_for(lengths: Sequence[int]) -> tuple[int, ...]:
+    """The widths of a job of many examples, each of which goes to the first that holds it: as few
+    that padding costs less than another program would, and four at most.
+
+    >>> widths_for([10] * 5000 + [60] * 5 + [500] * 500)
+    (64, 512)
+    """
+    longest = -(-max(lengths, default=1) // _SHORTEST) * _SHORTEST
+    counts = collections.Counter(min(bucket(length), max(longest, _SHORTEST)) for length in lengths)
+    kept = sorted(counts)
+    while len(kept) > 1:
+        added = [counts[own] * (wider - own) for own, wider in itertools.pairwise(kept)]
+        least = min(range(len(added)), key=added.__getitem__)
+        if len(kept) <= _MOST_WIDTHS and added[least] > _TOKENS_PER_PROGRAM:
+            break
+        counts[kept[least + 1]] += counts[kept.pop(least)]
+    return tuple(kept)
+
+
+def by_width(lengths: Sequence[int], widths: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+    """Each width with the places of the examples that no smaller one holds, the longest first: they
+    are likely to have long answers, which would otherwise be waited for at the end.
+    """
+    order = np.argsort(-np.asarray(lengths, int), kind="stable")
+    numbers = np.searchsorted(widths, lengths)[order]
+    for number, width in reversed(list(enumerate(widths))):
+        places = order[numbers == number].tolist()
+        if places:
+            yield width, places
 
 
 def padded(

@@ -6,6 +6,7 @@ number of processes. Knows no text and no task, and loads no TensorFlow.
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,18 +16,27 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32
 
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
-from t5x_lite.inference.batching import Group, Ids, bucket, groups, padded
+from t5x_lite.inference.batching import (
+    Group,
+    Ids,
+    by_width,
+    groups,
+    widths_for,
+)
 from t5x_lite.inference.ensemble import Ensemble, Networks
 from t5x_lite.inference.generate import EXAMPLE_INDEX, make_generate
+from t5x_lite.inference.reading import IS_INPUT, Reading
+from t5x_lite.inference.refill import make_refill
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import Partitioner
 
-# 1 where a row has a token of the inputs themselves.
-_IS_INPUT = "is_input"
-# Told how many examples are done.
-Report = Callable[[int], None]
+# Told how many examples are done, and how many tokens were written for them.
+Report = Callable[[int, int], None]
+# What is read of some examples, named by their places, at this width in a batch of so many rows.
+FeaturesOf = Callable[[int, Sequence[int], int], dict[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +52,11 @@ class Generated:
         """One output, its end token included, without the padding behind it."""
         row = self.tokens[decode].tolist()
         return row[: row.index(self.end) + 1] if self.end in row else row
+
+    @property
+    def num_tokens(self) -> int:
+        """Of all outputs together, without padding."""
+        return sum(len(self.ids(decode)) for decode in range(len(self.tokens)))
 
     def ended(self, decode: int = 0) -> bool:
         """Whether the output has an end token, so was not cut at max_decode_length."""
@@ -66,8 +81,9 @@ class Engine:
         self.first_sentinel = first_sentinel
         self.layout = _common_layout(models)
         self.special = models.members[0].special
+        self._reading = Reading(models.members[0])
         self._shardings = jax.tree.map(lambda leaf: leaf.sharding, self.parameters)
-        self._compiled: dict[Any, Callable] = {}
+        self._compiled: dict[Any, Any] = {}
         self._networks: Networks | None = None
 
     def with_parameters(self, parameters: Sequence[Any]) -> "Engine":
@@ -83,7 +99,7 @@ class Engine:
         decoding: DecodingConfig,
         *,
         batch_size: int,
-        width: int | None = None,
+        widths: Sequence[int] | None = None,
         first_index: int = 0,
         index_step: int = 1,
         report: Report | None = None,
@@ -91,25 +107,93 @@ class Engine:
         """Answers `prompts`, which end as `PromptConfig` says.
 
         Args:
-            batch_size: rows that are run together, rounded up to what the devices divide.
-            width: every batch is as wide, longer prompts are cut; None sorts by length.
+            batch_size: rows that are run together, rounded up to what the devices divide; what is
+                more than they is answered in pools of as many.
+            widths: of the pools, the last as wide as the longest prompt: a job that calls this for
+                its parts has few programs by naming the `widths` of the whole.
             first_index, index_step: the numbers of the prompts among all examples, which decide
                 what sampling draws.
         """
-        longest = max(map(len, prompts), default=0) if width is None else width
-        self._check_length(longest, decoding.max_decode_length)
-        results: list[Generated | None] = [None] * len(prompts)
+        lengths = [len(prompt) for prompt in prompts]
+        self._check_length(max(lengths, default=0), decoding.max_decode_length)
+        widths = widths or self.widths(lengths, batch_size)
+        found: dict[int, Generated] = {}
+        written = 0
+
+        def features_of(width: int, places: Sequence[int], rows: int) -> dict[str, np.ndarray]:
+            group = Group(tuple(places), rows, width)
+            index = np.full(rows, -1, np.int32)
+            index[: len(places)] = first_index + index_step * np.array(places, np.int32)
+            features = self._reading.prompts([prompts[place] for place in places], group)
+            return features | {EXAMPLE_INDEX: index}
+
+        if widths is None:
+            answers = self._in_batches(lengths, decoding, batch_size, features_of)
+        else:
+            answers = self._in_pools(lengths, decoding, batch_size, widths, features_of)
+        for several in answers:
+            found |= several
+            written += sum(each.num_tokens for each in several.values())
+            if report is not None:
+                report(len(found), written)
+        return [found[place] for place in range(len(prompts))]
+
+    def widths(self, lengths: Sequence[int], batch_size: int) -> tuple[int, ...] | None:
+        """Those of the pools that answer prompts of these lengths, or None where one batch does."""
+        rows = self.partitioner.filled_batch_size(batch_size)
+        return widths_for(lengths) if len(lengths) > rows else None
+
+    def _in_batches(
+        self,
+        lengths: Sequence[int],
+        decoding: DecodingConfig,
+        batch_size: int,
+        features_of: FeaturesOf,
+    ) -> Iterator[dict[int, Generated]]:
+        """Each place with its outputs, from batches that begin and end together."""
         given, shardings = self._decoder()
         run = self._once(("generate", decoding), lambda: self._make_generate(decoding, shardings))
-        for group in self._groups([len(prompt) for prompt in prompts], batch_size, width, report):
-            features = self._prompts([prompts[place] for place in group.places], group)
-            index = np.full(group.rows, -1, np.int32)
-            index[: len(group.places)] = first_index + index_step * np.array(group.places)
-            decoded = self._run(run, features | {EXAMPLE_INDEX: index}, given)
-            for row, place in enumerate(group.places):
-                tokens, log_probs, scores = (part[row] for part in decoded)
-                results[place] = Generated(tokens, log_probs, scores, self.special.end)
-        return [result for result in results if result is not None]
+        for group in self._groups(lengths, batch_size):
+            decoded = self._run(run, features_of(group.width, group.places, group.rows), given)
+            yield self._generated(group.places, range(group.rows), decoded)
+
+    def _in_pools(
+        self,
+        lengths: Sequence[int],
+        decoding: DecodingConfig,
+        batch_size: int,
+        widths: Sequence[int],
+        features_of: FeaturesOf,
+    ) -> Iterator[dict[int, Generated]]:
+        """The same, from a pool of each width."""
+        given, shardings = self._decoder()
+        rows = self.partitioner.filled_batch_size(batch_size)
+        for width, places in by_width(lengths, widths):
+            prompts_of = functools.partial(features_of, width)
+            make = functools.partial(
+                make_refill,
+                self.models,
+                decoding,
+                partitioner=self.partitioner,
+                given=given,
+                shardings=shardings,
+                first_sentinel=self.first_sentinel,
+                batch_size=rows,
+                prompts_of=prompts_of,
+            )
+            refill = self._once(("refill", decoding, rows, width), make)
+            for ended in refill.answers(places, prompts_of, self.partitioner.place_batch, given):
+                yield self._generated(*ended)
+
+    def _generated(
+        self, places: Sequence[int], rows: Sequence[int], decoded: Decoded
+    ) -> dict[int, Generated]:
+        """The outputs for examples that stand in these rows."""
+        tokens, log_probs, scores = map(np.asarray, decoded)
+        return {
+            place: Generated(tokens[row], log_probs[row], scores[row], self.special.end)
+            for place, row in zip(places, rows, strict=False)
+        }
 
     def lower_generate(
         self, decoding: DecodingConfig, *, batch_size: int, width: int
@@ -119,7 +203,7 @@ class Engine:
         """
         self._check_length(width, decoding.max_decode_length)
         rows = self.partitioner.filled_batch_size(batch_size)
-        features = self._prompts([], Group((), rows, width))
+        features = self._reading.prompts([], Group((), rows, width))
         features |= {EXAMPLE_INDEX: np.full(rows, -1, np.int32)}
         place = self.partitioner.batch_sharding
         abstract = {
@@ -144,8 +228,8 @@ class Engine:
         if self.layout is not Layout.ENCODER_DECODER:
             lengths = [len(i) + len(t) for i, t in pairs]
             self._check_length(max(lengths, default=0), 0)
-        for group in self._groups(lengths, batch_size, None, report):
-            starts, features = self._examples(
+        for group in self._reported(lengths, batch_size, report):
+            starts, features = self._reading.examples(
                 [inputs[place] for place in group.places],
                 [targets[place] for place in group.places],
                 group,
@@ -161,7 +245,6 @@ class Engine:
         *,
         batch_size: int,
         mean: bool,
-        width: int | None = None,
         report: Report | None = None,
     ) -> list[Float32[np.ndarray, "..."]]:
         """The last hidden states of each input, the encoder's or without one the decoder's:
@@ -173,8 +256,10 @@ class Engine:
         run = self._once(
             ("encode", mean), lambda: self._jit(self._pooled if mean else self._encoded)
         )
-        for group in self._groups([len(ids) for ids in inputs], batch_size, width, report):
-            starts, features = self._inputs([inputs[place] for place in group.places], group)
+        for group in self._reported([len(ids) for ids in inputs], batch_size, report):
+            starts, features = self._reading.inputs(
+                [inputs[place] for place in group.places], group
+            )
             hidden = self._run(run, features)
             for row, place in enumerate(group.places):
                 kept = hidden[row] if mean else hidden[row, starts[row] :][: len(inputs[place])]
@@ -203,7 +288,7 @@ class Engine:
         return self.models.encode(parameters, batch)
 
     def _pooled(self, parameters: Any, batch: Mapping[str, Array]) -> Float[Array, "batch embed"]:
-        is_input = (batch[_IS_INPUT] > 0)[..., None]
+        is_input = (batch[IS_INPUT] > 0)[..., None]
         total = jnp.sum(jnp.where(is_input, self._encoded(parameters, batch), 0.0), axis=1)
         return total / jnp.sum(is_input, axis=1)
 
@@ -218,7 +303,7 @@ class Engine:
             out_shardings=self.partitioner.sharding(()),
         )
 
-    def _once(self, key: Any, make: Callable[[], Callable]) -> Callable:
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._compiled:
             self._compiled[key] = make()
         return self._compiled[key]
@@ -246,106 +331,32 @@ class Engine:
         given = self.parameters if given is None else given
         return jax.tree.map(np.asarray, function(given, placed))
 
-    # Batches.
+    def _groups(self, lengths: Sequence[int], batch_size: int) -> Iterator[Group]:
+        rows = self.partitioner.filled_batch_size(batch_size)
+        pieces = self.partitioner.data_axis_size
+        return groups(lengths, batch_size=rows, rows_divide_by=pieces)
 
-    def _groups(
-        self, lengths: Sequence[int], batch_size: int, width: int | None, report: Report | None
+    def _reported(
+        self, lengths: Sequence[int], batch_size: int, report: Report | None
     ) -> Iterator[Group]:
-        rows, pieces = (
-            self.partitioner.filled_batch_size(batch_size),
-            self.partitioner.data_axis_size,
-        )
         done = 0
-        for group in groups(lengths, batch_size=rows, rows_divide_by=pieces, width=width):
+        for group in self._groups(lengths, batch_size):
             yield group
             done += len(group.places)
             if report is not None:
-                report(done)
+                report(done, 0)
 
     def _check_length(self, read: int, written: int) -> None:
         """Refuses what a language model with learned positions has no positions for."""
         bounds = [member.decoder.max_length for member in self.models.members]
         longest = min((bound for bound in bounds if bound is not None), default=None)
-        needed = len(self._ahead(())) + read + written
+        needed = len(self._reading.ahead(())) + read + written
         if self.layout is not Layout.ENCODER_DECODER and longest is not None and needed > longest:
             raise UserError(
                 f"{read} tokens to read and {written} to write need {needed} positions, and the "
                 f"model has learned {longest}: give shorter inputs, or a smaller "
                 "max_decode_length (--gin.MAX_DECODE_LENGTH)."
             )
-
-    @property
-    def _room(self) -> list[int]:
-        """What is put where the learned prompt will stand."""
-        return [self.special.padding] * self.models.members[0].prompt_length
-
-    def _ahead(self, inputs: Ids) -> list[int]:
-        """What a language model reads before these inputs."""
-        model = self.models.members[0]
-        starts = model.prompts.start_token or model.prompt_length or not len(inputs)
-        return [self.special.start, *self._room] if starts else []
-
-    def _padded(
-        self, rows: Sequence[Ids], group: Group, width: int
-    ) -> tuple[Int32[np.ndarray, "rows width"], Int32[np.ndarray, "rows width"]]:
-        return padded(rows, rows=group.rows, width=width, special=self.special)
-
-    def _prompts(self, rows: Sequence[Ids], group: Group) -> dict[str, np.ndarray]:
-        """What decoding begins with; the start token is the model's own affair."""
-        rows = [_joined(self._room, row[: group.width]) for row in rows]
-        tokens, segments = self._padded(rows, group, group.width + len(self._room))
-        if self.layout is Layout.ENCODER_DECODER:
-            return {"encoder_input_tokens": tokens, "encoder_segment_ids": segments}
-        return {"decoder_prefix_tokens": tokens, "decoder_prefix_segment_ids": segments}
-
-    def _inputs(self, rows: Sequence[Ids], group: Group) -> tuple[list[int], dict[str, np.ndarray]]:
-        """Where the inputs begin in each row, and a batch that has nothing else."""
-        if self.layout is Layout.ENCODER_DECODER:
-            starts, features = [len(self._room)] * len(rows), self._prompts(rows, group)
-            segments = features["encoder_segment_ids"]
-        else:
-            ahead = [self._ahead(row) for row in rows]
-            starts, width = [len(each) for each in ahead], group.width + len(self._room) + 1
-            read = [_joined(front, row) for front, row in zip(ahead, rows, strict=True)]
-            tokens, segments = self._padded(read, group, width)
-            features = {
-                "decoder_input_tokens": tokens,
-                "decoder_segment_ids": segments,
-                "decoder_causal_attention": segments,
-            }
-        index = np.arange(segments.shape[1], dtype=np.int32)[None, :]
-        first = np.zeros((group.rows, 1), np.int32)
-        first[: len(starts), 0] = starts
-        return starts, features | {_IS_INPUT: np.where(index >= first, segments, 0)}
-
-    def _examples(
-        self, inputs: Sequence[Ids], targets: Sequence[Ids], group: Group
-    ) -> tuple[list[int], dict[str, np.ndarray]]:
-        """Where in each decoder row its targets begin, and the batch of given targets."""
-        if self.layout is Layout.ENCODER_DECODER:
-            # Targets are often far shorter than inputs, and the head is the dearest product.
-            features, width = self._prompts(inputs, group), bucket(max(map(len, targets)))
-            read = [_joined([self.special.start], target) for target in targets]
-            starts = [0] * len(targets)
-        else:
-            pairs = list(zip(inputs, targets, strict=True))
-            features, width = {}, group.width + len(self._room)
-            read = [_joined(self._ahead(given), given, target) for given, target in pairs]
-            starts = [len(self._ahead(given)) + len(given) - 1 for given in inputs]
-        tokens, segments = self._padded([row[1:] for row in read], group, width)
-        features["decoder_target_tokens"], features["decoder_segment_ids"] = tokens, segments
-        features["decoder_input_tokens"] = self._padded([row[:-1] for row in read], group, width)[0]
-        if self.layout is Layout.PREFIX_LM:
-            # The position that scores the first target sees the whole prefix and is seen by it.
-            ends = np.zeros((group.rows, 1), np.int32)
-            ends[: len(starts), 0] = starts
-            positions = np.arange(width, dtype=np.int32)[None, :]
-            features["decoder_causal_attention"] = (positions <= ends).astype(np.int32)
-        return starts, features
-
-
-def _joined(*parts: Ids) -> Int32[np.ndarray, " _length"]:
-    return np.concatenate([np.asarray(part, np.int32) for part in parts])
 
 
 def _common_layout(models: Ensemble) -> Layout:

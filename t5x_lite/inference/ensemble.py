@@ -69,6 +69,11 @@ class Ensemble:
             lambda caches, chosen: tuple(transformer.select(cache, chosen) for cache in caches),
         )
 
+    def put(self, caches: Caches, others: Caches, places: Int[Array, "others"]) -> Caches:
+        """The caches in which examples at `places` are those of `others`."""
+        pairs = zip(caches, others, strict=True)
+        return tuple(transformer.put(own, other, places) for own, other in pairs)
+
     def logits(
         self, parameters: Parameters, batch: Mapping[str, Array]
     ) -> Float[Array, "batch length vocab"]:

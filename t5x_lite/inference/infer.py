@@ -16,7 +16,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import InferConfig, Mode
 from t5x_lite.inference.engine import Engine, Generated
-from t5x_lite.inference.reports import SentinelWarning, longest, progress_of
+from t5x_lite.inference.reports import SentinelWarning, progress_of, say_programs
 from t5x_lite.inference.restored import Restored
 from t5x_lite.inference.shards import write_shard
 from t5x_lite.inference.sources import Source, file_source, task_sources
@@ -51,7 +51,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
     for source in sources:
         shard = source.shard(config.shard_id, config.num_shards)
         warning = SentinelWarning(first_sentinel)
-        job = _Job(config, engine, shard, source.width or longest(source.inputs), warning)
+        job = _Job(config, engine, shard, _widths(config, engine, shard), warning)
         path = write_shard(
             output,
             f"{source.name}-{config.mode.value}",
@@ -64,6 +64,15 @@ def infer(config: InferConfig, operative_config: str) -> None:
         )
         warning.say(f"{config.mode.value} {source.name}")
         say(f"{len(shard.inputs)} lines in {path}")
+
+
+def _widths(config: InferConfig, engine: Engine, shard: Source) -> tuple[int, ...] | None:
+    """Of what is decoded, the same for all parts."""
+    if config.mode not in (Mode.PREDICT, Mode.PREDICT_WITH_AUX):
+        return None
+    widths = engine.widths([len(ids) for ids in shard.read], shard.batch_size)
+    say_programs(widths, rows=shard.batch_size)
+    return widths
 
 
 def _sources(config: InferConfig, found: Restored) -> tuple[int | None, Iterator[Source]]:
@@ -104,12 +113,12 @@ def _settings(config: InferConfig, found: Restored, shard: Source) -> dict[str, 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """A shard of a source and what is done with it; all batches are `width` wide."""
+    """A shard of a source and what is done with it, and how wide the pools are that decode it."""
 
     config: InferConfig
     engine: Engine
     shard: Source
-    width: int
+    widths: tuple[int, ...] | None
     warning: SentinelWarning
 
     def answer(self, start: int, end: int) -> list[dict[str, Any]]:
@@ -123,14 +132,14 @@ class _Job:
         if mode is Mode.SCORE:
             answers = self._scores(part, settings)
         elif mode is Mode.ENCODE:
-            means = self.engine.encode(part.inputs, mean=True, width=self.width, **settings)
+            means = self.engine.encode(part.read, mean=True, **settings)
             answers = [{"embedding": mean.tolist()} for mean in means]
         else:
             shard_id, num_shards = self.config.shard_id, self.config.num_shards
             outputs = self.engine.generate(
-                part.inputs,
+                part.read,
                 self.config.decoding,
-                width=self.width,
+                widths=self.widths,
                 first_index=shard_id + num_shards * start,
                 index_step=num_shards,
                 **settings,

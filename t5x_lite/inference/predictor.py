@@ -17,7 +17,7 @@ from t5x_lite.inference import restored
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import PredictionConfig
 from t5x_lite.inference.engine import Engine
-from t5x_lite.inference.reports import longest, progress_of
+from t5x_lite.inference.reports import progress_of
 from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
 
@@ -40,20 +40,14 @@ class Predictor:
         after_batch: Callable[[], None] = lambda: None,
     ) -> list[Int32[np.ndarray, " _length"]]:
         """The ids of the best output for each example, its end token included, and padding."""
-        inputs = inputs_of(examples)
+        inputs = [ids[:length] for ids in inputs_of(examples)]
         progress = progress_of(label, len(examples))
 
-        def report(done: int) -> None:
-            progress(done)
+        def report(done: int, written: int) -> None:
+            progress(done, written)
             after_batch()
 
-        outputs = self.engine.generate(
-            inputs,
-            self.decoding,
-            batch_size=batch_size,
-            width=length or longest(inputs),
-            report=report,
-        )
+        outputs = self.engine.generate(inputs, self.decoding, batch_size=batch_size, report=report)
         return [output.tokens[0] for output in outputs]
 
     def score(

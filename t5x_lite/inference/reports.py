@@ -3,8 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from t5x_lite.display.progress import say
-from t5x_lite.inference.batching import Ids
+from t5x_lite.display.progress import say, shown_time_left
 from t5x_lite.inference.engine import Generated, Report
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -12,22 +11,32 @@ _SECONDS_BETWEEN_LINES = 10.0
 _SENTINELS_WORTH_A_WARNING = 0.01
 
 
-def longest(inputs: Sequence[Ids]) -> int:
-    """One width for all batches of a job, so that one program is compiled."""
-    return max(len(ids) for ids in inputs)
+def say_programs(widths: Sequence[int] | None, *, rows: int) -> None:
+    """Tells what will be compiled for a job whose pools have these widths, if it has pools."""
+    if widths is not None:
+        count = "one program" if len(widths) == 1 else f"{len(widths)} programs"
+        say(
+            f"{count} to compile, for {rows} inputs at a time of up to "
+            f"{', '.join(map(str, widths))} tokens; those that end are replaced"
+        )
 
 
 def progress_of(label: str, total: int, *, done_before: int = 0) -> Report:
-    """Prints how many of `total` are done and how fast, now and then and at the end."""
+    """Prints how many of `total` are done, how fast and until when, now and then and at the end."""
     began = printed = time.monotonic()
 
-    def report(done: int) -> None:
+    def report(done: int, written: int) -> None:
         nonlocal printed
-        now = time.monotonic()
-        if now - printed > _SECONDS_BETWEEN_LINES or done_before + done == total:
-            printed = now
-            rate = done / max(now - began, 1e-9)
-            say(f"{label} {done_before + done}/{total}  {rate:.1f} examples/s")
+        now, answered = time.monotonic(), done_before + done
+        if now - printed <= _SECONDS_BETWEEN_LINES and answered < total:
+            return
+        printed, seconds = now, max(now - began, 1e-9)
+        line = [f"{label} {answered}/{total}", f"{done / seconds:.1f} examples/s"]
+        if written:
+            line.append(f"{written / seconds:,.0f} tokens/s")
+        if answered < total:
+            line.append(shown_time_left((total - answered) * seconds / done))
+        say("  ".join(line))
 
     return report
 

@@ -34,6 +34,11 @@ class Source:
     batch_size: int
     width: int | None
 
+    @property
+    def read(self) -> Sequence[Ids]:
+        """The inputs, cut to `width`."""
+        return [ids[: self.width] for ids in self.inputs]
+
     def shard(self, index: int, count: int) -> "Source":
         """Every count-th example from `index` on."""
         targets = None if self.targets is None else self.targets[index::count]

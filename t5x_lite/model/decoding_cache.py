@@ -9,7 +9,7 @@ them. They share the keys and values of the encoder's output, which is neither c
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -186,6 +186,42 @@ def select(cache: Cache, chosen: Int[Array, "batch n"]) -> Cache:
 
     # Rows of one example are equally long, so positions stay.
     return _of_own(cache, move)
+
+
+def put(cache: Cache, other: Cache, places: Int[Array, "others"]) -> Cache:
+    """The cache in which the example at `places[i]` is the i-th of `other`; one that is put behind
+    the last place is left out. Examples have the same number of rows in both.
+    """
+
+    def put_rows(part: Array, new: Array, axis: int) -> Array:
+        n = new.shape[axis] // len(places)
+        rows = (places[:, None] * n + jnp.arange(n, dtype=places.dtype)[None, :]).reshape(-1)
+        return part.at[(*(slice(None),) * axis, rows)].set(new, mode="drop")
+
+    def of_layers(part: Array, new: Array) -> Array:
+        return put_rows(part, new, part.ndim + _BATCH)
+
+    def of_rows(part: Array, new: Array) -> Array:
+        return put_rows(part, new, 0)
+
+    return Cache(
+        layers=jax.tree.map(of_layers, cache.layers, other.layers),
+        positions=of_rows(cache.positions, other.positions),
+        encoder_segments=jax.tree.map(of_rows, cache.encoder_segments, other.encoder_segments),
+    )
+
+
+def axes(shapes: Any) -> Any:
+    """The logical axes of each array of a cache of jax.ShapeDtypeStruct."""
+
+    def of_layers(shape: jax.ShapeDtypeStruct) -> tuple[str | None, ...]:
+        return (*(None,) * (len(shape.shape) + _BATCH), "batch", "heads", None, None)
+
+    return shapes._replace(
+        layers=jax.tree.map(of_layers, shapes.layers),
+        positions=("batch",),
+        encoder_segments=None if shapes.encoder_segments is None else ("batch", None),
+    )
 
 
 def _of_own(cache: Cache, change: Callable[[Array], Array]) -> Cache:

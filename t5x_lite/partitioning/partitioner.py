@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from t5x_lite.errors import UserError
 from t5x_lite.partitioning import constrain, readers, table
@@ -45,6 +45,16 @@ class Partitioner:
     def sharding(self, axes: Axes) -> NamedSharding:
         """The sharding of one activation or batch."""
         return NamedSharding(self.mesh, partition_spec(axes, self.activation_rules))
+
+    def fitting(self, axes: Axes, shape: tuple[int, ...]) -> NamedSharding:
+        """The same, with each dimension whole that does not divide into as many pieces."""
+        spec, mesh = partition_spec(axes, self.activation_rules), self.mesh
+        pieces = [num_pieces(entry, mesh.shape) for entry in spec]
+        entries = [
+            entry if size % n == 0 else None
+            for entry, size, n in zip(spec, shape, pieces, strict=True)
+        ]
+        return NamedSharding(mesh, PartitionSpec(*entries))
 
     def shardings(self, axes: AxesTree, shapes: ShapesTree) -> Any:
         """The shardings of a tree of parameters or slots, checked against its shapes.

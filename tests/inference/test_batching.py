@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t5x_lite.features.config import SpecialTokens
-from t5x_lite.inference.batching import bucket, groups, padded
+from t5x_lite.inference.batching import bucket, by_width, groups, padded, widths_for
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=40)
 
@@ -13,22 +13,37 @@ LENGTHS = st.lists(st.integers(0, 300), max_size=40)
 def test_each_example_is_in_exactly_one_group_that_holds_it(lengths, pieces, batches):
     """Whatever the lengths, the batch and the mesh."""
     size = pieces * batches
-    for width in (None, 64):
-        found = list(groups(lengths, batch_size=size, rows_divide_by=pieces, width=width))
-        assert sorted(place for group in found for place in group.places) == list(
-            range(len(lengths))
-        )
-        for group in found:
-            assert 0 < len(group.places) <= group.rows <= size and group.rows % pieces == 0
-            assert width == group.width or max(lengths[i] for i in group.places) <= group.width
+    found = list(groups(lengths, batch_size=size, rows_divide_by=pieces))
+    assert sorted(place for group in found for place in group.places) == list(range(len(lengths)))
+    for group in found:
+        assert 0 < len(group.places) <= group.rows <= size and group.rows % pieces == 0
+        assert max(lengths[i] for i in group.places) <= group.width
 
 
-@given(lengths=LENGTHS)
-def test_a_given_width_keeps_the_order_and_one_shape(lengths):
-    """A job compiles one program, and its progress is that of the file."""
-    found = list(groups(lengths, batch_size=8, width=32))
-    assert [place for group in found for place in group.places] == list(range(len(lengths)))
-    assert {(group.rows, group.width) for group in found} <= {(8, 32)}
+@given(
+    lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=9), copies=st.sampled_from([1, 99])
+)
+def test_each_example_goes_to_the_first_of_few_widths_that_holds_it(lengths, copies):
+    """Four at most, and none is wider than the longest needs; the longest come first in each."""
+    lengths = lengths * copies
+    widths = widths_for(lengths)
+    assert 0 < len(widths) <= 4 and list(widths) == sorted(set(widths))
+    assert max(lengths) <= widths[-1] < max(lengths) + 17
+    found = dict(by_width(lengths, widths))
+    assert sorted(place for places in found.values() for place in places) == list(
+        range(len(lengths))
+    )
+    for width, places in found.items():
+        chosen = [lengths[place] for place in places]
+        assert chosen == sorted(chosen, reverse=True) and chosen[0] <= width
+        narrower = [each for each in widths if each < width]
+        assert not narrower or chosen[-1] > narrower[-1]
+
+
+def test_a_width_of_its_own_is_for_what_would_cost_more_than_a_program():
+    """Few short examples are padded, many are not."""
+    assert widths_for([10] * 30 + [500] * 30) == (512,)
+    assert widths_for([10] * 3000 + [500] * 30) == (16, 512)
 
 
 @given(length=st.integers(0, 5000))

@@ -32,23 +32,19 @@ def assert_same(found, expected):
 
 @pytest.fixture(scope="module")
 def answers(engine_of, prompts):
-    """decoding -> what the engine on 4 x 2 devices answers in batches of 4."""
+    """decoding -> what the engine on 4 x 2 devices answers in a pool of 4."""
     return functools.cache(
-        lambda decoding: engine_of().generate(prompts, decoding, batch_size=4, width=12)
+        lambda decoding: engine_of().generate(prompts, decoding, batch_size=4, widths=(12,))
     )
 
 
 @pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
 def test_answers_do_not_depend_on_batch_and_mesh(decoding, engine_of, prompts, answers):
-    """Eleven prompts: one batch on one device, small batches with a filled one on 4 x 2, where 3
-    rows are filled up to 4.
-    """
-    alone = engine_of(num_partitions=1, devices=1).generate(
-        prompts, decoding, batch_size=11, width=12
-    )
+    """Eleven prompts: one batch on one device; pools of 4 on 4 x 2, and of 3, filled up to 4."""
+    alone = engine_of(num_partitions=1, devices=1).generate(prompts, decoding, batch_size=11)
     assert len({tuple(output.ids()) for output in alone}) > 5
     assert_same(answers(decoding), alone)
-    assert_same(engine_of().generate(prompts, decoding, batch_size=3, width=12), alone)
+    assert_same(engine_of().generate(prompts, decoding, batch_size=3, widths=(12,)), alone)
 
 
 def test_sorting_by_length_gives_each_answer_to_its_prompt(engine_of, prompts, answers):
@@ -58,7 +54,7 @@ def test_sorting_by_length_gives_each_answer_to_its_prompt(engine_of, prompts, a
 
 def test_a_shard_draws_what_the_whole_draws(engine_of, prompts, answers):
     """Sampling is a function of an example's number among all, not of its place in a job."""
-    settings = {"batch_size": 4, "width": 12, "first_index": 1, "index_step": 3}
+    settings = {"batch_size": 4, "widths": (12,), "first_index": 1, "index_step": 3}
     found = engine_of().generate(prompts[1::3], SAMPLE, **settings)
     assert_same(found, answers(SAMPLE)[1::3])
 
@@ -85,7 +81,7 @@ def test_decoder_only_models_are_scored_behind_their_inputs(architecture, engine
     prefix along.
     """
     engine = engine_of(architecture=architecture)
-    outputs = engine.generate(prompts, BEAM, batch_size=4, width=12)
+    outputs = engine.generate(prompts, BEAM, batch_size=4, widths=(12,))
     scored = engine.score(prompts, [output.ids() for output in outputs], batch_size=8)
     found = [output.log_probs[0] for output in outputs]
     np.testing.assert_allclose(found, [each.sum() for each in scored], rtol=2e-5, atol=2e-5)
@@ -167,7 +163,7 @@ def test_sentinels_can_be_forbidden(engine_of, prompts, answers):
     engine = engine_of()
     assert max(max(output.ids()) for output in answers(GREEDY)) >= engine.first_sentinel
     decoding = dataclasses.replace(GREEDY, forbid_sentinels=True)
-    banned = engine.generate(prompts, decoding, batch_size=4, width=12)
+    banned = engine.generate(prompts, decoding, batch_size=4, widths=(12,))
     assert max(max(output.ids()) for output in banned) < engine.first_sentinel
     scored = engine.score(prompts, [output.ids() for output in banned], batch_size=4)
     found = [output.log_probs[0] for output in banned]
@@ -180,7 +176,7 @@ def test_an_ensemble_of_identical_members_is_the_model(average, engine_of, promp
     targets = [prompt[::-1] for prompt in prompts]
     alone, expected = engine_of(), answers(GREEDY)
     engine = engine_of((0, 0), average=average)
-    assert_same(engine.generate(prompts, GREEDY, batch_size=4, width=12), expected)
+    assert_same(engine.generate(prompts, GREEDY, batch_size=4, widths=(12,)), expected)
     pairs = zip(
         engine.score(prompts, targets, batch_size=4),
         alone.score(prompts, targets, batch_size=4),
@@ -198,7 +194,7 @@ def test_an_ensemble_averages_what_it_says(average, engine_of, prompts):
     an ensemble score what the ensemble scores.
     """
     engine = engine_of((0, 1), average=average)
-    outputs = engine.generate(prompts, BEAM, batch_size=4, width=12)
+    outputs = engine.generate(prompts, BEAM, batch_size=4, widths=(12,))
     targets = [output.ids() for output in outputs]
     together = engine.score(prompts, targets, batch_size=4)
     np.testing.assert_allclose(

@@ -66,13 +66,13 @@ def log_probs_by_definition(engine, prompt, target):
 def test_answers_do_not_depend_on_batch_and_mesh_and_score_what_they_say(
     decoding, engine_of, prompts
 ):
-    """One batch on one device, batches of 4 on 4 x 2; token by token with a cache and beams, and in
+    """One batch on one device, a pool of 4 on 4 x 2; token by token with a cache and beams, and in
     one pass over the given tokens.
     """
     engine = engine_of()
-    found = engine.generate(prompts, decoding, batch_size=4, width=10)
+    found = engine.generate(prompts, decoding, batch_size=4, widths=(10,))
     alone = engine_of(num_partitions=1, devices=1)
-    expected = alone.generate(prompts, decoding, batch_size=11, width=10)
+    expected = alone.generate(prompts, decoding, batch_size=11)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.tokens, other.tokens)
         np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=1e-4)

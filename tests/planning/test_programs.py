@@ -57,7 +57,7 @@ def test_the_program_of_decoding_writes_what_an_engine_does(job, states):
     parameters = [states.initialize(0).parameters]
     engine = Engine(Ensemble((job.model,)), parameters, states.partitioner)
     rows = [[5, 6, 1]] * 16
-    expected = engine.generate(rows, job.decoding, batch_size=16, width=16)
+    expected = engine.generate(rows, job.decoding, batch_size=16)
     tokens = np.zeros((16, 16), np.int32)
     tokens[:, :3] = rows
     features = {

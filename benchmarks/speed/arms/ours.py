@@ -94,7 +94,7 @@ def decode(settings: Settings, *, beams: int | None = None) -> Prepared:
     prompts = [row.tolist() for row in inputs]
 
     def generate() -> list[list[int]]:
-        found = engine.generate(prompts, decoding, batch_size=settings.batch, width=settings.inputs)
+        found = engine.generate(prompts, decoding, batch_size=settings.batch)
         return [each.ids() for each in found]
 
     cold, tokens = seconds_of(generate)
@@ -124,7 +124,7 @@ def encode(settings: Settings) -> Prepared:
     engine, inputs = _engine(settings), settings.rows()[0].tolist()
 
     def run() -> list[list[float]]:
-        found = engine.encode(inputs, batch_size=settings.batch, mean=True, width=settings.inputs)
+        found = engine.encode(inputs, batch_size=settings.batch, mean=True)
         return [row.tolist() for row in found]
 
     cold, means = seconds_of(run)

@@ -1,0 +1,94 @@
+"""What models read of token ids: the features of a batch, in each layout."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int32
+
+from t5x_lite.features.layouts import Layout
+from t5x_lite.inference.batching import Group, Ids, bucket, padded
+from t5x_lite.model.config import ModelConfig
+
+# 1 where a row has a token of the inputs themselves.
+IS_INPUT = "is_input"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a model, or each member of an ensemble, reads."""
+
+    model: ModelConfig
+
+    @property
+    def _room(self) -> list[int]:
+        """What is put where the learned prompt will stand."""
+        return [self.model.special.padding] * self.model.prompt_length
+
+    def ahead(self, inputs: Ids) -> list[int]:
+        """What a language model reads before these inputs."""
+        model = self.model
+        starts = model.prompts.start_token or model.prompt_length or not len(inputs)
+        return [self.model.special.start, *self._room] if starts else []
+
+    def _padded(
+        self, rows: Sequence[Ids], group: Group, width: int
+    ) -> tuple[Int32[np.ndarray, "rows width"], Int32[np.ndarray, "rows width"]]:
+        return padded(rows, rows=group.rows, width=width, special=self.model.special)
+
+    def prompts(self, rows: Sequence[Ids], group: Group) -> dict[str, np.ndarray]:
+        """What decoding begins with; the start token is the model's own affair."""
+        rows = [_joined(self._room, row[: group.width]) for row in rows]
+        tokens, segments = self._padded(rows, group, group.width + len(self._room))
+        if self.model.layout is Layout.ENCODER_DECODER:
+            return {"encoder_input_tokens": tokens, "encoder_segment_ids": segments}
+        return {"decoder_prefix_tokens": tokens, "decoder_prefix_segment_ids": segments}
+
+    def inputs(self, rows: Sequence[Ids], group: Group) -> tuple[list[int], dict[str, np.ndarray]]:
+        """Where the inputs begin in each row, and a batch that has nothing else."""
+        if self.model.layout is Layout.ENCODER_DECODER:
+            starts, features = [len(self._room)] * len(rows), self.prompts(rows, group)
+            segments = features["encoder_segment_ids"]
+        else:
+            ahead = [self.ahead(row) for row in rows]
+            starts, width = [len(each) for each in ahead], group.width + len(self._room) + 1
+            read = [_joined(front, row) for front, row in zip(ahead, rows, strict=True)]
+            tokens, segments = self._padded(read, group, width)
+            features = {
+                "decoder_input_tokens": tokens,
+                "decoder_segment_ids": segments,
+                "decoder_causal_attention": segments,
+            }
+        index = np.arange(segments.shape[1], dtype=np.int32)[None, :]
+        first = np.zeros((group.rows, 1), np.int32)
+        first[: len(starts), 0] = starts
+        return starts, features | {IS_INPUT: np.where(index >= first, segments, 0)}
+
+    def examples(
+        self, inputs: Sequence[Ids], targets: Sequence[Ids], group: Group
+    ) -> tuple[list[int], dict[str, np.ndarray]]:
+        """Where in each decoder row its targets begin, and the batch of given targets."""
+        if self.model.layout is Layout.ENCODER_DECODER:
+            # Targets are often far shorter than inputs, and the head is the dearest product.
+            features, width = self.prompts(inputs, group), bucket(max(map(len, targets)))
+            read = [_joined([self.model.special.start], target) for target in targets]
+            starts = [0] * len(targets)
+        else:
+            pairs = list(zip(inputs, targets, strict=True))
+            features, width = {}, group.width + len(self._room)
+            read = [_joined(self.ahead(given), given, target) for given, target in pairs]
+            starts = [len(self.ahead(given)) + len(given) - 1 for given in inputs]
+        tokens, segments = self._padded([row[1:] for row in read], group, width)
+        features["decoder_target_tokens"], features["decoder_segment_ids"] = tokens, segments
+        features["decoder_input_tokens"] = self._padded([row[:-1] for row in read], group, width)[0]
+        if self.model.layout is Layout.PREFIX_LM:
+            # The position that scores the first target sees the whole prefix and is seen by it.
+            ends = np.zeros((group.rows, 1), np.int32)
+            ends[: len(starts), 0] = starts
+            positions = np.arange(width, dtype=np.int32)[None, :]
+            features["decoder_causal_attention"] = (positions <= ends).astype(np.int32)
+        return starts, features
+
+
+def _joined(*parts: Ids) -> Int32[np.ndarray, " _length"]:
+    return np.concatenate([np.asarray(part, np.int32) for part in parts])
