@@ -7,6 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from t5x_lite.imports import without
+
 
 def silence_tensorflow() -> None:
     """Imports TensorFlow and SeqIO so that only their errors are shown.
@@ -18,8 +20,9 @@ def silence_tensorflow() -> None:
     # SeqIO and TFDS log through absl: cache look-ups, shards, features, at each data set made.
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # While it starts, TensorFlow's C++ writes regardless of the level.
-    with _stderr_held_back():
+    # While it starts, TensorFlow's C++ writes regardless of the level. Keras 3, which TensorFlow
+    # and its text operations import, has wrappers for the first of these and draws with the second.
+    with without("sklearn", "matplotlib"), _stderr_held_back():
         import seqio  # noqa: F401
 
         hide_accelerators_from_tensorflow()

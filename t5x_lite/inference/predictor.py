@@ -62,8 +62,8 @@ class Predictor:
         """The log-probability of each token of each target, given its input."""
         progress = progress_of(label, len(inputs))
 
-        def report(done: int) -> None:
-            progress(done)
+        def report(done: int, written: int) -> None:
+            progress(done, written)
             after_batch()
 
         return self.engine.score(inputs, targets, batch_size=batch_size, report=report)

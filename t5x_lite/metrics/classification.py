@@ -9,7 +9,6 @@ import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-import sklearn.metrics
 from jaxtyping import Float, Int
 
 from t5x_lite.errors import UserError
@@ -34,9 +33,11 @@ class MatthewsCorrelation:
         check_pairs(targets, predictions)
         labels = list(dict.fromkeys(targets))
         given, found = _classes(targets, labels), _classes(predictions, labels)
+        from sklearn import metrics  # a second of every start, if it stood above
+
         # scikit-learn warns of a single class, and its value is 0 too.
         alike = given.min() == given.max() or found.min() == found.max()
-        score = 0.0 if alike else sklearn.metrics.matthews_corrcoef(given, found)
+        score = 0.0 if alike else metrics.matthews_corrcoef(given, found)
         return {"matthews_corrcoef": 100 * float(score)}
 
     def sums(self, targets: Labels, predictions: Labels) -> Rows:
@@ -75,7 +76,9 @@ class ClassF1:
             UserError: there are no targets, or not one prediction for each.
         """
         check_pairs(targets, predictions)
-        score = sklearn.metrics.f1_score(
+        from sklearn import metrics
+
+        score = metrics.f1_score(
             _classes(targets, self.classes),
             _classes(predictions, self.classes),
             labels=range(len(self.classes)),

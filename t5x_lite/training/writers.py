@@ -7,13 +7,17 @@ import time
 from collections.abc import Mapping
 
 from etils import epath
-from tensorboardX import record_writer, summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto import event_pb2, summary_pb2
 
 from t5x_lite import storage
 from t5x_lite.display.progress import say
+from t5x_lite.imports import without
 from t5x_lite.json_lines import append_line, drop_lines_behind, join
+
+# tensorboardX 2.6.5 takes tensors too, if there is PyTorch.
+with without("torch"):
+    from tensorboardX import record_writer, summary
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto import event_pb2, summary_pb2
 
 # So much is kept of what a full disk did not take.
 _MAX_PENDING = 10_000
