@@ -15,7 +15,7 @@ _FLOAT32 = 4
 
 
 def seconds(
-    command: str, settings: Settings, machine: Mapping[str, Any], weight_bytes: int
+    command: str, settings: Settings, machine: Mapping[str, Any], weight_bytes: float
 ) -> float | None:
     """None for what no product and no weight limits.
 
@@ -27,16 +27,16 @@ def seconds(
     return count(settings, machine, weight_bytes) if count else None
 
 
-def _train(settings: Settings, machine: Mapping[str, Any], weight_bytes: int) -> float:
+def _train(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
     return TRAINING_FACTOR * _score(settings, machine, weight_bytes)
 
 
-def _score(settings: Settings, machine: Mapping[str, Any], weight_bytes: int) -> float:
+def _score(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
     lengths = settings.inputs, settings.targets
     return forward_flops(settings.model, settings.batch, *lengths) / _flops(machine)
 
 
-def _encode(settings: Settings, machine: Mapping[str, Any], weight_bytes: int) -> float:
+def _encode(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
     model = settings.model
     keys_and_values = 2 * model.decoder.depth * model.embed_dim * _joined_kv(model)
     positions = settings.batch * settings.inputs
@@ -49,7 +49,7 @@ def _prompt(settings: Settings, machine: Mapping[str, Any]) -> float:
 
 
 def _greedy(
-    settings: Settings, machine: Mapping[str, Any], weight_bytes: int, beams: int = 1
+    settings: Settings, machine: Mapping[str, Any], weight_bytes: float, beams: int = 1
 ) -> float:
     model, rows = settings.model, settings.batch * beams
     weights = _decoder_weights(model)
@@ -60,7 +60,7 @@ def _greedy(
     return _prompt(settings, machine) + settings.targets * token
 
 
-def _beam(settings: Settings, machine: Mapping[str, Any], weight_bytes: int) -> float:
+def _beam(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
     return _greedy(settings, machine, weight_bytes, settings.beams)
 
 

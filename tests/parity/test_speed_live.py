@@ -37,8 +37,11 @@ def test_all_arms_write_the_same_tokens(settings, function):
     for mode in ("eager", "sdpa"):
         assert getattr(huggingface, function)(settings, mode=mode).answer == expected
     assert getattr(translator, function)(settings, kind="float32").answer == expected
-    small = getattr(translator, function)(settings, kind="int8").answer
-    assert np.shape(small) == np.shape(expected)
+    for small in (
+        getattr(translator, function)(settings, kind="int8").answer,
+        getattr(ours, function)(settings, weights="int8").answer,
+    ):
+        assert np.shape(small) == np.shape(expected)
 
 
 def test_all_arms_score_and_encode_alike(settings):

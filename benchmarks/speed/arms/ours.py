@@ -12,6 +12,7 @@ from t5x_lite.checkpoints import huggingface
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.inference import restored
 from t5x_lite.inference.engine import Engine
+from t5x_lite.model.choices import Weights
 from t5x_lite.partitioning import host_memory
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -86,9 +87,9 @@ def train_batch(settings: Settings) -> dict[str, np.ndarray]:
     return batch
 
 
-def decode(settings: Settings, *, beams: int | None = None) -> Prepared:
+def decode(settings: Settings, *, beams: int | None = None, weights: str | None = None) -> Prepared:
     """Greedy decoding, or a beam search, as `t5x_lite infer` runs it."""
-    engine, (inputs, _) = _engine(settings), settings.rows()
+    engine, (inputs, _) = _engine(settings, weights), settings.rows()
     how = {} if beams is None else {"strategy": Strategy.BEAM, "beam_size": beams}
     decoding = DecodingConfig(max_decode_length=settings.targets, **how)
     prompts = [row.tolist() for row in inputs]
@@ -101,14 +102,14 @@ def decode(settings: Settings, *, beams: int | None = None) -> Prepared:
     return Prepared(timed(generate), first_seconds(cold), tokens)
 
 
-def beam(settings: Settings) -> Prepared:
+def beam(settings: Settings, *, weights: str | None = None) -> Prepared:
     """A beam search."""
-    return decode(settings, beams=settings.beams)
+    return decode(settings, beams=settings.beams, weights=weights)
 
 
-def score(settings: Settings) -> Prepared:
+def score(settings: Settings, *, weights: str | None = None) -> Prepared:
     """The log-likelihood of each row of targets."""
-    engine = _engine(settings)
+    engine = _engine(settings, weights)
     inputs, targets = (rows.tolist() for rows in settings.rows())
 
     def run() -> list[float]:
@@ -131,6 +132,10 @@ def encode(settings: Settings) -> Prepared:
     return Prepared(timed(run), first_seconds(cold), means)
 
 
-def _engine(settings: Settings) -> Engine:
+def _engine(settings: Settings, weights: str | None = None) -> Engine:
     found = restored.describe((settings.directory,), None)
-    return found.engine(make_partitioner(PartitioningConfig()), first_sentinel=None)
+    return found.engine(
+        make_partitioner(PartitioningConfig()),
+        first_sentinel=None,
+        weights=None if weights is None else Weights(weights),
+    )
