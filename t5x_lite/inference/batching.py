@@ -51,13 +51,16 @@ def bucket(length: int) -> int:
 
 def widths_for(lengths: Sequence[int]) -> tuple[int, ...]:
     """The widths of a job of many examples, each of which goes to the first that holds it: as few
-    that padding costs less than another program would, and four at most.
+    that padding costs less than another program would, and four at most. All are powers of two, but
+    the last may be cut to a quarter of the way to it, so that other jobs have few widths as well.
 
     >>> widths_for([10] * 5000 + [60] * 5 + [500] * 500)
-    (64, 512)
+    (16, 512)
     """
-    longest = -(-max(lengths, default=1) // _SHORTEST) * _SHORTEST
-    counts = collections.Counter(min(bucket(length), max(longest, _SHORTEST)) for length in lengths)
+    longest = max(lengths, default=0)
+    step = max(_SHORTEST, bucket(longest) // 8)
+    last = max(-(-longest // step) * step, _SHORTEST)
+    counts = collections.Counter(min(bucket(length), last) for length in lengths)
     kept = sorted(counts)
     while len(kept) > 1:
         added = [counts[own] * (wider - own) for own, wider in itertools.pairwise(kept)]
