@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import maxima
+from t5x_lite.model import execution, maxima
 from t5x_lite.model.attend import cached, choice
 from t5x_lite.model.choices import ATTENDED
 from t5x_lite.model.compute_config import ComputeConfig
@@ -49,7 +49,7 @@ def remember(seen: KeysValues) -> Remembered:
 def insert(cached: Remembered, new: KeysValues, positions: Int[Array, "batch 1"]) -> Remembered:
     """The cache with each row's new key and value at that row's own position."""
     parts = zip(cached, remember(new), strict=True)
-    write = _write_in_place if choice.writes_in_place() else _write_anew
+    write = _write_in_place if execution.writes_in_place() else _write_anew
     return Remembered(*(write(old, one.astype(old.dtype), positions) for old, one in parts))
 
 

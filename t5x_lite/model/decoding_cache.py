@@ -17,8 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from t5x_lite.features.outputs import TOKENS
-from t5x_lite.model import masks, parameter_tree
-from t5x_lite.model.attend import choice
+from t5x_lite.model import execution, masks, parameter_tree
 from t5x_lite.model.attention import Remembered, remember
 from t5x_lite.model.block import LayerCache, Seen
 from t5x_lite.model.config import ModelConfig, Visibility
@@ -114,7 +113,7 @@ def _of_layer(seen: Seen, room: int) -> LayerCache:
 def prepare(config: ModelConfig, parameters: dict) -> Transformer:
     """The network as decoding reads it; what that costs is paid once for all that it answers."""
     network = parameter_tree.to_modules(config, parameters)
-    if choice.layers_apart():
+    if execution.layers_apart():
         for stack in network.stacks:
             stack.layers = nnx.List(stack.apart())
     return network

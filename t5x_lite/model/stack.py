@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import maxima
+from t5x_lite.model import execution, maxima
 from t5x_lite.model.attend import choice
 from t5x_lite.model.block import Block, LayerCache, Seen, StackContext, copies
 from t5x_lite.model.choices import LAYER_INPUT
@@ -102,7 +102,7 @@ class Stack(nnx.Module):
             assert isinstance(caches, list), "layers are apart where their caches are"
             x, (seen, found) = _one_by_one(run_layer, x, list(self.layers), caches)
         else:
-            unroll = min(choice.unroll(compute, self._layer_size), config.depth)
+            unroll = min(execution.unroll(compute, self._layer_size), config.depth)
             x, (seen, found) = jax.lax.scan(
                 rematerialized(run_layer, compute, unroll=unroll),
                 x,

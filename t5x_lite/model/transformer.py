@@ -13,8 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
-from t5x_lite.model import decoding_cache, masks, maxima, parameter_tree
-from t5x_lite.model.attend import choice
+from t5x_lite.model import decoding_cache, execution, masks, maxima, parameter_tree
 from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
@@ -28,7 +27,7 @@ Network = decoding_cache.Transformer
 start = decoding_cache.start
 start_prepared = decoding_cache.start_prepared
 prepare = decoding_cache.prepare
-prepares_copies = choice.layers_apart
+prepares_copies = execution.layers_apart
 advance = decoding_cache.advance
 advance_prepared = decoding_cache.advance_prepared
 repeat = decoding_cache.repeat

@@ -1,4 +1,4 @@
-"""What is chosen by device and lengths: the form of attention, how layers and caches are run."""
+"""Which form of attention runs, by device and lengths."""
 
 import dataclasses
 
@@ -11,40 +11,12 @@ from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.position_bias import DenseBias, PositionBias
-from t5x_lite.partitioning.constrain import num_pieces, platform
+from t5x_lite.partitioning.constrain import platform
 
 
 def while_decoding(compute: ComputeConfig) -> ComputeConfig:
     """One query a row over a cache, whose positions differ from row to row: always dense."""
     return dataclasses.replace(compute, attention=AttentionForm.DENSE)
-
-
-def layers_apart() -> bool:
-    """Whether decoding runs layers that were taken out of their stack before its loop. On a CPU a
-    loop over the stack would copy the weights of every layer for every token; other compilers read
-    them where they are.
-    """
-    return platform() == "cpu"
-
-
-# Below it the gain is small, and the longer program takes longer to compile than it saves.
-_WORTH_UNROLLING, _UNROLLED = 2**20, 8
-
-
-def unroll(compute: ComputeConfig, layer_size: int) -> int:
-    """How many layers a loop over them runs at a time, unless it is said: on a CPU several, since
-    what a loop hands on is copied there.
-    """
-    if compute.scan_unroll is not None:
-        return compute.scan_unroll
-    return _UNROLLED if platform() == "cpu" and layer_size >= _WORTH_UNROLLING else 1
-
-
-def writes_in_place() -> bool:
-    """Whether a cache is written where a new key belongs, and not all of it again: on one device,
-    since the compiler cannot split a write at positions that differ from row to row.
-    """
-    return platform() == "cpu" and num_pieces(("batch", "heads")) == (1, 1)
 
 
 def form_of(compute: ComputeConfig, q_len: int, kv_len: int) -> AttentionForm:
