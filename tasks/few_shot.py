@@ -122,19 +122,20 @@ class PromptSource(Source):
 
 
 @functools.lru_cache(maxsize=8)
-def _rows(template: Template, task: str, split: str, folders: object) -> Sequence[Fields]:
-    """Prepared fields of a split; `folders` are where they are read from."""
+def _rows(
+    template: Template, task: str, split: str, folders: object, most: int | None = None
+) -> Sequence[Fields]:
+    """Prepared fields of the first `most` examples of a split, read from `folders`."""
     del folders
     source = seqio.TaskRegistry.get(task).source
     examples = source.get_dataset(split, shuffle=False).as_numpy_iterator()
-    several = itertools.islice(examples, MOST_DEMONSTRATIONS if split == "train" else None)
-    return [template.prepare(_texts(example)) for example in several]
+    return [template.prepare(_texts(example)) for example in itertools.islice(examples, most)]
 
 
 @functools.lru_cache(maxsize=8)
 def _pool(template: Template, folders: object) -> Pool:
     task = template.demonstrations or template.task
-    rows = _rows(template, task, "train", folders)
+    rows = _rows(template, task, "train", folders, MOST_DEMONSTRATIONS)
     items = [template.item_of(fields) for fields in rows]
     answers = [template.answer_of(fields) for fields in rows]
     return Pool(task, items, [f"{each} {answer}" for each, answer in zip(items, answers)])

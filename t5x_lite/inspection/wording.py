@@ -88,7 +88,8 @@ def warnings(findings: Findings) -> Iterator[str]:
                 )
             if each.num_empty:
                 yield f"{task.name}: {each.num_empty} examples have empty {name}"
-            if name == "targets" and not findings.is_mixture:
+            are_prompts = any(example.prompt for example in task.examples)
+            if name == "targets" and not findings.is_mixture and not are_prompts:
                 yield from _needless_padding(task.name, each)
             if name == "targets" and each.unknown_share >= 0.01:
                 yield (
