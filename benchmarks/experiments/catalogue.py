@@ -6,6 +6,7 @@ from benchmarks.experiments import (
     adapters,
     architectures,
     ensembles,
+    few_shot,
     language_model,
     mixture,
     pretraining,
@@ -28,6 +29,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         timing.EXPERIMENT,
         ensembles.EXPERIMENT,
         language_model.EXPERIMENT,
+        few_shot.EXPERIMENT,
     )
 }
 
