@@ -146,7 +146,9 @@ def _lambada(fields: Fields) -> Fields:
 
 
 def _first_word(value: str, example: Mapping[str, Any], is_target: bool) -> str:
-    return next(iter(value.split()), "").strip(string.punctuation)
+    """Without punctuation around it, unless it is nothing else."""
+    word = next(iter(value.split()), "")
+    return word.strip(string.punctuation) or word
 
 
 _NO_YES = ("no", "yes")

@@ -252,5 +252,5 @@ def test_the_last_word_of_a_passage_is_asked(ask, read_from, tmp_path):
     first, second = asked.examples(split="test", task_feature_lengths=None)
     assert first["inputs_pretokenized"] == "It rained all day and we got"
     assert (asked.target(first), asked.target(second)) == ("wet", "fox")
-    assert asked.prediction(" wet . And", first) == "wet"
+    assert [asked.prediction(text, first) for text in (" wet. And", " ) .", "")] == ["wet", ")", ""]
     assert [len(asked.metrics), len(asked.score_metrics)] == [1, 1]
