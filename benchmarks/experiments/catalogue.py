@@ -7,6 +7,7 @@ from benchmarks.experiments import (
     architectures,
     ensembles,
     few_shot,
+    in_context,
     language_model,
     mixture,
     pretraining,
@@ -29,6 +30,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         timing.EXPERIMENT,
         ensembles.EXPERIMENT,
         language_model.EXPERIMENT,
+        in_context.EXPERIMENT,
         few_shot.EXPERIMENT,
     )
 }

@@ -98,12 +98,12 @@ class Lab:
         A run that was killed behind its last step but before it was noted needs no step.
         """
         parent = run.start_from and self.train(run.start_from)
-        vocabulary, folder = self.vocabulary(run.vocabulary), self.folder(run)
+        folder, vocabulary = self.folder(run), run.vocabulary and self.vocabulary(run.vocabulary)
         run = dataclasses.replace(run, settings={"VOCAB_SIZE": self.vocab_size(), **run.settings})
         words = runs.train_words(
             run,
             model_dir=str(folder),
-            vocabulary=str(vocabulary),
+            vocabulary=None if vocabulary is None else str(vocabulary),
             parent_dir=None if parent is None else str(_checkpoint(parent, run.parent_step)),
         )
         is_trained = _checkpoint(folder, run.last_step).is_dir()

@@ -18,7 +18,8 @@ class Run:
 
     It begins with the last checkpoint of `start_from`, or that of `start_step`, with its optimizer
     and step, or if `fresh` with its parameters only; or with random ones. `settings` are gin macros
-    and bindings that override those of COMMON and the files. `vocabulary` is the kind of the lab's.
+    and bindings that override those of COMMON and the files. `vocabulary` is the kind of the lab's;
+    None is for a task that has its own.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Run:
     start_step: int | None = None
     fresh: bool = False
     model_file: str = MODEL_FILE
-    vocabulary: str = "sentencepiece"
+    vocabulary: str | None = "sentencepiece"
 
     @property
     def first_step(self) -> int:
@@ -60,7 +61,9 @@ class Run:
         return dataclasses.replace(self, settings={**schedule, **self.settings})
 
 
-def train_words(run: Run, *, model_dir: str, vocabulary: str, parent_dir: str | None) -> list[str]:
+def train_words(
+    run: Run, *, model_dir: str, vocabulary: str | None, parent_dir: str | None
+) -> list[str]:
     """The command line of `t5x_lite train`."""
     fresh = {"RESTORE_OPTIMIZER": False} if run.fresh and run.start_from else {}
     settings = {

@@ -6,6 +6,7 @@
 | experiments_wikitext_iid | the same, each token noise by itself | what they hide |
 | experiments_wikitext_first_N | the same of the first N tokens | what they hide |
 | experiments_wikitext_lm | - | articles, one after another |
+| experiments_maps | - | symbols and labels, each sequence by a map of its own |
 | experiments_unlabelled_sst2, _en, _de | sentences with sentinels, several a row | what they hide |
 | experiments_unlabelled | these three and the first row, equally often | |
 | experiments_ende, experiments_ende_2000 | `translate English to German: ...` | German |
@@ -18,7 +19,7 @@ from collections.abc import Callable
 
 import seqio
 
-from benchmarks.experiments import corpora
+from benchmarks.experiments import corpora, maps
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.bleu import bleu
 from t5x_lite.objectives import documents, table
@@ -73,6 +74,16 @@ seqio.TaskRegistry.add(
     source=InMemorySource(corpora.articles, SPLITS),
     preprocessors=[documents.tokenize, table.preprocessor("full_lm")],
     output_features={"targets": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=False)},
+)
+
+seqio.TaskRegistry.add(
+    "experiments_maps",
+    source=InMemorySource(maps.sequences, SPLITS),
+    preprocessors=[
+        functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
+        seqio.preprocessors.append_eos_after_trim,
+    ],
+    output_features={"targets": seqio.Feature(seqio.ByteVocabulary(extra_ids=0))},
 )
 
 _UNLABELLED: dict[str, Callable[[str], corpora.Examples]] = {

@@ -9,6 +9,7 @@ from benchmarks.experiments import (
     adapters,
     architectures,
     finetuning,
+    in_context,
     language_model,
     mixture,
     pretraining,
@@ -64,6 +65,12 @@ def test_a_vocabulary_of_byte_pairs_is_one_of_its_own(tmp_path, commands):
     assert f"--gin.VOCABULARY={str(tmp_path / 'vocabulary.bpe')!r}" in train
     lab.vocabulary()
     assert "--kind=bpe" not in commands.given[-1] and "--size=3996" in commands.given[-1]
+
+
+def test_a_task_with_a_vocabulary_of_its_own_needs_none(tmp_path, commands):
+    Lab(tmp_path).train(dataclasses.replace(SCRATCH, vocabulary=None))
+    (train,) = commands.given
+    assert "--gin.VOCABULARY=None" in train
 
 
 def test_a_run_that_was_killed_is_started_again_with_the_same_words(tmp_path, commands):
@@ -145,6 +152,7 @@ def every_run():
     yield adapters.finetuning_of(lab, 64, 0)
     yield mixture.training(lab, 0)
     yield language_model.training(lab, 0)
+    yield in_context.training(lab, 0)
 
 
 @pytest.mark.parametrize("run", list(every_run()), ids=lambda run: run.name)
