@@ -44,7 +44,11 @@ def answers_of(job: InferConfig) -> Answers:
             "needed is --gin.MODE=predict."
         )
     batch_size, width = _batch(job)
-    return Answers(_models(job), job.decoding, job.partitioning, batch_size, width)
+    models = _models(job)
+    if job.weights is not None:
+        members = [dataclasses.replace(each, weights=job.weights) for each in models.members]
+        models = Ensemble(tuple(members), models.average)
+    return Answers(models, job.decoding, job.partitioning, batch_size, width)
 
 
 def make_engine(answers: Answers, topology: Topology) -> Engine:

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import jax
 import pytest
 
 from t5x_lite import cli
@@ -93,6 +94,16 @@ def test_its_own_sizes_and_decoder_count(answers_to):
         answers_to(ENSEMBLE_PATHS="('nowhere', 'nowhere')"),
     ]
     assert len({text_of(job) for job in jobs}) == len(jobs)
+
+
+def test_rounded_weights_are_planned_as_bytes(answers_to):
+    """The feed-forward `wo` and the head stay float32."""
+    found = {}
+    for name, macros in {"whole": {}, "rounded": {"WEIGHTS": "'int8'"}}.items():
+        engine = answers.make_engine(answers_to(**macros), find("cpu:8"))
+        found[name] = [each.dtype.name for each in jax.tree.leaves(engine.parameters)]
+    assert set(found["whole"]) == {"float32"}
+    assert set(found["rounded"]) == {"float32", "int8"}
 
 
 def test_the_command_takes_an_inference_job(infer_words, tmp_path):
