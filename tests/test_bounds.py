@@ -9,6 +9,7 @@ from t5x_lite import config as gin_config
 from t5x_lite.bounds import FINITE, POSITIVE, check_bounds
 from t5x_lite.config.configurables import configurables, field_types, options
 from t5x_lite.errors import UserError
+from t5x_lite.exporting.config import Format
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.optim.config import OptimizerConfig
 from t5x_lite.training.config import TrainConfig
@@ -38,6 +39,9 @@ def examples():
     pending += [configurables()["MatchTeacherConfig"]()]
     pending += [configurables()["ParameterGroup"](pattern="x")]
     pending += [configurables()["UnfreezingConfig"](steps=9)]
+    pending += [configurables()["BatchRampConfig"](start=1, increment=1, rows=1)]
+    export = {"path": "run", "output": "out", "format": Format.HUGGINGFACE}
+    pending += [configurables()["ExportConfig"](**export)]
     while pending:
         value = pending.pop()
         if isinstance(value, tuple):

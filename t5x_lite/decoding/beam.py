@@ -83,7 +83,7 @@ class BeamSearch:
         model: LanguageModel,
     ) -> _State:
         """The first token of each hypothesis."""
-        none = _nothing(len(indices), self.beam_size, self.max_decode_length, model.padding)
+        none = _nothing(indices.shape[0], self.beam_size, self.max_decode_length, model.padding)
         # One living hypothesis, the empty one: its copies would all grow alike.
         root = none.log_probs.at[:, 0].set(0.0)
         live = none._replace(log_probs=root, scores=root)
@@ -99,7 +99,7 @@ class BeamSearch:
         self, state: _State, logits: Float[Array, "rows vocab"], model: LanguageModel
     ) -> tuple[_State, Int[Array, "examples beams"]]:
         """One more token: the new living and ended hypotheses, and each living one's parent."""
-        logits = logits.reshape(len(state.indices), self.beam_size, -1)
+        logits = logits.reshape(state.indices.shape[0], self.beam_size, -1)
         candidates, parents, tokens = _candidates(
             state.steps, state.live, logits, self.first_forbidden
         )

@@ -21,6 +21,10 @@ class Search(Protocol):
     """How sequences grow, whatever the model."""
 
     @property
+    def max_decode_length(self) -> int:
+        """Tokens written at most, the end token included."""
+
+    @property
     def rows(self) -> int:
         """Rows that the model advances for each example."""
 
@@ -92,11 +96,16 @@ def run(
 ) -> tuple[State, Any]:
     """The state and the cache once at most `left` examples are unfinished."""
 
-    def goes_on(carried: tuple[State, Any]) -> Bool[Array, ""]:
-        return jnp.sum(~search.finished(carried[0])) > left
+    def is_left(state: State) -> Bool[Array, ""]:
+        return jnp.sum(~search.finished(state)) > left
 
-    def step(carried: tuple[State, Any]) -> tuple[State, Any]:
-        state, cache = carried
+    # The number of steps is bounded by itself, so that a program says how long it runs at most.
+    def goes_on(carried: tuple) -> Bool[Array, ""]:
+        length, goes_on, *_ = carried
+        return (length < search.max_decode_length) & goes_on
+
+    def step(carried: tuple) -> tuple:
+        length, _, state, cache = carried
         # The model reads a token only if another is to follow, so the cache of an example never
         # needs a position beyond max_decode_length; what it writes for finished ones is not read.
         logits, cache = model.advance(search.last(state), cache)
@@ -104,6 +113,8 @@ def run(
         if parents is not None:
             assert model.select is not None, "rows of the memory move"
             cache = model.select(cache, parents)
-        return state, cache
+        return length + 1, is_left(state), state, cache
 
-    return jax.lax.while_loop(goes_on, step, (state, cache))
+    # Each example has a token at least.
+    carried = (jnp.int32(1), is_left(state), state, cache)
+    return jax.lax.while_loop(goes_on, step, carried)[2:]

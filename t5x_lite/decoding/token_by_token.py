@@ -50,7 +50,7 @@ class TokenByToken:
         model: LanguageModel,
     ) -> Rows:
         """The first token of each sequence."""
-        shape = (len(indices), self.num_decodes)
+        shape = (indices.shape[0], self.num_decodes)
         empty = Rows(
             indices,
             jnp.zeros_like(indices),

@@ -11,7 +11,7 @@ from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointC
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask
 from t5x_lite.decoding.config import DecodingConfig
-from t5x_lite.evaluation.answers import LiveModel
+from t5x_lite.evaluation.answers import LiveModel, decoded
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.evaluation.during_training import make_hook
 from t5x_lite.evaluation.evaluate import evaluate
@@ -160,10 +160,14 @@ def test_its_answers_are_those_of_eval_with_the_saved_parameters(
     assert len({line["prediction"] for line in written}) > 5, "answers must differ to prove it"
 
 
+def always_the_same(model, parameters, step, task, *unused):
+    """In place of `LiveModel.answer`."""
+    return decoded(task, np.full((9, 4), 100, np.int32))
+
+
 def test_a_run_that_goes_on_forgets_what_it_will_do_again(hook_of, state, tmp_path, monkeypatch):
     """Killed after step 8, going on from step 4: step 8 is there once."""
-    answers = np.full((9, 4), 100, np.int32)
-    monkeypatch.setattr(LiveModel, "answer", lambda *unused: answers)
+    monkeypatch.setattr(LiveModel, "answer", always_the_same)
     benchmark = Benchmark("echo_average", {"one": ("evaluation_echo/first",)})
     monkeypatch.setattr(benchmark_averages, "BENCHMARKS", (benchmark,))
     hook, _ = hook_of(eval_period=4)
@@ -208,8 +212,7 @@ def test_a_full_disk_costs_files_and_not_the_run(hook_of, state, monkeypatch, ca
     def refuse(*unused, **settings):
         raise OSError("No space left on device")
 
-    answers = np.full((9, 4), 100, np.int32)
-    monkeypatch.setattr(LiveModel, "answer", lambda *unused: answers)
+    monkeypatch.setattr(LiveModel, "answer", always_the_same)
     hook, told = hook_of(eval_period=4)
     for place in ("scoring.write_lines", "selection.write_lines", "files.put_scores"):
         monkeypatch.setattr(f"t5x_lite.evaluation.{place}", refuse)

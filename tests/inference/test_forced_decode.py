@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.decoding.token_by_token import decode_rows
+from t5x_lite.decoding.search import decode
+from t5x_lite.decoding.token_by_token import TokenByToken
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.batching import Group
+from t5x_lite.inference.reading import Reading
 
 LENGTH = 3
 
@@ -22,21 +24,14 @@ def asked():
 
 def forced(engine, prompt, target):
     """The sum of log-probabilities, token by token with a cache; no batch, no padding."""
-    features = engine._prompts([prompt], Group((0,), 1, len(prompt)))
+    features = Reading(engine.models.members[0]).prompts([prompt], Group((0,), 1, len(prompt)))
 
     def run(parameters, features, target):
         networks = engine.models.prepare(parameters)
         logits, cache = engine.models.start(networks, features, max_decode_length=LENGTH)
         model = engine.models.language_model(networks)
-        _, log_probs = decode_rows(
-            logits,
-            cache,
-            model,
-            lambda logits, step: jax.lax.dynamic_index_in_dim(target, step, keepdims=True),
-            max_decode_length=LENGTH,
-            active=jnp.ones((1,), bool),
-        )
-        return log_probs
+        search = TokenByToken(lambda logits, indices, steps: target[steps], LENGTH)
+        return decode(search, logits, cache, model, indices=jnp.zeros(1, jnp.int32)).log_probs[0]
 
     return float(jax.jit(run)(engine.parameters, features, jnp.asarray(target, jnp.int32))[0])
 
