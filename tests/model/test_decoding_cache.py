@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.model import transformer
-from t5x_lite.model.attend import choice
+from t5x_lite.model import execution, transformer
 from t5x_lite.model.config import LoraConfig
 
 NUM_TARGETS = 4
@@ -161,7 +160,7 @@ def test_layers_run_from_their_stack_as_they_do_apart(
 
     *apart, cache = jax.jit(two_steps)(parameters_of(config))
     assert isinstance(cache.layers, list)
-    monkeypatch.setattr(choice, "platform", lambda: "tpu")
+    monkeypatch.setattr(execution, "platform", lambda: "tpu")
     # Another function: what was traced is kept.
     *stacked, cache = jax.jit(lambda parameters: two_steps(parameters))(parameters_of(config))
     assert not isinstance(cache.layers, list)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from t5x_lite.model.attend import choice
+from t5x_lite.model import execution
 from t5x_lite.model.compute_config import ComputeConfig
 
 SMALL, LARGE = 2**19, 2**21
@@ -18,5 +18,5 @@ SMALL, LARGE = 2**19, 2**21
     ],
 )
 def test_large_layers_are_unrolled_on_a_cpu(platform, given, size, expected, monkeypatch):
-    monkeypatch.setattr(choice, "platform", lambda: platform)
-    assert choice.unroll(ComputeConfig(scan_unroll=given), size) == expected
+    monkeypatch.setattr(execution, "platform", lambda: platform)
+    assert execution.unroll(ComputeConfig(scan_unroll=given), size) == expected
