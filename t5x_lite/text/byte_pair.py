@@ -5,7 +5,6 @@ Bytes are written as 256 printable characters, so that pieces can stand in JSON 
 text: a blank is Ġ, a new line Ċ.
 """
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,8 @@ import tokenizers
 
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
+from t5x_lite.text.added_tokens import sentinels
+from t5x_lite.text.template import PLAIN, Template
 from t5x_lite.text.vocabulary_file import VOCABULARY_FILE, description
 
 PIECES_FILE = "vocab.json"
@@ -69,17 +70,20 @@ class BytePairTokenizer:
         merges: Sequence[tuple[str, str]],
         special: SpecialTokens,
         extra_ids: int = 0,
+        template: Template = PLAIN,
         *,
         source: object = "given",
     ):
         _check(pieces, merges, special, source)
+        self.template = template
         self.pieces = dict(sorted(pieces.items(), key=lambda item: item[1]))
         self.merges, self.special, self.extra_ids = list(merges), special, extra_ids
+        self._names = [*self.pieces, *sentinels(extra_ids)]
         self._split = word_splitter()
         # The cache of words is what makes it quick; its size is the library's own.
         self._tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(self.pieces, self.merges))
         self._tokenizer.pre_tokenizer = self._split
-        self.bytes_of = [*self._bytes_of_pieces(), *_sentinels(extra_ids)]
+        self.bytes_of = [*self._bytes_of_pieces(), *map(str.encode, sentinels(extra_ids))]
 
     @property
     def num_ids(self) -> int:
@@ -90,6 +94,10 @@ class BytePairTokenizer:
     def first_sentinel(self) -> int:
         """Sentinels are the last ids."""
         return len(self.pieces)
+
+    def name_of(self, i: int) -> str:
+        """The piece of an id, in characters of bytes."""
+        return self._names[i]
 
     def encode(self, text: str) -> list[int]:
         """Ids without an end token.
@@ -120,9 +128,9 @@ class BytePairTokenizer:
 
     def files(self) -> dict[str, bytes]:
         """What it is, and OpenAI's two files."""
-        special = dataclasses.asdict(self.special)
+        said = None if self.template == PLAIN else self.template
         return {
-            VOCABULARY_FILE: description("bpe", self.extra_ids, special=special),
+            VOCABULARY_FILE: description("bpe", self.extra_ids, self.special, said),
             **self.openai_files(),
         }
 
@@ -199,7 +207,3 @@ def _check(
                 f"{source}: the {name} token is {getattr(special, name)}, but there are "
                 f"{len(pieces)} pieces."
             )
-
-
-def _sentinels(extra_ids: int) -> list[bytes]:
-    return [f"<extra_id_{index}>".encode() for index in reversed(range(extra_ids))]

@@ -25,6 +25,7 @@ def train_byte_pair(
     vocab_size: int,
     max_lines_per_source: int = 200_000,
     seed: int = 0,
+    weights: Sequence[float | int] = (),
     report_progress: Callable[[str], None] = print,
 ) -> VocabularyReport:
     """Trains on `sources`, sampled as for SentencePiece but with all their white space, and writes
@@ -42,6 +43,7 @@ def train_byte_pair(
         max_lines_per_source=max_lines_per_source,
         seed=seed,
         report_progress=report_progress,
+        weights=weights,
     )
     lines = [line for sampled in lines_per_source.values() for line in sampled]
     report_progress(f"training {vocab_size:,} pieces on {sum(map(len, lines)):,} characters")

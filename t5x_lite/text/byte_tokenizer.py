@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from t5x_lite.features.config import SpecialTokens
+from t5x_lite.text.added_tokens import sentinels
 from t5x_lite.text.special_ids import until_end
+from t5x_lite.text.template import WITH_END
 from t5x_lite.text.vocabulary_file import VOCABULARY_FILE, description
 
 _NUM_BYTES = 256
@@ -14,6 +16,7 @@ class ByteTokenizer:
     """UTF-8 bytes, each three ids higher; sentinels stand behind them and are no text (ByT5)."""
 
     special = SpecialTokens()
+    template = WITH_END
 
     def __init__(self, extra_ids: int = 0):
         self._extra_ids = extra_ids
@@ -27,6 +30,12 @@ class ByteTokenizer:
     def first_sentinel(self) -> int:
         """Behind the bytes."""
         return _NUM_SPECIAL + _NUM_BYTES
+
+    def name_of(self, i: int) -> str:
+        """The token of an id; bytes have their number."""
+        special = ("<pad>", "</s>", "<unk>")
+        every = [*special, *(f"<0x{byte:02X}>" for byte in range(_NUM_BYTES))]
+        return [*every, *sentinels(self._extra_ids)][i]
 
     def encode(self, text: str) -> list[int]:
         """Ids without an end token."""

@@ -26,7 +26,7 @@ def default_vocabulary_path() -> epath.Path:
         raise UserError(
             "No vocabulary was given, and the task needs one. Name a SentencePiece model, "
             "or a folder with a byte-level BPE: --gin.VOCABULARY=/path/to/vocabulary.model "
-            "(t5x_lite inspect: --vocabulary=...); `t5x_lite vocab` builds one."
+            "(t5x_lite inspect and cache: --vocabulary=...); `t5x_lite vocab` builds one."
         )
     if not _path.exists():
         raise UserError(

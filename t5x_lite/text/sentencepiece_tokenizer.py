@@ -9,6 +9,7 @@ from etils import epath
 from t5x_lite.features.config import SpecialTokens
 from t5x_lite.text.sentencepiece_files import parse_sentencepiece, read_sentencepiece
 from t5x_lite.text.special_ids import NUM_SENTINELS, check_special_ids, until_end
+from t5x_lite.text.template import WITH_END
 from t5x_lite.text.vocabulary_file import VOCABULARY_FILE, description
 
 SENTENCEPIECE_FILE = "sentencepiece.model"
@@ -24,6 +25,7 @@ class SentencePieceTokenizer:
     """
 
     special = SpecialTokens()
+    template = WITH_END
 
     def __init__(self, model: bytes, extra_ids: int = NUM_SENTINELS, *, source: object = "given"):
         self.model, self.extra_ids = model, extra_ids
@@ -51,6 +53,10 @@ class SentencePieceTokenizer:
     def first_sentinel(self) -> int:
         """Sentinels are the last pieces."""
         return self._first_sentinel
+
+    def name_of(self, i: int) -> str:
+        """The piece of an id."""
+        return self._processor.IdToPiece(i)
 
     def encode(self, text: str) -> list[int]:
         """Ids without an end token."""

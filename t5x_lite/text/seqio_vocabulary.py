@@ -1,6 +1,7 @@
 """The default vocabulary as SeqIO sees it."""
 
 import functools
+import hashlib
 import tempfile
 from collections.abc import Iterable, Sequence
 
@@ -9,12 +10,16 @@ import tensorflow as tf
 from etils import epath
 
 from t5x_lite.text import default_vocabulary
-from t5x_lite.text.byte_pair import BytePairTokenizer
 from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
+from t5x_lite.text.byte_tokenizer import ByteTokenizer
+from t5x_lite.text.folder_vocabulary import FolderVocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 from t5x_lite.text.sentencepiece_tokenizer import SENTENCEPIECE_FILE, SentencePieceTokenizer
+from t5x_lite.text.sentencepiece_vocabulary import SentencePieceVocabulary
 from t5x_lite.text.special_ids import NUM_SENTINELS, check_special_ids
 from t5x_lite.text.tokenizer import named_tokenizer
+from t5x_lite.text.unigram_vocabulary import UnigramVocabulary
+from t5x_lite.text.word_piece_vocabulary import WordPieceVocabulary
 
 
 class DefaultVocabulary(seqio.Vocabulary):
@@ -57,7 +62,7 @@ class DefaultVocabulary(seqio.Vocabulary):
     def bos_id(self) -> int | None:
         """T5 has no start piece: decoders start from the padding id."""
         resolved = self.resolved()
-        return resolved.bos_id if isinstance(resolved, BytePairVocabulary) else None
+        return resolved.bos_id if isinstance(resolved, FolderVocabulary) else None
 
     @property
     def eos_id(self) -> int:
@@ -106,6 +111,17 @@ class DefaultVocabulary(seqio.Vocabulary):
         return "DefaultVocabulary()"
 
 
+def describe(vocabulary: seqio.Vocabulary) -> str:
+    """The same for the same ids, wherever the files lie."""
+    description = f"{type(vocabulary).__name__}, {vocabulary.vocab_size} ids"
+    if isinstance(vocabulary, seqio.SentencePieceVocabulary):
+        description += f", {hashlib.sha256(vocabulary.sp_model).hexdigest()[:16]}"
+    elif isinstance(resolved := resolve(vocabulary), FolderVocabulary):
+        files = b"".join(resolved.tokenizer.files().values())
+        description += f", {hashlib.sha256(files).hexdigest()[:16]}"
+    return description
+
+
 def resolve(vocabulary: seqio.Vocabulary) -> seqio.Vocabulary:
     """The vocabulary behind a default one; any other is itself."""
     return vocabulary.resolved() if isinstance(vocabulary, DefaultVocabulary) else vocabulary
@@ -113,23 +129,26 @@ def resolve(vocabulary: seqio.Vocabulary) -> seqio.Vocabulary:
 
 def padding_of(vocabulary: seqio.Vocabulary) -> int | None:
     """The id that is padding wherever it stands; None where it is a piece of text as well."""
-    return None if isinstance(resolve(vocabulary), BytePairVocabulary) else vocabulary.pad_id
+    resolved = resolve(vocabulary)
+    return resolved.padding if isinstance(resolved, FolderVocabulary) else vocabulary.pad_id
 
 
 def _resolve(path: epath.Path) -> seqio.Vocabulary:
-    if not path.is_dir() and path.suffix != ".json":
+    if not path.is_dir() and path.suffix not in (".json", ".txt"):
         return _sentencepiece(path, NUM_SENTINELS)
     tokenizer = named_tokenizer(path)
-    if isinstance(tokenizer, BytePairTokenizer):
-        return BytePairVocabulary(path)
+    for kind in (BytePairVocabulary, WordPieceVocabulary, UnigramVocabulary):
+        if isinstance(tokenizer, kind.kind):
+            return kind(path)
     if isinstance(tokenizer, SentencePieceTokenizer):
         return _sentencepiece(_file(tokenizer.model), tokenizer.extra_ids)
+    assert isinstance(tokenizer, ByteTokenizer), "every other kind has a vocabulary above"
     return seqio.ByteVocabulary(tokenizer.num_ids - tokenizer.first_sentinel)
 
 
 def _sentencepiece(path: epath.Path, extra_ids: int) -> seqio.SentencePieceVocabulary:
     read_sentencepiece(path)
-    vocabulary = seqio.SentencePieceVocabulary(str(path), extra_ids=extra_ids)
+    vocabulary = SentencePieceVocabulary(str(path), extra_ids=extra_ids)
     check_special_ids(
         pad_id=vocabulary.tokenizer.pad_id(),
         eos_id=vocabulary.tokenizer.eos_id(),

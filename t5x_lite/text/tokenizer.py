@@ -1,12 +1,13 @@
 """Strings <-> ids without TensorFlow, id for id what SeqIO's vocabularies give.
 
-A tokenizer is kept as a folder: `vocabulary.json` {"kind": "sentencepiece", "bytes" or "bpe",
-"extra_ids": n} and, for the first kind, `sentencepiece.model`, for the last `vocab.json` and
-`merges.txt`. Hugging Face directories are read as well (`huggingface_files`).
+A tokenizer is kept as a folder: `vocabulary.json` {"kind": "sentencepiece", "extra_ids": n}, and
+what the kind needs: `sentencepiece.model`; for "bytes" nothing; for "bpe" `vocab.json` and
+`merges.txt`; for "wordpiece" `vocab.txt`; for "unigram" `sentencepiece.model`. Hugging Face
+directories are read as well (`huggingface_files`).
 """
 
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from etils import epath
@@ -23,10 +24,23 @@ from t5x_lite.text.sentencepiece_tokenizer import (
     SentencePieceTokenizer,
     sentencepiece_of_file,
 )
-from t5x_lite.text.vocabulary_file import VOCABULARY_FILE, read_extra_ids
+from t5x_lite.text.template import PLAIN, START_AND_END, Template
+from t5x_lite.text.unigram import UnigramRules, UnigramTokenizer
+from t5x_lite.text.vocabulary_file import (
+    VOCABULARY_FILE,
+    read_extra_ids,
+    read_rules,
+    read_special,
+    read_template,
+)
+from t5x_lite.text.word_piece import (
+    WORD_PIECES_FILE,
+    WordPieceTokenizer,
+    WordRules,
+    parse_lines,
+)
+from t5x_lite.text.word_piece_json import word_piece_of_lines
 from t5x_lite.text_files import read_json_object, read_text
-
-_KINDS = ("sentencepiece", "bytes", "bpe")
 
 
 @runtime_checkable
@@ -39,6 +53,11 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def template(self) -> Template:
+        """What stands around one text, and around a pair, where they are read at once."""
+        ...
+
+    @property
     def num_ids(self) -> int:
         """Ids in use, sentinels included."""
         ...
@@ -46,6 +65,10 @@ class Tokenizer(Protocol):
     @property
     def first_sentinel(self) -> int:
         """The ids from here on are sentinels (or no token at all)."""
+        ...
+
+    def name_of(self, i: int) -> str:
+        """What the files call an id."""
         ...
 
     def encode(self, text: str) -> list[int]:
@@ -82,8 +105,8 @@ def load_tokenizer(folder: epath.PathLike) -> Tokenizer:
 
 
 def named_tokenizer(name: epath.PathLike) -> Tokenizer:
-    """What a user means by `vocabulary=`: "bytes", a SentencePiece model, a folder as above, or its
-    `tokenizer.json`, `vocab.json` or `vocabulary.json`.
+    """What a user means by `vocabulary=`: "bytes", a SentencePiece model, word pieces one a line
+    (.txt), a folder as above, or its `tokenizer.json`, `vocab.json`, `vocabulary.json`.
     """
     if str(name) == "bytes":
         return ByteTokenizer()
@@ -93,10 +116,12 @@ def named_tokenizer(name: epath.PathLike) -> Tokenizer:
     if not path.exists():
         raise FileNotFoundError(
             f"the vocabulary {path} does not exist; needed is a SentencePiece model, a folder with "
-            "one or with a byte-level BPE, or 'bytes'."
+            "one, with a byte-level BPE or with word pieces, or 'bytes'."
         )
-    if path.suffix == ".json":
+    if path.suffix == ".json" or path.name == WORD_PIECES_FILE:
         return load_tokenizer(path.parent)
+    if path.suffix == ".txt":
+        return word_piece_of_lines(parse_lines(read_text(path), path), {}, path)
     return sentencepiece_of_file(path)
 
 
@@ -117,6 +142,7 @@ def what_decides_ids(files: Mapping[str, bytes]) -> dict[str, Any]:
     ids, whatever number of sentinels stands behind them.
     """
     decides: dict[str, Any] = {name: files[name] for name in files if name != VOCABULARY_FILE}
+    decides["rules"] = json.loads(files[VOCABULARY_FILE]).get("rules")
     if SENTENCEPIECE_FILE in files:
         decides[SENTENCEPIECE_FILE] = sentencepiece_content(files[SENTENCEPIECE_FILE])
     return decides
@@ -124,36 +150,56 @@ def what_decides_ids(files: Mapping[str, bytes]) -> dict[str, Any]:
 
 def _ours(folder: epath.Path) -> Tokenizer:
     described = folder / VOCABULARY_FILE
-    kind = read_json_object(described).get("kind")
-    if kind not in _KINDS:
+    values = read_json_object(described)
+    kind = values.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise UserError(
             f"{described} has kind={kind!r}; needed is "
-            '{"kind": "sentencepiece", "bytes" or "bpe", "extra_ids": <number>}.'
+            f'{{"kind": {", ".join(map(json.dumps, _KINDS))}, "extra_ids": <number>}}.'
         )
-    extra_ids = read_extra_ids(described)
-    if kind == "bytes":
-        return ByteTokenizer(extra_ids)
-    if kind == "bpe":
-        special = _special(read_json_object(described).get("special"), described)
-        pieces = read_json_object(folder / PIECES_FILE)
-        path = folder / MERGES_FILE
-        merges = parse_merges(read_text(path), path)
-        return BytePairTokenizer(pieces, merges, special, extra_ids, source=folder)
+    return _KINDS[kind](folder, values)
+
+
+def _sentencepiece(folder: epath.Path, values: Mapping[str, Any]) -> Tokenizer:
+    extra_ids = read_extra_ids(folder / VOCABULARY_FILE)
     path = folder / SENTENCEPIECE_FILE
     return SentencePieceTokenizer(read_sentencepiece(path), extra_ids, source=path)
 
 
-def _special(values: Any, source: object) -> SpecialTokens:
-    names = {field.name for field in dataclasses.fields(SpecialTokens)}
-    if not isinstance(values, Mapping) or values.keys() != names:
-        raise UserError(
-            f"{source} has special={values!r}; needed is an object with {', '.join(sorted(names))}."
-        )
-    wrong = [
-        name
-        for name, value in values.items()
-        if type(value) is not int and not (name == "unknown" and value is None)
-    ]
-    if wrong:
-        raise UserError(f"{source} has {wrong[0]}={values[wrong[0]]!r}; needed is an id.")
-    return SpecialTokens(**values)
+def _bytes(folder: epath.Path, values: Mapping[str, Any]) -> Tokenizer:
+    return ByteTokenizer(read_extra_ids(folder / VOCABULARY_FILE))
+
+
+def _byte_pair(folder: epath.Path, values: Mapping[str, Any]) -> Tokenizer:
+    described = folder / VOCABULARY_FILE
+    extra_ids, special = read_extra_ids(described), read_special(values, described)
+    template = read_template(values, described, PLAIN)
+    pieces, path = read_json_object(folder / PIECES_FILE), folder / MERGES_FILE
+    merges = parse_merges(read_text(path), path)
+    return BytePairTokenizer(pieces, merges, special, extra_ids, template, source=folder)
+
+
+def _word_piece(folder: epath.Path, values: Mapping[str, Any]) -> Tokenizer:
+    described, path = folder / VOCABULARY_FILE, folder / WORD_PIECES_FILE
+    special = read_special(values, described)
+    rules = read_rules(values, described, WordRules)
+    template = read_template(values, described, START_AND_END)
+    pieces = parse_lines(read_text(path), path)
+    return WordPieceTokenizer(pieces, special, rules, template, source=folder)
+
+
+def _unigram(folder: epath.Path, values: Mapping[str, Any]) -> Tokenizer:
+    described, path = folder / VOCABULARY_FILE, folder / SENTENCEPIECE_FILE
+    special = read_special(values, described)
+    rules = read_rules(values, described, UnigramRules)
+    template = read_template(values, described, START_AND_END)
+    return UnigramTokenizer(read_sentencepiece(path), special, rules, template, source=path)
+
+
+_KINDS: Mapping[str, Callable[[epath.Path, Mapping[str, Any]], Tokenizer]] = {
+    "sentencepiece": _sentencepiece,
+    "bytes": _bytes,
+    "bpe": _byte_pair,
+    "wordpiece": _word_piece,
+    "unigram": _unigram,
+}

@@ -34,6 +34,8 @@ def train_sentencepiece(
     vocab_size: int,
     max_lines_per_source: int = 200_000,
     seed: int = 0,
+    weights: Sequence[float | int] = (),
+    byte_fallback: bool = False,
     report_progress: Callable[[str], None] = print,
 ) -> VocabularyReport:
     """Trains on `sources`, each sampled down to `max_lines_per_source`, and writes `output`.
@@ -44,20 +46,24 @@ def train_sentencepiece(
     Args:
         sources: a name for reports, and texts; a text may have several lines.
         vocab_size: pieces including padding, end and unknown, without the sentinels.
+        weights: of the sources, see `training_lines.sample`.
+        byte_fallback: characters without a piece are written as bytes, which are 256 of the pieces,
+            so nothing is unknown.
     """
     lines_per_source = sample(
         sources,
-        _lines,
+        lines_of_words,
         max_lines_per_source=max_lines_per_source,
         seed=seed,
         report_progress=report_progress,
+        weights=weights,
     )
     lines = [line for sampled in lines_per_source.values() for line in sampled]
     report_progress(f"training {vocab_size:,} pieces on {sum(map(len, lines)):,} characters")
     path = epath.Path(output)
     characters = set[str]().union(*map(_characters, lines_per_source.values()))
     make_folder(path.parent)
-    write_whole(path, _train(lines, vocab_size, characters))
+    write_whole(path, _train(lines, vocab_size, characters, byte_fallback))
     return report(
         SentencePieceTokenizer(path.read_bytes(), extra_ids=0, source=path),
         path,
@@ -67,7 +73,7 @@ def train_sentencepiece(
     )
 
 
-def _lines(texts: Iterable[str]) -> Iterator[str]:
+def lines_of_words(texts: Iterable[str]) -> Iterator[str]:
     """Lines with single spaces, none too long for SentencePiece."""
     for text in texts:
         for line in text.splitlines():
@@ -97,7 +103,9 @@ def _characters(lines: Sequence[str]) -> set[str]:
     return kept
 
 
-def _train(lines: Sequence[str], vocab_size: int, characters: set[str]) -> bytes:
+def _train(
+    lines: Sequence[str], vocab_size: int, characters: set[str], byte_fallback: bool
+) -> bytes:
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -112,6 +120,7 @@ def _train(lines: Sequence[str], vocab_size: int, characters: set[str]) -> bytes
             character_coverage=_CHARACTER_COVERAGE,
             required_chars="".join(sorted(characters)),
             max_sentence_length=4 * _MAX_LINE_CHARS + 1,  # bytes
+            byte_fallback=byte_fallback,
             num_threads=_NUM_THREADS,
             minloglevel=2,
         )
@@ -119,6 +128,6 @@ def _train(lines: Sequence[str], vocab_size: int, characters: set[str]) -> bytes
         raise UserError(
             f"SentencePiece cannot make {vocab_size} pieces of {len(lines):,} lines: {error}\n"
             "Too high for the text: ask for fewer pieces or give more text. Too low: it must hold "
-            "at least every character once."
+            "at least every character once, with --byte_fallback 256 bytes as well."
         ) from error
     return model.getvalue()

@@ -3,23 +3,9 @@
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from etils import epath
-
 from t5x_lite.errors import UserError
-from t5x_lite.text_files import text_lines
 
 Sources = Mapping[str, Iterable[str]]
-
-
-def file_texts(patterns: Sequence[str]) -> Iterator[str]:
-    """The lines of all text files that match a pattern, for instance `corpus/*.txt`."""
-    for pattern in patterns:
-        path = epath.Path(pattern)
-        files = [path] if path.exists() else sorted(path.parent.glob(path.name))
-        if not files:
-            raise UserError(f"No file matches {pattern!r}; give a text file or a pattern of them.")
-        for file in files:
-            yield from text_lines(file)
 
 
 def sample(
@@ -29,6 +15,7 @@ def sample(
     max_lines_per_source: int,
     seed: int,
     report_progress: Callable[[str], None],
+    weights: Sequence[float | int] = (),
 ) -> dict[str, list[str]]:
     """The lines of each source, sampled down to `max_lines_per_source` of each by itself, so that
     a large corpus does not drown the other languages.
@@ -36,17 +23,43 @@ def sample(
     Args:
         sources: a name for reports, and texts; a text may have several lines.
         lines: cuts texts to what is counted and trained on.
+        weights: how many lines there are of each source, in relation to the others, whatever that
+            leaves out; none are as they come.
 
     Raises:
-        UserError: there is no text.
+        UserError: there is no text, or not one weight for each source.
     """
+    if weights and len(weights) != len(sources):
+        raise UserError(
+            f"{len(weights)} weights for {len(sources)} sources ({', '.join(sources)}): needed is "
+            "one for each, in the order of --file and then --task: --weights=10,1"
+        )
     found = {}
     for name, texts in sources.items():
         found[name] = _sample(lines(texts), max_lines_per_source, seed)
         report_progress(f"{name}: {len(found[name]):,} lines")
     if not any(found.values()):
         raise UserError(f"No text to train a vocabulary on: {', '.join(sources) or 'no source'}.")
-    return found
+    return _weighted(found, weights, seed, report_progress) if weights else found
+
+
+def _weighted(
+    found: dict[str, list[str]],
+    weights: Sequence[float | int],
+    seed: int,
+    report_progress: Callable[[str], None],
+) -> dict[str, list[str]]:
+    """As many lines as keep to the weights."""
+    by_name = dict(zip(found, weights, strict=True))
+    unit = min(len(lines) / by_name[name] for name, lines in found.items())
+    kept = {}
+    for name, lines in found.items():
+        count = max(1, round(unit * by_name[name])) if lines else 0
+        places = random.Random(seed).sample(range(len(lines)), min(count, len(lines)))
+        kept[name] = [lines[place] for place in sorted(places)]
+    shown = ", ".join(f"{name} {len(lines):,}" for name, lines in kept.items())
+    report_progress(f"by weight: {shown} lines")
+    return kept
 
 
 def _sample(lines: Iterable[str], limit: int, seed: int) -> list[str]:

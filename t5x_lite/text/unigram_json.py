@@ -22,10 +22,10 @@ from t5x_lite.text.sentencepiece_files import parse_sentencepiece
 from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
 
 # As SentencePiece with T5's settings: white space parts words, and a word begins with "▁".
-_METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
-_WORDS = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, _METASPACE]}
+METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+WORDS = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, METASPACE]}
 _BYTES = {f"<0x{byte:02X}>" for byte in range(256)}
-_RULES = ("add_dummy_prefix", "remove_extra_whitespaces", "escape_whitespaces")
+RULES = ("add_dummy_prefix", "remove_extra_whitespaces", "escape_whitespaces")
 
 
 def sentencepiece_of_json(values: Mapping[str, Any], source: object) -> SentencePieceTokenizer:
@@ -36,7 +36,7 @@ def sentencepiece_of_json(values: Mapping[str, Any], source: object) -> Sentence
             damaged.
     """
     model, special = values["model"], set(read_added(values, source).values())
-    pieces, unknown = _scored_pieces(model, source)
+    pieces, unknown = scored_pieces(model, source)
     extra_ids = num_trailing_sentinels([piece for piece, _ in pieces])
     pieces = pieces[: len(pieces) - extra_ids]
     if not 0 <= unknown < len(pieces) or len(pieces) < 3:
@@ -52,7 +52,7 @@ def sentencepiece_of_json(values: Mapping[str, Any], source: object) -> Sentence
     trainer.pad_piece, trainer.eos_piece = pieces[0][0], pieces[1][0]
     trainer.unk_piece, trainer.byte_fallback = pieces[unknown][0], has_bytes
     proto.normalizer_spec.precompiled_charsmap = _charsmap(values, source)
-    for rule in _RULES:
+    for rule in RULES:
         setattr(proto.normalizer_spec, rule, True)
     return SentencePieceTokenizer(proto.SerializeToString(), extra_ids, source=source)
 
@@ -67,7 +67,7 @@ def json_of_sentencepiece(tokenizer: SentencePieceTokenizer) -> dict[str, Any] |
     pieces = [(_without_space(p.piece), p.score, p.type) for p in proto.pieces]
     pieces += [(name, 0.0, kinds.USER_DEFINED) for name in sentinels(tokenizer.extra_ids)]
     own = (p for p, _, kind in pieces if kind == kinds.USER_DEFINED and not SENTINEL.fullmatch(p))
-    rules = all(getattr(proto.normalizer_spec, rule) for rule in _RULES)
+    rules = all(getattr(proto.normalizer_spec, rule) for rule in RULES)
     is_unigram = proto.trainer_spec.model_type == proto.trainer_spec.UNIGRAM
     if any(own) or not (rules and is_unigram):
         return None
@@ -78,10 +78,10 @@ def json_of_sentencepiece(tokenizer: SentencePieceTokenizer) -> dict[str, Any] |
         "truncation": None,
         "padding": None,
         "added_tokens": written(added),
-        "normalizer": _normalizer(proto.normalizer_spec.precompiled_charsmap),
-        "pre_tokenizer": _WORDS,
+        "normalizer": precompiled(proto.normalizer_spec.precompiled_charsmap),
+        "pre_tokenizer": WORDS,
         "post_processor": _with_end(pieces[tokenizer.special.end][0], tokenizer.special.end),
-        "decoder": _METASPACE,
+        "decoder": METASPACE,
         "model": {
             "type": "Unigram",
             "unk_id": tokenizer.special.unknown,
@@ -91,9 +91,10 @@ def json_of_sentencepiece(tokenizer: SentencePieceTokenizer) -> dict[str, Any] |
     }
 
 
-def _scored_pieces(
+def scored_pieces(
     model: Mapping[str, Any], source: object
 ) -> tuple[Sequence[tuple[str, float]], int]:
+    """Pieces with their scores, and the id of the unknown one."""
     try:
         pieces = [(str(piece), float(score)) for piece, score in model["vocab"]]
         "".join(piece for piece, _ in pieces).encode()  # JSON can say what is no text
@@ -116,22 +117,23 @@ def _kind(piece: str, *, is_unknown: bool, is_special: bool, has_bytes: bool) ->
 
 def _charsmap(values: Mapping[str, Any], source: object) -> bytes:
     """SentencePiece's table of characters, once it is known that nothing else changes the text."""
-    if not _is_words(values.get("pre_tokenizer")):
-        raise _other_text(source, "pre_tokenizer", values.get("pre_tokenizer"))
+    if not is_words(values.get("pre_tokenizer")):
+        raise other_text(source, "pre_tokenizer", values.get("pre_tokenizer"))
     normalizer = values.get("normalizer")
     found = b""
-    for step in _steps(normalizer, "normalizers"):
+    for step in steps_of(normalizer, "normalizers"):
         kind = step.get("type")
         if kind == "Precompiled" and not found:
-            found = _decoded(step, source)
+            found = decoded_charsmap(step, source)
         elif kind == "Replace" and step.get("pattern") == {"Regex": " {2,}"}:
             pass  # WhitespaceSplit takes any number of spaces for one
         elif kind != "Strip":
-            raise _other_text(source, "normalizer", step)
+            raise other_text(source, "normalizer", step)
     return found
 
 
-def _normalizer(charsmap: bytes) -> dict[str, Any] | None:
+def precompiled(charsmap: bytes) -> dict[str, Any] | None:
+    """SentencePiece's table of characters as a normalizer; None without one."""
     if not charsmap:
         return None
     return {
@@ -140,15 +142,17 @@ def _normalizer(charsmap: bytes) -> dict[str, Any] | None:
     }
 
 
-def _decoded(step: Mapping[str, Any], source: object) -> bytes:
+def decoded_charsmap(step: Mapping[str, Any], source: object) -> bytes:
+    """The table of a normalizer."""
     try:
         return base64.b64decode(step["precompiled_charsmap"], validate=True)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{source}: its precompiled_charsmap is damaged: {error!r}") from None
 
 
-def _is_words(pre_tokenizer: Any) -> bool:
-    steps = _steps(pre_tokenizer, "pretokenizers")
+def is_words(pre_tokenizer: Any) -> bool:
+    """Whether text is cut as SentencePiece cuts it with T5's settings."""
+    steps = steps_of(pre_tokenizer, "pretokenizers")
     metaspace = steps[-1] if steps else {}
     # Older files say add_prefix_space where newer ones say prepend_scheme.
     prefix = metaspace.get("prepend_scheme", "always"), metaspace.get("add_prefix_space", True)
@@ -156,7 +160,8 @@ def _is_words(pre_tokenizer: Any) -> bool:
     return kinds == ["WhitespaceSplit", "Metaspace"] and prefix == ("always", True)
 
 
-def _steps(value: Any, name: str) -> list[Mapping[str, Any]]:
+def steps_of(value: Any, name: str) -> list[Mapping[str, Any]]:
+    """The parts of a sequence, or the one thing that is there."""
     if not isinstance(value, Mapping):
         return []
     inner = value.get(name) if value.get("type") == "Sequence" else [value]
@@ -164,7 +169,8 @@ def _steps(value: Any, name: str) -> list[Mapping[str, Any]]:
     return [step for step in steps if isinstance(step, Mapping)]
 
 
-def _other_text(source: object, name: str, value: Any) -> UserError:
+def other_text(source: object, name: str, value: Any) -> UserError:
+    """What is said of a file that treats text in a way that is not ours."""
     return UserError(
         f"{source}: its {name} ({str(value)[:80]}) treats text in another way than T5's; needed is "
         "the vocabulary as a SentencePiece model (spiece.model)."

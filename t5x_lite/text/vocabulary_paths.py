@@ -8,8 +8,9 @@ from t5x_lite.text.byte_pair import MERGES_FILE, PIECES_FILE
 from t5x_lite.text.huggingface_files import CONFIG, SENTENCEPIECE, SPECIAL, TOKENIZER
 from t5x_lite.text.sentencepiece_tokenizer import SENTENCEPIECE_FILE
 from t5x_lite.text.vocabulary_file import VOCABULARY_FILE
+from t5x_lite.text.word_piece import WORD_PIECES_FILE
 
-_NAMING = (SENTENCEPIECE_FILE, SENTENCEPIECE, TOKENIZER, PIECES_FILE)
+_NAMING = (SENTENCEPIECE_FILE, SENTENCEPIECE, TOKENIZER, PIECES_FILE, WORD_PIECES_FILE)
 _ALL = (*_NAMING, MERGES_FILE, VOCABULARY_FILE, CONFIG, SPECIAL)
 
 
@@ -26,7 +27,7 @@ def digest(path: epath.PathLike) -> str:
     read where a folder is named, or a JSON file in one.
     """
     path = epath.Path(path)
-    if not path.is_dir() and path.suffix != ".json":
+    if not path.is_dir() and path.suffix != ".json" and path.name != WORD_PIECES_FILE:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     folder, found = path if path.is_dir() else path.parent, hashlib.sha256()
     for name in _ALL:

@@ -1,14 +1,19 @@
-"""Vocabularies small enough to train in each session, and byte-level BPE as it is written."""
+"""Vocabularies small enough to train in each session, and BPE and WordPiece as they are written."""
 
+import functools
+import io
 import unicodedata
 
 import pytest
+import sentencepiece
 from hypothesis import strategies as st
 
+from t5x_lite.features.config import SpecialTokens
 from t5x_lite.text import default_vocabulary
 from t5x_lite.text.byte_pair_training import train_byte_pair
 from t5x_lite.text.tokenizer import load_tokenizer
 from t5x_lite.text.training import train_sentencepiece
+from t5x_lite.text.word_piece import WordPieceTokenizer, WordRules
 
 WORDS = "the cat sat on a mat und der Hund lief weg translate English to German".split()
 SYLLABLES = "ka lo mi tu ren sor vel dax".split()
@@ -43,6 +48,50 @@ def byte_pair(tmp_path_factory, sentences):
     folder = tmp_path_factory.mktemp("byte_pair")
     train_byte_pair({"texts": texts}, folder, vocab_size=400, report_progress=lambda _: None)
     return load_tokenizer(folder)
+
+
+# Where the special tokens of encoders' SentencePiece models are, and what they are called.
+_UNIGRAMS = {
+    "albert": {
+        "pad_id": 0,
+        "unk_id": 1,
+        "bos_id": -1,
+        "eos_id": -1,
+        "control_symbols": ["[CLS]", "[SEP]", "[MASK]"],
+        "user_defined_symbols": ["(", ")", '"', "-", "."],
+    },
+    "xlnet": {
+        "unk_id": 0,
+        "bos_id": 1,
+        "eos_id": 2,
+        "pad_id": -1,
+        "control_symbols": ["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"],
+        "user_defined_symbols": ["<eop>", ".", "(", ")"],
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def unigram_model(sentences):
+    """(albert or xlnet, with user-defined pieces or not) -> a SentencePiece model as theirs are."""
+
+    @functools.cache
+    def make(family, *, user_defined=True):
+        own = _UNIGRAMS[family] | ({} if user_defined else {"user_defined_symbols": []})
+        texts = [
+            f'{s}, ({i},{i} or 1,2 and 3,4) "na\u00efve" - x.' for i, s in enumerate(sentences)
+        ]
+        content = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.Train(
+            sentence_iterator=iter(texts + [t.title() for t in texts]),
+            model_writer=content,
+            vocab_size=160,
+            minloglevel=2,
+            **own,
+        )
+        return content.getvalue()
+
+    return make
 
 
 HOSTILE = [
@@ -81,6 +130,50 @@ HOSTILE = [
 def hostile_texts():
     """Where byte-level BPEs differ; the last holds bytes that are no UTF-8, as Python does."""
     return HOSTILE
+
+
+SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_WORD_PIECES = [
+    *(prefix + c for c in "abcdefghijklmnopqrstuvwxyzT\u00e4\u00ebI123" for prefix in ("", "##")),
+    *"!'.,[]()#<>$-\u2603\u5b57\u5b58\u20ac\u0e01\u1100\ud7a3",
+    *("cat", "##cat", "the", "The", "sat", "##s", "##ing", "mask", "un", "##able", "sss", "na"),
+    *("\u0130", "i\u0307", "##\u0301", "\u1e9e", "\u00df", "##\u0e34", "na\u00efve", "\U0001f642"),
+]
+
+
+@pytest.fixture(scope="session")
+def word_pieces():
+    """cased or not -> a small vocabulary, with capitals and accents, which a cased one uses."""
+    names = list(dict.fromkeys([*SPECIAL_PIECES, *_WORD_PIECES]))
+    pieces = {name: i for i, name in enumerate(names)}
+    special = SpecialTokens(padding=0, unknown=1, start=2, end=3, mask=4)
+
+    def make(*, cased):
+        rules = WordRules(lower_case=not cased, strip_accents=not cased)
+        return WordPieceTokenizer(pieces, special, rules)
+
+    return make
+
+
+HOSTILE_WORDS = [
+    *HOSTILE,
+    "[CLS] [MASK] [SEP] [PAD]",
+    "The  NA\u00cfVE \u0130stanbul \u1e9e \u00c4\u00cb\u00e4 e\u0301\u0323 \ufb01 \u2126 \u212b",
+    "x" * 100 + " " + "c" * 101 + " " + "\u00e4" * 100 + " " + "\u00e4" * 101 + " " + "cat" * 33,
+    "don't(cat)cat.The,cats-sat$\u20ac5#cat##ing",
+    "a\u200bb\u200dc\u00add\u2060e\ufefff\u061cg\u202eh\x00i\x7fj\x85k\u2028l\u2029m\u180en",
+    "\u5b57a\u5b58\u3000\uf900\U0002f800\U00020000\u30ab\uac00\ud7a3\u1100\u1161",
+    "\uff21\uff0c\u3002 \u3164a \u2fff",
+    "\u0e01\u0e34 \u093f\u0947 \u05b0\u05d0 \u064b\u0627 \u302a\u5b57 \u0300 a\u0300\u0300",
+    "\u00b2 \u2460 \u2160 \u02c6 \u00b4 \u0060 \u00a8 \u20dd a\u20dd \u1680 \u202f \u205f",
+    "\U0001f3f4\U000e0067\U000e007f \u2764\ufe0f \U000e0100a \U00010400 \U0001d400 \ufffe\ufdd0",
+]
+
+
+@pytest.fixture(scope="session")
+def hostile_words():
+    """Where WordPieces differ, and where byte-level BPEs do."""
+    return HOSTILE_WORDS
 
 
 def _class(character):
@@ -156,5 +249,84 @@ def slow_encode():
             ids += [tokenizer.pieces[symbol] for symbol in symbols]
             i = end
         return ids
+
+    return encode
+
+
+# Characters whose class no version of Unicode has changed since 3.2: the library knows another one
+# than Python, and BERT's own code asks Python.
+_OLD = unicodedata.ucd_3_2_0
+
+
+def _is_old(character):
+    category = unicodedata.category(character)
+    return category not in ("Cn", "Co", "Cs") and category == _OLD.category(character)
+
+
+_SETTLED = "".join(filter(_is_old, map(chr, range(0x20000)))).replace("\u166d", "")
+
+
+@pytest.fixture(scope="session")
+def settled_text():
+    """Texts that are mostly borders between words, of characters that are known for long."""
+    parts = st.one_of(
+        st.sampled_from([*"catTCA \u00c4!'#\u0301\u5b57\u200b", "cat", "##", "ing", "\U00020000"]),
+        st.text(st.sampled_from(_SETTLED), max_size=4),
+    )
+    return st.lists(parts, max_size=12).map("".join)
+
+
+# The blocks that BERT's code calls Chinese.
+_CHINESE = [(0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0xF900, 0xFAFF)]
+
+
+def _words(text, *, cased):
+    """BERT's basic tokenization, after its code."""
+    clean = ""
+    for c in text:
+        category = unicodedata.category(c)
+        if c in " \t\n\r" or category == "Zs":
+            clean += " "
+        elif category not in ("Cc", "Cf") and c not in "\ufffd\udcff":
+            is_chinese = any(first <= ord(c) <= last for first, last in _CHINESE)
+            clean += f" {c} " if is_chinese else c
+    for word in clean.split():
+        if not cased:
+            apart = unicodedata.normalize("NFD", word)
+            kept = (c for c in apart if unicodedata.category(c) != "Mn")
+            # Each by itself: Python knows a last sigma, the library does not.
+            word = "".join(c.lower() for c in kept)
+        run = ""
+        for c in word:
+            is_mark = (c.isascii() and not c.isalnum()) or unicodedata.category(c)[0] == "P"
+            if is_mark:
+                yield from filter(None, (run, c))
+                run = ""
+            else:
+                run += c
+        if run:
+            yield run
+
+
+def _longest_pieces(word, pieces):
+    ids, begin = [], 0
+    while begin < len(word):
+        prefix = "##" if begin else ""
+        ends = range(len(word), begin, -1)
+        end = next((end for end in ends if prefix + word[begin:end] in pieces), None)
+        if end is None or len(word) > 100:
+            return [pieces["[UNK]"]]
+        ids.append(pieces[prefix + word[begin:end]])
+        begin = end
+    return ids
+
+
+@pytest.fixture(scope="session")
+def slow_word_pieces():
+    """(tokenizer, text) -> ids, from its pieces alone, as the paper's code does it."""
+
+    def encode(tokenizer, text):
+        words = _words(text, cased=not tokenizer.rules.lower_case)
+        return [i for word in words for i in _longest_pieces(word, tokenizer.pieces)]
 
     return encode

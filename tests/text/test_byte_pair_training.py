@@ -39,8 +39,8 @@ def test_white_space_and_every_byte_come_back(sentences, tmp_path):
     """Nothing is unknown and nothing is lost, whatever was in the text."""
     texts = [f"  {sentence}\n\n\n\t\u2603  x\r\n" for sentence in sentences]
     report = train({"words": texts}, tmp_path)
-    assert report.lossless_lines == report.checked_lines
-    assert (report.lost_characters, report.unknown_fraction) == ("", 0)
+    assert report.whole.lossless_lines == report.whole.lines
+    assert (report.whole.lost_characters, report.whole.unknown_fraction) == ("", 0)
     assert "300, padded to a multiple of 128 the model's vocab_size is 384" in str(report)
     assert "come back exactly\n" in str(report)
     tokenizer = load_tokenizer(tmp_path)

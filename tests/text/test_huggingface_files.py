@@ -175,7 +175,7 @@ def change(path, value):
 
 
 OTHERS = {
-    "another model": ("bpe", change(["model", "type"], "WordPiece"), "a model of type 'WordPiece'"),
+    "another model": ("bpe", change(["model", "type"], "WordLevel"), "a model of type 'WordLevel'"),
     "no model": ("bpe", change(["model"], None), "a model of type None"),
     "unknown token": ("bpe", change(["model", "unk_token"], "!"), "its unk_token is another one"),
     "prefix": ("bpe", change(["pre_tokenizer", "add_prefix_space"], True), "pre_tokenizer"),

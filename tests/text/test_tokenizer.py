@@ -12,6 +12,7 @@ from t5x_lite.features.config import SpecialTokens
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from t5x_lite.text.tokenizer import Tokenizer, load_tokenizer, named_tokenizer, with_end
+from t5x_lite.text.vocabulary_file import description, read_special
 
 TEXTS = [
     "",
@@ -158,3 +159,17 @@ def test_a_description_that_says_nothing_is_refused(tmp_path, content, message):
     (tmp_path / "vocabulary.json").write_text(content)
     with pytest.raises(UserError, match=message):
         named_tokenizer(tmp_path)
+
+
+def test_the_ids_of_a_folder_are_said_or_refused():
+    """Folders that are older than masks have none; an id is a number."""
+    ids = {"padding": 3, "start": 1, "end": 2, "unknown": None}
+    assert read_special({"special": ids}, "it") == SpecialTokens(**ids)
+    assert read_special({"special": ids | {"mask": 4}}, "it").mask == 4
+    for wrong in (ids | {"mask": "4"}, ids | {"end": None}, ids | {"more": 1}, {}):
+        with pytest.raises(UserError, match="it has "):
+            read_special({"special": wrong}, "it")
+    for special in (SpecialTokens(**ids), SpecialTokens(**ids, mask=0)):
+        values = json.loads(description("bpe", 0, special))
+        assert read_special(values, "it") == special
+        assert ("mask" in values["special"]) == (special.mask is not None)

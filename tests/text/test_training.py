@@ -3,8 +3,8 @@
 import pytest
 import sentencepiece
 
+from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from t5x_lite.text.training import train_sentencepiece
-from t5x_lite.text.training_lines import file_texts
 
 
 def train(sources, path, **kwargs):
@@ -51,9 +51,9 @@ def test_the_report_counts_what_is_lost(tmp_path, sentences):
     """One line in 200 has a character too rare to get a piece."""
     lines = (sentences * 10)[:1999] + ["the cat \u2603"]
     report = train({"words": lines}, tmp_path / "v.model")
-    assert (report.checked_lines, report.lossless_lines) == (2000, 1999)
-    assert report.lost_characters == "\u2603"
-    assert 0 < report.unknown_fraction < 1e-3
+    assert (report.whole.lines, report.whole.lossless_lines) == (2000, 1999)
+    assert report.whole.lost_characters == "\u2603"
+    assert 0 < report.whole.unknown_fraction < 1e-3
     assert "vocab_size is 256" in str(report)
 
 
@@ -76,10 +76,51 @@ def test_no_text_is_an_error(tmp_path):
         train({"nothing": []}, tmp_path / "v.model")
 
 
-def test_files_are_found_by_pattern(tmp_path):
-    """In the order of their names; a pattern without a match is an error."""
-    (tmp_path / "b.txt").write_text("two\n")
-    (tmp_path / "a.txt").write_text("one\n")
-    assert [t.strip() for t in file_texts([str(tmp_path / "*.txt")])] == ["one", "two"]
-    with pytest.raises(ValueError, match=r"No file matches .*\.csv"):
-        list(file_texts([str(tmp_path / "*.csv")]))
+def test_sources_are_mixed_by_weight(tmp_path, sentences):
+    """Ten lines of the one for each of the other, though there are only 20 and 9."""
+    report = train(
+        {"much": sentences[:20], "little": sentences[20:29]},
+        tmp_path / "v.model",
+        vocab_size=50,
+        weights=(10, 1),
+    )
+    assert report.lines_per_source == {"much": 20, "little": 2}
+    report = train(
+        {"much": sentences[:20], "little": sentences[20:29]},
+        tmp_path / "v.model",
+        vocab_size=50,
+        weights=(1, 3),
+    )
+    assert report.lines_per_source == {"much": 3, "little": 9}
+    with pytest.raises(ValueError, match="1 weights for 2 sources .*--weights=10,1"):
+        train({"a": sentences, "b": sentences}, tmp_path / "v.model", weights=(1,))
+
+
+def test_with_bytes_nothing_is_unknown(tmp_path, sentences):
+    """In Python and within tf.data; the sources' own lines are shorter than those of others."""
+    import seqio
+
+    path = tmp_path / "v.model"
+    report = train({"words": sentences}, path, vocab_size=340, byte_fallback=True)
+    assert report.whole.unknown_fraction == 0
+    tokenizer = SentencePieceTokenizer(path.read_bytes(), extra_ids=0, source=path)
+    text = "a snowman \u2603, and \U0001f600"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert 2 not in tokenizer.encode(text)
+    vocabulary = seqio.SentencePieceVocabulary(str(path), extra_ids=0)
+    assert vocabulary.encode_tf(text).numpy().tolist() == tokenizer.encode(text)
+
+
+def test_each_source_is_reported_by_itself(tmp_path, sentences):
+    """What the whole does not show: all that is lost is of one of them."""
+    rare = sentences[:300] + ["\u2603 once"]
+    report = train(
+        {"plain": sentences, "rare": rare}, tmp_path / "v.model", max_lines_per_source=400
+    )
+    assert report.sources["plain"].kept_fraction == 1
+    assert report.sources["plain"].pieces_per_word >= 1
+    assert (report.sources["rare"].lost_characters == "\u2603") == (
+        report.sources["rare"].kept_fraction < 1
+    )
+    shown = str(report)
+    assert "plain: 100.0000 % of characters come back, lost none" in shown

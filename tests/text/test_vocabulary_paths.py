@@ -17,11 +17,11 @@ def write(folder, files):
 
 
 @pytest.fixture
-def folders(byte_pair, vocabulary_path, tmp_path):
+def folders(byte_pair, word_pieces, vocabulary_path, tmp_path):
     """Of every kind, ours and Hugging Face's, whole and with the newest or older files alone."""
     t5 = SentencePieceTokenizer(vocabulary_path.read_bytes(), 100)
     found = {}
-    for tokenizer in (t5, byte_pair):
+    for tokenizer in (t5, byte_pair, word_pieces(cased=True)):
         theirs = huggingface_files(tokenizer)
         newest = {"tokenizer.json": theirs["tokenizer.json"]}
         older = {name: theirs[name] for name in theirs.keys() - newest.keys()}
@@ -34,6 +34,12 @@ def test_the_file_names_what_the_folder_holds(folders):
     for folder, tokenizer in folders.items():
         found = named_tokenizer(naming_file(folder))
         assert what_decides_ids(found.files()) == what_decides_ids(tokenizer.files()), folder
+
+
+def test_the_same_pieces_under_other_rules_give_other_ids(word_pieces):
+    uncased, cased = (word_pieces(cased=cased).files() for cased in (False, True))
+    assert uncased["vocab.txt"] == cased["vocab.txt"]
+    assert what_decides_ids(uncased) != what_decides_ids(cased)
 
 
 def test_a_folder_without_a_file_has_none(tmp_path):
