@@ -1,6 +1,7 @@
 """Which ids have a meaning to a model, and what stands around a prompt (standard library only)."""
 
 import dataclasses
+from collections.abc import Collection
 
 from t5x_lite.bounds import MAX_VOCABULARY, check_bounds
 from t5x_lite.errors import UserError
@@ -10,28 +11,41 @@ from t5x_lite.errors import UserError
 class SpecialTokens:
     """Ids that are no text, of a model and its vocabulary alike; the defaults are T5's.
 
-    A decoder starts from `start` and ends with `end`; GPT-2 has one id for both. `padding` fills
-    rows: segment ids say where it stands, so it may be a piece of text as well. `unknown` is None
-    where every text has ids.
+    A decoder starts from `start` and ends with `end`; GPT-2 has one id for both. An encoder by
+    itself reads them around texts: BERT's [CLS] and [SEP]. `padding` fills rows: segment ids say
+    where it stands, so it may be a piece of text as well. `unknown` is None where every text has
+    ids, `mask`, which stands for tokens that are to be found, where there is none.
     """
 
     padding: int = 0
     start: int = 0
     end: int = 1
     unknown: int | None = 2
+    mask: int | None = None
 
     def __post_init__(self) -> None:
-        last = MAX_VOCABULARY - 1
-        check_bounds(self, padding=(0, last), start=(0, last), end=(0, last), unknown=(0, last))
+        names = [field.name for field in dataclasses.fields(self)]
+        check_bounds(self, **dict.fromkeys(names, (0, MAX_VOCABULARY - 1)))
 
 
-def check_special(model: SpecialTokens, vocabulary: SpecialTokens, source: object) -> None:
+# What a decoder depends on; of masks, and of all but padding, an encoder knows nothing.
+OF_DECODERS = ("padding", "start", "end", "unknown")
+
+
+def check_special(
+    model: SpecialTokens,
+    vocabulary: SpecialTokens,
+    source: object,
+    names: Collection[str] = OF_DECODERS,
+) -> None:
     """Refuses a vocabulary whose special ids are not those of the model.
+
+    Args:
+        names: of the ids that the model depends on.
 
     Raises:
         UserError: with both.
     """
-    names = [field.name for field in dataclasses.fields(SpecialTokens)]
     differing = [n for n in names if getattr(model, n) != getattr(vocabulary, n)]
     if differing:
         ours = ", ".join(f"{name}={getattr(model, name)}" for name in differing)

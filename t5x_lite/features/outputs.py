@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
 
-# Heads give this name to scores of every token at every position of the decoder.
+# Heads give this name to scores of every token at every position.
 TOKENS = "tokens"
+# What a pooler makes of hidden states, among them.
+POOLED = "pooled"
 
 
 class Wanted(NamedTuple):
-    """Names of heads, and of stacks ("encoder", "decoder") whose last hidden states are wanted.
+    """Names of heads, and of stacks ("encoder", "decoder") whose last hidden states are wanted, or
+    POOLED for what the pooler makes of them: a row for each position, meant at the first one of an
+    example.
 
     What nothing wanted needs is not computed: an encoder alone runs where only it is asked for.
     """
@@ -34,11 +39,13 @@ class Head(Protocol):
     """Makes logits of hidden states; hashable, and equal to another one that makes the same."""
 
     @property
-    def axes(self) -> tuple[str, ...]:
-        """Logical axes of the weights."""
+    def axes(self) -> tuple[tuple[str, ...], ...]:
+        """Logical axes of each of the weights, of which the last may be absent."""
 
     def __call__(
-        self, hidden: Float[Array, "batch length embed"], weights: Float[Array, "*copies _in _out"]
+        self,
+        hidden: Float[Array, "batch length embed"],
+        weights: tuple[Shaped[Array, "..."], ...],
     ) -> Float[Array, "batch length outputs"]:
         """Float32 logits; weights may have an axis in front, for each row of `hidden` its own."""
 
@@ -58,9 +65,14 @@ class Scores:
     """
 
     hidden: Any
-    weights: Any = None
+    weights: tuple[Any, ...] = ()
     head: Head | None = None
     chunk: int | None = None
+
+    def at(self, places: Int[Array, "batch places"]) -> Float[Array, "batch places vocab"]:
+        """The logits of some positions of each row; others are not made."""
+        hidden = jnp.take_along_axis(self.hidden, places[..., None], axis=1)
+        return hidden if self.head is None else self.head(hidden, self.weights)
 
     def all(self) -> Float[Array, "batch length vocab"]:
         """The logits of all positions at once, however large."""
@@ -68,7 +80,10 @@ class Scores:
 
 
 class Outputs(NamedTuple):
-    """What was wanted, by name, and nothing else."""
+    """What was wanted, by name, and nothing else. `read` are the tokens that were read, where
+    something took the places of those of the batch.
+    """
 
     heads: Mapping[str, Scores]
     hidden: Mapping[str, Float[Array, "batch length embed"]]
+    read: Int[Array, "batch length"] | None = None

@@ -50,6 +50,53 @@ class LossConfig(TermConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassesLossConfig(TermConfig):
+    """Cross-entropy of the class of each example, which a head of whole examples tells: "classes",
+    or "sentence" (Devlin et al. 2019, section 3.1). The default normalization is the mean over
+    examples; an example counts as much as `class_weights` say of its class, all alike without.
+    """
+
+    head: str = "classes"
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_bounds(self, label_smoothing=(0.0, BELOW_ONE))
+        if any(not POSITIVE <= weight <= FINITE for weight in self.class_weights):
+            raise UserError(
+                f"class_weights={self.class_weights}: needed is a positive number for each class, "
+                "or none at all: --gin.CLASS_WEIGHTS=()"
+            )
+        if self.head not in ("classes", "sentence"):
+            raise UserError(
+                f"head={self.head!r} tells no classes; needed is 'classes' or 'sentence': "
+                "--gin.ClassesLossConfig.head=..."
+            )
+        super().__post_init__()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RegressionLossConfig(TermConfig):
+    """Squared error of the number of each example; the default is the mean over examples."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReplacedTokensLossConfig(TermConfig):
+    """Whether each token was replaced, as a binary cross-entropy (Clark et al. 2020, section 2):
+    of all tokens, or with `weighted_only` of those that have a loss weight, an ablation of theirs.
+    """
+
+    weighted_only: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpanLossConfig(TermConfig):
+    """Mean of the cross-entropies of an answer's first and last position among all of its example
+    (Devlin et al. 2019, section 4.2); examples without a span cost nothing.
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MatchTeacherConfig(TermConfig):
     """How far the model's tokens are from a teacher's: the divergence of the two distributions,
     both softened by `temperature`, times its square (Hinton et al. 2015, section 2).

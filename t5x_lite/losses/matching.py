@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
 from t5x_lite.losses.config import MatchTeacherConfig
-from t5x_lite.losses.weighting import Batch, Sums, loss_weights, sequence_scale
+from t5x_lite.losses.weighting import Batch, Sums, loss_weights, reduced
 from t5x_lite.partitioning.chunks import each_position
 
 
@@ -19,6 +19,10 @@ class MatchTeacher:
     config: MatchTeacherConfig
     wanted: Wanted = Wanted()
     wanted_of_teacher: Wanted | None = Wanted()
+
+    def weights(self, batch: Batch) -> Float[Array, "batch length"]:
+        """Of target tokens."""
+        return loss_weights(batch)
 
     def __call__(
         self,
@@ -39,7 +43,4 @@ class MatchTeacher:
             return jnp.sum(jnp.exp(theirs) * (theirs - ours), axis=-1) * temperature**2
 
         divergence = each_position(divergence_of, [outputs.heads[TOKENS], teacher.heads[TOKENS]])
-        weights = loss_weights(batch)
-        sums = {"loss_sum": jnp.sum(divergence * weights), "weight_sum": jnp.sum(weights)}
-        scaled = weights * sequence_scale(batch, weights, self.config)
-        return jnp.sum(divergence * scaled) / normalizer, sums
+        return reduced(batch, divergence, self.weights(batch), self.config, normalizer)

@@ -11,8 +11,19 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Array, Float
 
 from t5x_lite.features.outputs import Outputs, Wanted
-from t5x_lite.losses.config import LossConfig, MatchTeacherConfig, TermConfig
+from t5x_lite.losses.config import (
+    ClassesLossConfig,
+    LossConfig,
+    MatchTeacherConfig,
+    RegressionLossConfig,
+    ReplacedTokensLossConfig,
+    SpanLossConfig,
+    TermConfig,
+)
+from t5x_lite.losses.examples import ClassCrossEntropy, SquaredError
 from t5x_lite.losses.matching import MatchTeacher
+from t5x_lite.losses.replaced import ReplacedTokens
+from t5x_lite.losses.spans import SpanCrossEntropy
 from t5x_lite.losses.tokens import TokenCrossEntropy
 from t5x_lite.losses.weighting import Batch, Sums, loss_normalizer
 
@@ -33,6 +44,9 @@ class Term(Protocol):
     def wanted_of_teacher(self) -> Wanted | None:
         """Of a frozen model that reads the same batch; None asks for none."""
 
+    def weights(self, batch: Batch) -> Float[Array, "batch length"]:
+        """What counts for it, and how much."""
+
     def __call__(
         self,
         outputs: Outputs,
@@ -47,6 +61,10 @@ class Term(Protocol):
 
 TERMS: Mapping[type[TermConfig], Callable[[Any], Term]] = {
     LossConfig: TokenCrossEntropy,
+    ClassesLossConfig: ClassCrossEntropy,
+    RegressionLossConfig: SquaredError,
+    ReplacedTokensLossConfig: ReplacedTokens,
+    SpanLossConfig: SpanCrossEntropy,
     MatchTeacherConfig: MatchTeacher,
 }
 
@@ -75,7 +93,9 @@ class Loss:
         """What each term is divided by. Give the whole batch's to microbatches, so that their
         losses and gradients add up to those of the whole.
         """
-        return tuple(loss_normalizer(batch, term.config) for term in self.terms)
+        return tuple(
+            loss_normalizer(batch, term.weights(batch), term.config) for term in self.terms
+        )
 
     def __call__(
         self,

@@ -16,6 +16,7 @@ from t5x_lite.losses.weighting import (
     is_real,
     loss_normalizer,
     loss_weights,
+    of_targets,
     sequence_scale,
 )
 from t5x_lite.partitioning.chunks import each_position
@@ -28,6 +29,10 @@ class TokenCrossEntropy:
     config: LossConfig
     wanted: Wanted = Wanted()
     wanted_of_teacher: Wanted | None = None
+
+    def weights(self, batch: Batch) -> Float[Array, "batch length"]:
+        """Of target tokens."""
+        return loss_weights(batch)
 
     def __call__(
         self,
@@ -62,7 +67,9 @@ def compute_loss(
         label_smoothing=config.label_smoothing,
         z_loss=config.z_loss if training else 0.0,
     )
-    token_loss, z_loss, correct = each_position(of_tokens, [scores], batch["decoder_target_tokens"])
+    token_loss, z_loss, correct = each_position(
+        of_tokens, [scores], of_targets(batch, "target_tokens")
+    )
     weights = loss_weights(batch)
     metrics = {
         "cross_entropy_sum": jnp.sum(token_loss * weights),
@@ -73,7 +80,7 @@ def compute_loss(
     }
     metrics["loss_sum"] = metrics["cross_entropy_sum"] + metrics["z_loss_sum"]
     if normalizer is None:
-        normalizer = loss_normalizer(batch, config)
+        normalizer = loss_normalizer(batch, weights, config)
     scaled = weights * sequence_scale(batch, weights, config)
     return jnp.sum((token_loss + z_loss) * scaled) / normalizer, metrics
 

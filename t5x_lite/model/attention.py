@@ -11,13 +11,14 @@ from t5x_lite.model import execution, maxima
 from t5x_lite.model.attend import cached, choice
 from t5x_lite.model.choices import ATTENDED
 from t5x_lite.model.compute_config import ComputeConfig
-from t5x_lite.model.config import AttentionConfig, LoraConfig
+from t5x_lite.model.config import AttentionConfig, LoraConfig, RelativeKeysConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear, joined, part_of
 from t5x_lite.model.lora import make_lora
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.position_bias import DenseBias, PositionBias
+from t5x_lite.model.relative_keys import Distances, RelativeKeys
 from t5x_lite.model.rematerialization import named
 from t5x_lite.partitioning.constrain import constrain
 
@@ -83,6 +84,7 @@ class Attention(nnx.Module):
         init: Initializer,
         key: PRNGKeyArray,
         lora: LoraConfig | None = None,
+        relative: RelativeKeysConfig | None = None,
     ):
         self.config = config
         joined_kv = config.num_heads * config.head_dim
@@ -106,6 +108,10 @@ class Attention(nnx.Module):
             ends_residual=True,
         )
         self.out = linear("out", kernel)
+        if relative is not None:
+            # Folded, not split off: all else begins as it would without.
+            own = jax.random.fold_in(key, 5)
+            self.relative = RelativeKeys(relative, config, embed_dim, init=init, key=own)
         # Of decoding, see `put_in_a_row`.
         self.row: Linear | None = None
 
@@ -140,13 +146,17 @@ class Attention(nnx.Module):
         seen: KeysValues | Remembered,
         mask: AttentionMask,
         *,
-        position_bias: PositionBias | DenseBias | None,
+        position_bias: PositionBias | DenseBias | Distances | None,
         dropout: Dropout,
         compute: ComputeConfig,
     ) -> Float[Array, "batch q_len embed"]:
         """A mixture of the values for each position of `x`, as wide as `x`."""
         queries = self._heads(self._inward("query", x, dropout))
         scale = self.config.head_dim**-0.5 if self.config.scale else None
+        if isinstance(position_bias, Distances):
+            scores = self.relative(queries, position_bias)
+            position_bias = scores if scale is None else scores * scale
+            queries = self.relative.for_contents(queries)
         if isinstance(seen, Remembered):
             mixed = cached.attend(queries, *seen, mask, position_bias=position_bias, scale=scale)
         else:

@@ -2,10 +2,12 @@
 an adapter if it has one.
 
 Every sub-layer is `x + dropout(f(norm(x)))` (Raffel et al. 2020, section 2.1; Radford et al. 2019,
-section 2.3).
+section 2.3), or `norm(x + dropout(f(x)))` (Vaswani et al. 2017, Devlin et al. 2019).
 """
 
 import dataclasses
+import enum
+from collections.abc import Collection
 from typing import NamedTuple
 
 import jax
@@ -17,13 +19,21 @@ from t5x_lite.model import attention, maxima
 from t5x_lite.model.adapter import Adapter
 from t5x_lite.model.attention import Attention, KeysValues, Remembered
 from t5x_lite.model.compute_config import ComputeConfig
-from t5x_lite.model.config import BlockConfig, RelativeBiasConfig
+from t5x_lite.model.config import (
+    BlockConfig,
+    LayerSharing,
+    NormPlace,
+    RelativeBiasConfig,
+    RelativeKeysConfig,
+    StackConfig,
+)
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.mlp import MLP
-from t5x_lite.model.norms import make_norm
+from t5x_lite.model.norms import LayerNorm, RMSNorm, make_norm
 from t5x_lite.model.position_bias import DenseBias, PositionBias, RelativePositionBias
+from t5x_lite.model.relative_keys import Distances
 from t5x_lite.partitioning.constrain import constrain, num_pieces
 
 
@@ -45,7 +55,8 @@ class LayerCache(NamedTuple):
 class StackContext:
     """What a stack gives to each of its layers alike.
 
-    `position_bias` is an array where self-attention is dense, made once for all layers;
+    `position_bias` is an array where self-attention is dense, made once for all layers, or what
+    each of them makes keys of;
     `relative_bias` is None where positions are not relative, `position_bias` also where every layer
     has a table of its own; `encoded` (see `copies`) and `cross_mask` are None in an encoder and in
     a decoder-only model.
@@ -53,54 +64,98 @@ class StackContext:
 
     mask: AttentionMask
     relative_bias: RelativeBiasConfig | None
-    position_bias: PositionBias | DenseBias | None
+    position_bias: PositionBias | DenseBias | Distances | None
     encoded: Array | None
     cross_mask: AttentionMask | None
     compute: ComputeConfig
 
 
+class Part(enum.Enum):
+    """What layers may have in common: attention with its norms and a table of positions, and the
+    feed-forward sub-layer with its norm and its adapter.
+    """
+
+    ATTENTION = enum.auto()
+    MLP = enum.auto()
+
+
+# What all layers of a stack share.
+SHARED: dict[LayerSharing, tuple[Part, ...]] = {
+    LayerSharing.NONE: (),
+    LayerSharing.ALL: (Part.ATTENTION, Part.MLP),
+    LayerSharing.ATTENTION: (Part.ATTENTION,),
+    LayerSharing.MLP: (Part.MLP,),
+}
+
+
 class Block(nnx.Module):
-    """A layer's weights and what it does; with a cache it sees what earlier steps left there."""
+    """A layer's weights and what it does; with a cache it sees what earlier steps left there. It
+    may have some of its parts only, and is a layer once it has `taken` the others.
+    """
+
+    self_attention: Attention
+    encoder_decoder_attention: Attention
 
     def __init__(
         self,
-        config: BlockConfig,
-        relative_bias: RelativeBiasConfig | None,
+        stack: StackConfig,
         embed_dim: int,
         *,
         init: Initializer,
         key: PRNGKeyArray,
+        parts: Collection[Part] = tuple(Part),
     ):
+        config, relative_bias = stack.block, stack.relative_bias
         own, cross, feed_forward, bias = jax.random.split(key, 4)
+        self.place = config.norm.place
 
-        def attend(key: PRNGKeyArray) -> Attention:
-            return Attention(config.attention, embed_dim, init=init, key=key, lora=config.lora)
-
-        self.pre_self_attention_layer_norm = make_norm(config.norm, embed_dim)
-        self.self_attention = attend(own)
-        if config.cross_attention:
-            self.pre_cross_attention_layer_norm = make_norm(config.norm, embed_dim)
-            self.encoder_decoder_attention = attend(cross)
-        self.pre_mlp_layer_norm = make_norm(config.norm, embed_dim)
-        self.mlp = MLP(config.mlp, embed_dim, init=init, key=feed_forward, lora=config.lora)
-        # Folded, not split off: all else begins as it would without an adapter.
-        added = jax.random.fold_in(key, 4)
-        self.adapter = (
-            Adapter(config.adapter_dim, embed_dim, norm=config.norm, key=added)
-            if config.adapter_dim
-            else None
-        )
-        if relative_bias is not None and relative_bias.per_layer:
-            self.relpos_bias = RelativePositionBias(
-                config.attention.num_heads, relative_bias.num_buckets, key=bias
+        def attend(name: str, key: PRNGKeyArray, relative: RelativeKeysConfig | None) -> None:
+            own = Attention(
+                config.attention,
+                embed_dim,
+                init=init,
+                key=key,
+                lora=config.lora,
+                relative=relative,
             )
+            setattr(self, name, own)
+
+        if Part.ATTENTION in parts:
+            self._set_norm("self_attention", config, embed_dim)
+            attend("self_attention", own, stack.relative_keys)
+            if config.cross_attention:
+                self._set_norm("cross_attention", config, embed_dim)
+                attend("encoder_decoder_attention", cross, None)
+            if relative_bias is not None and relative_bias.per_layer:
+                self.relpos_bias = RelativePositionBias(
+                    config.attention.num_heads, relative_bias.num_buckets, key=bias
+                )
+        if Part.MLP in parts:
+            self._set_norm("mlp", config, embed_dim)
+            self.mlp = MLP(config.mlp, embed_dim, init=init, key=feed_forward, lora=config.lora)
+            if config.adapter_dim:
+                # Folded, not split off: all else begins as it would without an adapter.
+                added = jax.random.fold_in(key, 4)
+                self.adapter = Adapter(config.adapter_dim, embed_dim, norm=config.norm, key=added)
+
+    def _set_norm(self, sublayer: str, config: BlockConfig, embed_dim: int) -> None:
+        norm = make_norm(config.norm, embed_dim)
+        setattr(self, f"{self.place.value}_{sublayer}_layer_norm", norm)
+
+    def _norm(self, sublayer: str) -> LayerNorm | RMSNorm:
+        return getattr(self, f"{self.place.value}_{sublayer}_layer_norm")
+
+    def take(self, shared: "Block") -> None:
+        """All that `shared` has becomes this layer's as well."""
+        for name, module in vars(shared).items():
+            if isinstance(module, nnx.Module):
+                setattr(self, name, module)
 
     def quantize(self) -> None:
         """Kernels as int8, but for `wo`; of one layer or of a stack."""
-        self.self_attention.quantize()
-        if hasattr(self, "encoder_decoder_attention"):
-            self.encoder_decoder_attention.quantize()
-        self.mlp.quantize()
+        for name in ("self_attention", "encoder_decoder_attention", "mlp"):
+            if hasattr(self, name):
+                getattr(self, name).quantize()
 
     def put_in_rows(self) -> None:
         """Arranges kernels that read the same as decoding reads them fastest."""
@@ -116,8 +171,10 @@ class Block(nnx.Module):
         dropout: Dropout,
     ) -> tuple[Float[Array, "batch length embed"], Seen | LayerCache]:
         """The layer's output, and the keys and values that it saw."""
-        h = _whole(self.pre_self_attention_layer_norm(x))
-        new = self.self_attention.keys_values(h, dropout.fold("self_attention"))
+        h = self._read("self_attention", x)
+        # Of two streams the first is what both look at.
+        offered = h if cache is not None else h[:, : context.mask.kv_positions.shape[1]]
+        new = self.self_attention.keys_values(offered, dropout.fold("self_attention"))
         seen: KeysValues | Remembered = new
         if cache is not None:
             seen = attention.insert(cache.self_attention, new, context.mask.q_positions)
@@ -130,10 +187,10 @@ class Block(nnx.Module):
                 dropout=dropout.fold("self_attention"),
                 compute=context.compute,
             )
-        x = x + dropout(h, "self_attention_output")
+        x = self._added("self_attention", x, dropout(h, "self_attention_output"))
         crossed = None
         if context.cross_mask is not None:
-            h = _whole(self.pre_cross_attention_layer_norm(x))
+            h = self._read("cross_attention", x)
             crossed = self._crossed(context, cache, dropout.fold("cross_attention"))
             # Rows that decode one example read its keys and values as several queries of one row.
             examples = crossed.keys.shape[0]
@@ -146,16 +203,31 @@ class Block(nnx.Module):
                     dropout=dropout.fold("cross_attention"),
                     compute=context.compute,
                 ).reshape(h.shape)
-            x = x + dropout(h, "cross_attention_output")
+            x = self._added("cross_attention", x, dropout(h, "cross_attention_output"))
         with maxima.within("mlp"):
-            h = self.mlp(_whole(self.pre_mlp_layer_norm(x)), dropout.fold("mlp"))
-        x = x + dropout(h, "mlp_output")
-        if self.adapter is not None:
+            h = self.mlp(self._read("mlp", x), dropout.fold("mlp"))
+        x = self._added("mlp", x, dropout(h, "mlp_output"))
+        if hasattr(self, "adapter"):
             x = x + dropout(self.adapter(x), "adapter_output")
         maxima.observe("residual", x)
         return x, _kept(seen, crossed)
 
-    def _position_bias(self, context: StackContext) -> PositionBias | DenseBias | None:
+    def _read(
+        self, sublayer: str, x: Float[Array, "batch length embed"]
+    ) -> Float[Array, "batch length embed"]:
+        """What a sub-layer reads."""
+        return _whole(self._norm(sublayer)(x) if self.place is NormPlace.PRE else x)
+
+    def _added(
+        self,
+        sublayer: str,
+        x: Float[Array, "batch length embed"],
+        h: Float[Array, "batch length embed"],
+    ) -> Float[Array, "batch length embed"]:
+        """With what a sub-layer made of it."""
+        return x + h if self.place is NormPlace.PRE else self._norm(sublayer)(x + h)
+
+    def _position_bias(self, context: StackContext) -> PositionBias | DenseBias | Distances | None:
         if context.position_bias is not None or context.relative_bias is None:
             return context.position_bias
         return self.relpos_bias(context.relative_bias)

@@ -4,8 +4,9 @@ import enum
 
 from t5x_lite.errors import UserError
 
-# gelu is the tanh form that T5 v1.1 was trained with, linear the identity of its gated unit.
-ACTIVATIONS = ("relu", "gelu", "silu", "linear")
+# gelu is the tanh form that T5 v1.1 was trained with, gelu_erf the exact one (BERT), linear the
+# identity of a gated unit.
+ACTIVATIONS = ("relu", "gelu", "gelu_erf", "silu", "tanh", "linear")
 # The kernels of a layer, by the names of their modules.
 KERNELS = ("query", "key", "value", "out", "wi", "wi_0", "wi_1", "wo")
 # What else of a layer the backward pass can find in memory: what attention mixes before `out`, and
@@ -38,6 +39,47 @@ class Sharing(enum.Enum):
 
     NONE = "none"
     ENCODER_DECODER = "encoder_decoder"
+
+
+class LayerSharing(enum.Enum):
+    """Which sub-layers all layers of a stack have in common, with their norms (Lan et al. 2020,
+    section 3.1): none, all, attention, or the feed-forward one with its adapter.
+    """
+
+    NONE = "none"
+    ALL = "all"
+    ATTENTION = "attention"
+    MLP = "mlp"
+
+
+class HeadKind(enum.Enum):
+    """What a head tells of hidden states, by the name of its outputs: TOKENS which token stands (or
+    comes next) at each position, REPLACED whether the token of a position was put there in place of
+    another one (Clark et al. 2020), SPAN whether an answer begins and whether it ends there; of a
+    whole example, told at its first position, SENTENCE which of two relations its two parts have
+    (Devlin et al. 2019, Lan et al. 2020), CLASSES which label it has, REGRESSION a number.
+    """
+
+    TOKENS = "tokens"
+    SENTENCE = "sentence"
+    REPLACED = "replaced"
+    CLASSES = "classes"
+    REGRESSION = "regression"
+    SPAN = "span"
+
+
+class ExamplePlace(enum.Enum):
+    """At which of an example's tokens heads and poolers of whole examples read."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
+class NormPlace(enum.Enum):
+    """Where a sub-layer is normalized, see `NormConfig`."""
+
+    PRE = "pre"
+    POST = "post"
 
 
 class NormKind(enum.Enum):

@@ -9,247 +9,74 @@ One Transformer covers every architecture of Raffel et al. (2020), section 3.2; 
 | half depth      | full, L/2 | causal, cross-attention L/2| none            |
 | LM              | -         | causal                     | none            |
 | prefix LM       | -         | prefix                     | none            |
+
+and one that came later, Devlin et al. (2019):
+
+| encoder         | full      | -                          | none            |
 """
 
 import dataclasses
 import difflib
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from t5x_lite.bounds import (
-    BELOW_ONE,
-    FINITE,
-    MAX_LAYERS,
-    MAX_LENGTH,
-    MAX_VOCABULARY,
-    MAX_WIDTH,
-    POSITIVE,
-    check_bounds,
-)
+from t5x_lite.bounds import BELOW_ONE, MAX_LENGTH, MAX_VOCABULARY, MAX_WIDTH, check_bounds
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import PromptConfig, SpecialTokens
 from t5x_lite.features.layouts import Layout, ModelFeatures
 from t5x_lite.model.choices import (
-    ACTIVATIONS,
-    KERNELS,
     RESIDUALS,
+    AttentionForm,
+    ExamplePlace,
+    HeadKind,
     InitScheme,
+    LayerSharing,
     NormKind,
+    NormPlace,
     Sharing,
     Visibility,
     Weights,
 )
 from t5x_lite.model.compute_config import ComputeConfig
-from t5x_lite.model.positions_config import LearnedPositionsConfig, RelativeBiasConfig
+from t5x_lite.model.generator_config import GeneratorConfig, UniformGeneratorConfig
+from t5x_lite.model.generator_config import check as check_generator
+from t5x_lite.model.head_config import HeadConfig
+from t5x_lite.model.layer_config import (
+    AttentionConfig,
+    BlockConfig,
+    InitConfig,
+    LoraConfig,
+    MLPConfig,
+    NormConfig,
+)
+from t5x_lite.model.positions_config import (
+    LearnedPositionsConfig,
+    RelativeBiasConfig,
+    RelativeKeysConfig,
+)
+from t5x_lite.model.stack_config import StackConfig
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class NormConfig:
-    """How a sub-layer's input is normalized: T5's RMS norm or a layer norm, which also subtracts
-    the mean and has a bias.
-    """
-
-    kind: NormKind = NormKind.RMS
-    epsilon: float = 1e-6
-
-    def __post_init__(self) -> None:
-        check_bounds(self, epsilon=(POSITIVE, FINITE))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InitConfig:
-    """How parameters begin. T5 draws each kernel by its fan-in and token vectors with a deviation
-    of 1; NORMAL draws all with `stddev` (GPT-2, BERT), learned positions with `positions_stddev`,
-    and with `scale_residual` kernels that end a residual sub-layer are divided by the root of the
-    number of those sub-layers (Radford et al. 2019, section 2.3; OpenAI's code does not).
-    """
-
-    scheme: InitScheme = InitScheme.T5
-    stddev: float = 0.02
-    positions_stddev: float = 0.01
-    scale_residual: bool = True
-
-    def __post_init__(self) -> None:
-        check_bounds(self, stddev=(POSITIVE, FINITE), positions_stddev=(POSITIVE, FINITE))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AttentionConfig:
-    """Multi-head attention; joined_kv = num_heads * head_dim. `bias` gives all four projections a
-    bias. With `scale` logits are divided by the root of head_dim; T5 has that in its
-    initialization of the queries, so that dividing again would break its checkpoints.
-    """
-
-    num_heads: int
-    head_dim: int
-    bias: bool = False
-    scale: bool = False
-
-    def __post_init__(self) -> None:
-        check_bounds(self, num_heads=(1, MAX_WIDTH), head_dim=(1, MAX_WIDTH))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MLPConfig:
-    """Feed-forward sub-layer; two activations make a gated unit (v1.1: gelu times linear)."""
-
-    mlp_dim: int
-    activations: tuple[str, ...] = ("relu",)
-    bias: bool = False
-
-    def __post_init__(self) -> None:
-        check_bounds(self, mlp_dim=(1, MAX_WIDTH))
-        for name in self.activations:
-            if name not in ACTIVATIONS:
-                nearest = difflib.get_close_matches(name, ACTIVATIONS, n=1, cutoff=0.0)[0]
-                raise UserError(
-                    f"activations={self.activations}: {name!r} is unknown, the nearest is "
-                    f"{nearest!r}; all are {', '.join(ACTIVATIONS)}: "
-                    "--gin.MLPConfig.activations=..."
-                )
-        if not self.activations:
-            raise UserError("activations=(): needed is one, or several that are multiplied.")
-
-    @property
-    def inward_names(self) -> tuple[str, ...]:
-        """T5X's names of the kernels into the hidden units: `wi` alone, `wi_0` and `wi_1`."""
-        count = len(self.activations)
-        return ("wi",) if count == 1 else tuple(f"wi_{i}" for i in range(count))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LoraConfig:
-    """A low-rank term beside kernels (Hu et al. 2021): y = x W + alpha / rank * dropout(x) A B.
-
-    `targets` are names of kernels: query, key, value and out of every attention, wi (or wi_0 and
-    wi_1) and wo of the feed-forward sub-layer.
-    """
-
-    rank: int = 8
-    alpha: float | int = 16
-    targets: tuple[str, ...] = ("query", "value")
-    dropout_rate: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in self.targets:
-            if name not in KERNELS:
-                nearest = difflib.get_close_matches(name, KERNELS, n=1, cutoff=0.0)[0]
-                raise UserError(
-                    f"targets={self.targets}: {name!r} is no kernel, the nearest is {nearest!r}; "
-                    f"all are {', '.join(KERNELS)}: --gin.LORA_TARGETS=..."
-                )
-        check_bounds(
-            self, rank=(1, MAX_WIDTH), alpha=(-FINITE, FINITE), dropout_rate=(0.0, BELOW_ONE)
-        )
-        if not self.targets:
-            raise UserError("targets=(): needed is a kernel: --gin.LORA_TARGETS=...")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BlockConfig:
-    """One layer: self-attention, cross-attention if asked for, feed-forward.
-
-    `adapter_dim` is the inner width of an adapter after the feed-forward sub-layer (Raffel et al.
-    2020, section 3.5.1); None has none.
-    """
-
-    attention: AttentionConfig
-    mlp: MLPConfig
-    norm: NormConfig = dataclasses.field(default_factory=NormConfig)
-    cross_attention: bool = False
-    adapter_dim: int | None = None
-    lora: LoraConfig | None = dataclasses.field(default=None, metadata={"built_if_bound": True})
-
-    def __post_init__(self) -> None:
-        check_bounds(self, adapter_dim=(1, MAX_WIDTH))
-        if self.lora is not None and (unknown := set(self.lora.targets) - set(self.kernels)):
-            raise UserError(
-                f"targets={self.lora.targets} of LoRA: a layer with activations="
-                f"{self.mlp.activations} has no {', '.join(sorted(unknown))}; it has "
-                f"{', '.join(self.kernels)}: --gin.LORA_TARGETS=..."
-            )
-
-    @property
-    def kernels(self) -> tuple[str, ...]:
-        """Names of the kernels that LoRA may target."""
-        return ("query", "key", "value", "out", *self.mlp.inward_names, "wo")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StackConfig:
-    """`num_layers / layers_divisor` blocks; the divisor is 2 in the paper's half-depth model.
-    `positions` is how tokens know where they stand.
-
-    `window` narrows self-attention to keys less than `window` positions away, on either side of
-    what `visibility` allows, an input of a prefix LM included; None narrows nothing, and
-    cross-attention is never narrowed. A causal stack sees itself and `window - 1` tokens before
-    (Jiang et al. 2023, Mistral, section 2), an encoder has LongT5's local radius of `window - 1`
-    (Guo et al. 2022, section 3.1). It holds in every `window_every`-th layer, the others see all:
-    with 2 layers are dense and banded in turn, the first dense (Brown et al. 2020, section 2.1).
-    """
-
-    num_layers: int
-    visibility: Visibility
-    block: BlockConfig
-    positions: RelativeBiasConfig | LearnedPositionsConfig = dataclasses.field(
-        metadata={"built_unless_bound": RelativeBiasConfig, "formerly": "relative_bias"}
-    )
-    layers_divisor: int = 1
-    window: int | None = None
-    window_every: int = 1
-
-    def __post_init__(self) -> None:
-        check_bounds(
-            self,
-            num_layers=(1, MAX_LAYERS),
-            layers_divisor=(1, MAX_LAYERS),
-            window=(1, MAX_LENGTH),
-            window_every=(1, MAX_LAYERS),
-        )
-        if self.num_layers % self.layers_divisor:
-            raise UserError(
-                f"num_layers={self.num_layers} with layers_divisor={self.layers_divisor}: needed "
-                "is a number of layers that the divisor divides; choose num_layers as a multiple."
-            )
-        if self.window is not None and self.window_every > self.depth:
-            raise UserError(
-                f"window_every={self.window_every} with {self.depth} layers: window={self.window} "
-                "would hold in none; needed is a number up to that of the layers, or no window: "
-                "--gin.StackConfig.window=None"
-            )
-
-    @property
-    def depth(self) -> int:
-        """Number of layers the stack really has."""
-        return self.num_layers // self.layers_divisor
-
-    @property
-    def num_local(self) -> int:
-        """Number of layers in which the window holds."""
-        return 0 if self.window is None else self.depth // self.window_every
-
-    @property
-    def num_residual(self) -> int:
-        """Number of sub-layers that add to the residual stream."""
-        return self.depth * (3 if self.block.cross_attention else 2)
-
-    @property
-    def relative_bias(self) -> RelativeBiasConfig | None:
-        """The buckets of a stack whose positions are relative."""
-        return self.positions if isinstance(self.positions, RelativeBiasConfig) else None
-
-    @property
-    def position_table(self) -> str | None:
-        """The module of the stack whose table tells positions; None if layers have their own."""
-        if isinstance(self.positions, LearnedPositionsConfig):
-            return "position_embedder"
-        return None if self.positions.per_layer else "relpos_bias"
-
-    @property
-    def max_length(self) -> int | None:
-        """The longest sequence, where positions are learned; None has no bound."""
-        if isinstance(self.positions, LearnedPositionsConfig):
-            return self.positions.max_length
-        return None
+__all__ = [
+    "AttentionConfig",
+    "BlockConfig",
+    "ExamplePlace",
+    "HeadConfig",
+    "InitConfig",
+    "InitScheme",
+    "LayerSharing",
+    "LearnedPositionsConfig",
+    "LoraConfig",
+    "MLPConfig",
+    "ModelConfig",
+    "NormConfig",
+    "NormKind",
+    "NormPlace",
+    "RelativeBiasConfig",
+    "RelativeKeysConfig",
+    "Sharing",
+    "StackConfig",
+    "Visibility",
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -259,12 +86,26 @@ class ModelConfig:
     neither. They are two fields because every port that made them one got some checkpoint wrong.
     `prompt_length` learned vectors stand in front of the inputs (Lester et al. 2021). A model whose
     `weights` are int8 is for inference: nothing trains it.
+
+    Vectors of tokens, positions and types are `token_dim` wide, if that is not None, and each stack
+    makes `embed_dim` of them by a kernel (Lan et al. 2020, section 3.1). `heads` read the decoder's
+    hidden states, or without one the encoder's; `pooler` is a dense layer with tanh between them
+    and heads of whole examples. Those read at the token `example_place` of each example and tell
+    what they read at its first one, wherever it was. A model has either stack or both. A
+    `generator` replaces tokens that it reads while it is pre-trained, and is not kept.
     """
 
     vocab_size: int
     embed_dim: int
-    decoder: StackConfig
+    decoder: StackConfig | None = dataclasses.field(metadata={"built_unless_bound": StackConfig})
     encoder: StackConfig | None = None
+    token_dim: int | None = None
+    heads: tuple[HeadConfig, ...] = dataclasses.field(
+        default=(HeadConfig(),), metadata={"built_unless_bound": HeadConfig}
+    )
+    pooler: bool = False
+    example_place: ExamplePlace = ExamplePlace.FIRST
+    generator: GeneratorConfig | UniformGeneratorConfig | None = None
     sharing: Sharing = Sharing.NONE
     logits_via_embedding: bool = True
     scale_logits: bool = True
@@ -282,26 +123,90 @@ class ModelConfig:
             self,
             vocab_size=(1, MAX_VOCABULARY),
             embed_dim=(1, MAX_WIDTH),
+            token_dim=(1, MAX_WIDTH),
             dropout_rate=(0.0, BELOW_ONE),
             prompt_length=(0, MAX_LENGTH),
         )
+        self._check_stacks()
+        if self.sharing is Sharing.ENCODER_DECODER:
+            self._check_sharing()
+        self._check_heads()
+        self._check_form()
+        self._check_residuals()
+
+    def _check_stacks(self) -> None:
         if self.encoder is not None and self.encoder.block.cross_attention:
             raise UserError(
                 "encoder.block.cross_attention=True: an encoder has nothing to attend to but its "
                 "own input; needed is False: --gin.encoder/BlockConfig.cross_attention=False."
             )
-        if (self.encoder is not None) != self.decoder.block.cross_attention:
+        if self.decoder is None:
+            self._check_encoder_alone()
+        elif self.decoder.relative_keys is not None:
+            raise UserError(
+                f"decoder.positions={self.decoder.positions}: needed are others, for decoding "
+                "remembers no keys of distances: --gin.decoder/StackConfig.positions=..."
+            )
+        elif (self.encoder is not None) != self.decoder.block.cross_attention:
             raise UserError(
                 f"encoder={'present' if self.encoder else 'None'} but "
                 f"decoder.block.cross_attention={self.decoder.block.cross_attention}: a decoder "
                 "has cross-attention exactly when there is an encoder to attend to."
             )
-        if self.sharing is Sharing.ENCODER_DECODER:
-            self._check_sharing()
-        self._check_residuals()
+
+    def _check_encoder_alone(self) -> None:
+        if self.encoder is None:
+            raise UserError("encoder=None and decoder=None: needed is a stack, or both.")
+        if self.encoder.visibility is not Visibility.FULL:
+            raise UserError(
+                f"encoder.visibility={self.encoder.visibility.value!r} without a decoder: needed "
+                "is 'full'; a causal stack by itself is a decoder: --gin.ModelConfig.encoder=None"
+            )
+        if self.prompt_length:
+            raise UserError(
+                f"prompt_length={self.prompt_length} without a decoder: needed is 0, for what an "
+                "encoder predicts is aligned with its inputs: --gin.PROMPT_LENGTH=0"
+            )
+
+    def _check_heads(self) -> None:
+        kinds = [head.kind for head in self.heads]
+        if len(set(kinds)) < len(kinds):
+            raise UserError(
+                f"heads of the kinds {', '.join(kind.value for kind in kinds)}: needed is one of a "
+                "kind at most."
+            )
+        tokens = self.head(HeadKind.TOKENS)
+        if self.decoder is not None and (tokens is None or len(kinds) > 1 or self.pooler):
+            raise UserError(
+                f"heads={[kind.value for kind in kinds]}, pooler={self.pooler} with a decoder: "
+                "needed is a head of tokens alone; others read an encoder by itself: "
+                "--gin.ModelConfig.decoder=None"
+            )
+        check_generator(self.generator, kinds)
+        if tokens is not None and tokens.transform is None and self.token_width != self.embed_dim:
+            raise UserError(
+                f"token_dim={self.token_dim} with embed_dim={self.embed_dim} and a head of tokens "
+                "without transform: hidden states do not fit to the vectors of tokens; needed is "
+                "an activation of the dense layer between: --gin.HeadConfig.transform='gelu_erf'"
+            )
+        if pooled := [head.kind.value for head in self.heads if head.pooled and not self.pooler]:
+            raise UserError(
+                f"the heads {', '.join(pooled)} read the pooler, and the model has none; needed is "
+                "--gin.ModelConfig.pooler=True"
+            )
+
+    def _check_form(self) -> None:
+        known = (AttentionForm.AUTO, AttentionForm.DENSE)
+        for name, stack in self.stacks.items():
+            if stack.relative_keys is not None and self.compute.attention not in known:
+                raise UserError(
+                    f"attention={self.compute.attention.value!r} with {name}.positions="
+                    f"{stack.positions}: needed is 'auto' or 'dense', the only form that makes "
+                    "keys of distances: --gin.ComputeConfig.attention='auto'"
+                )
 
     def _check_residuals(self) -> None:
-        known = (*self.decoder.block.kernels, *RESIDUALS)
+        known = (*self.block.kernels, *RESIDUALS)
         for field, names in self.compute.named.items():
             for name in names:
                 if name not in known:
@@ -313,8 +218,9 @@ class ModelConfig:
 
     def _check_sharing(self) -> None:
         encoder, decoder = self.encoder, self.decoder
-        if encoder is None:
-            raise UserError("sharing='encoder_decoder' needs an encoder; encoder is None.")
+        if encoder is None or decoder is None:
+            missing = "encoder" if encoder is None else "decoder"
+            raise UserError(f"sharing='encoder_decoder' needs two stacks; {missing} is None.")
         same = (
             encoder.depth == decoder.depth
             and encoder.block.attention == decoder.block.attention
@@ -322,18 +228,22 @@ class ModelConfig:
             and encoder.block.norm == decoder.block.norm
             and encoder.block.adapter_dim == decoder.block.adapter_dim
             and encoder.block.lora == decoder.block.lora
-            and _tables(encoder.positions) == _tables(decoder.positions)
+            and _tables(encoder) == _tables(decoder)
         )
         if not same:
             raise UserError(
                 "sharing='encoder_decoder' needs the same depth, attention, mlp, norm, adapter, "
-                "LoRA and position tables in both stacks; given "
+                "LoRA, shared layers and input tables in both stacks; given "
                 f"encoder={encoder} decoder={decoder}."
             )
 
     @property
     def layout(self) -> Layout:
-        """Encoder-decoder models read inputs and targets apart, the others one concatenation."""
+        """Encoder-decoder models read inputs and targets apart, decoders one concatenation, and an
+        encoder by itself has targets that are aligned with its inputs.
+        """
+        if self.decoder is None:
+            return Layout.ENCODER
         if self.encoder is not None:
             return Layout.ENCODER_DECODER
         prefix = self.decoder.visibility is Visibility.PREFIX
@@ -342,30 +252,80 @@ class ModelConfig:
     @property
     def features(self) -> ModelFeatures:
         """What its batches are made of."""
-        return ModelFeatures(self.layout, self.special, self.prompts, self.decoder.max_length)
+        head = self.head(HeadKind.CLASSES)
+        num_classes = None if head is None else head.num_classes
+        return ModelFeatures(
+            self.layout, self.special, self.prompts, self.top.max_length, num_classes
+        )
+
+    @property
+    def stacks(self) -> Mapping[str, StackConfig]:
+        """Those that there are, in the order in which they run."""
+        both = {"encoder": self.encoder, "decoder": self.decoder}
+        return {name: stack for name, stack in both.items() if stack is not None}
+
+    @property
+    def top_name(self) -> str:
+        """The stack whose hidden states the heads read."""
+        return "encoder" if self.decoder is None else "decoder"
+
+    @property
+    def top(self) -> StackConfig:
+        """The same stack itself."""
+        return self.stacks[self.top_name]
+
+    @property
+    def block(self) -> BlockConfig:
+        """A layer of that stack, which in what fine-tuning adds is like those of the other one."""
+        return self.top.block
+
+    @property
+    def token_width(self) -> int:
+        """Of the vectors of tokens."""
+        return self.embed_dim if self.token_dim is None else self.token_dim
+
+    @property
+    def token_axis(self) -> str:
+        """The logical axis of that width."""
+        return "embed" if self.token_dim is None else "token_embed"
+
+    def head(self, kind: HeadKind) -> HeadConfig | None:
+        """The head of this kind, if there is one."""
+        return next((head for head in self.heads if head.kind is kind), None)
 
     @property
     def head_is_separate(self) -> bool:
         """Whether there is a `logits_dense` kernel."""
-        return not self.logits_via_embedding
+        return not self.logits_via_embedding and self.head(HeadKind.TOKENS) is not None
 
     @property
     def plain(self) -> "ModelConfig":
         """The model that is pre-trained, without what fine-tuning adds to it."""
         return dataclasses.replace(self, prompt_length=0).with_blocks(adapter_dim=None, lora=None)
 
+    @property
+    def kept(self) -> "ModelConfig":
+        """The model that is left when its pre-training is over: without its generator."""
+        return dataclasses.replace(self, generator=None)
+
     def with_blocks(self, **fields: Any) -> "ModelConfig":
-        """The model with these fields in the layers of both stacks."""
+        """The model with these fields in the layers of all stacks."""
 
         def of_stack(stack: StackConfig) -> StackConfig:
             return dataclasses.replace(stack, block=dataclasses.replace(stack.block, **fields))
 
-        encoder = None if self.encoder is None else of_stack(self.encoder)
-        return dataclasses.replace(self, encoder=encoder, decoder=of_stack(self.decoder))
+        return self.with_stacks(lambda _, stack: of_stack(stack))
+
+    def with_stacks(self, change: Callable[[str, StackConfig], StackConfig]) -> "ModelConfig":
+        """The model with what `change` makes of its stacks, given by their names."""
+        encoder = None if self.encoder is None else change("encoder", self.encoder)
+        decoder = None if self.decoder is None else change("decoder", self.decoder)
+        return dataclasses.replace(self, encoder=encoder, decoder=decoder)
 
 
-def _tables(positions: RelativeBiasConfig | LearnedPositionsConfig) -> object:
-    """What of positions is a parameter: stacks that share one may read it by two rules."""
+def _tables(stack: StackConfig) -> object:
+    """What of a stack's input is a parameter: stacks that share one may read it by two rules."""
+    positions: object = stack.positions
     if isinstance(positions, RelativeBiasConfig):
-        return positions.num_buckets, positions.per_layer
-    return positions
+        positions = positions.num_buckets, positions.per_layer
+    return positions, stack.token_types, stack.input_norm, stack.layer_sharing

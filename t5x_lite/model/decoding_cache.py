@@ -16,11 +16,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import TOKENS
 from t5x_lite.model import execution, masks, parameter_tree
 from t5x_lite.model.attention import Remembered, remember
 from t5x_lite.model.block import LayerCache, Seen
-from t5x_lite.model.config import ModelConfig, Visibility
+from t5x_lite.model.config import ModelConfig, StackConfig, Visibility
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.network import Batch, Encoded, Transformer, segments_of
 
@@ -60,7 +61,7 @@ def start_prepared(
     network: Transformer, batch: Batch, *, max_decode_length: int
 ) -> tuple[Float[Array, "batch vocab"], Cache]:
     """`start` of a network that is prepared."""
-    config = network.config
+    config, decoder = network.config, _decoder_of(network)
     if config.encoder is not None:
         encoded = network.encode(batch)
         rows = encoded.segments.shape[0]
@@ -76,8 +77,8 @@ def start_prepared(
     lengths = jnp.sum(segments, axis=1, dtype=jnp.int32)
     positions = masks.row_positions(x.shape[1])
     mask = AttentionMask(
-        visibility=config.decoder.visibility,
-        window=config.decoder.window,
+        visibility=decoder.visibility,
+        window=decoder.window,
         q_positions=positions,
         kv_positions=positions,
         kv_in_prefix=segments > 0,
@@ -93,6 +94,15 @@ def start_prepared(
         encoder_segments=None if encoded is None else encoded.segments,
     )
     return network.head(TOKENS, last).all()[:, 0], cache
+
+
+def _decoder_of(network: Transformer) -> StackConfig:
+    if network.config.decoder is None:
+        raise UserError(
+            "this model is an encoder alone and writes nothing: needed is a model with a decoder. "
+            "An encoder fills masked places and encodes: transformer.apply, transformer.encode."
+        )
+    return network.config.decoder
 
 
 def _remembered(seen: Seen | list[Seen], *, room: int) -> LayerCache | list[LayerCache]:
@@ -130,12 +140,11 @@ def advance_prepared(
     network: Transformer, tokens: Int[Array, "batch"], cache: Cache
 ) -> tuple[Float[Array, "batch vocab"], Cache]:
     """`advance` of a network that is prepared."""
-    config = network.config
     own = cache.layers[0] if isinstance(cache.layers, list) else cache.layers
     mask = AttentionMask(
         # Whatever the prefix saw of itself, a position after it sees all that lies before.
         visibility=Visibility.CAUSAL,
-        window=config.decoder.window,
+        window=_decoder_of(network).window,
         q_positions=cache.positions[:, None],
         kv_positions=masks.row_positions(own.self_attention.keys.shape[-2]),
     )

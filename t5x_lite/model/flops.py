@@ -5,10 +5,11 @@ but those outside of a window nothing, however it is computed. Recomputation
 (remat) does not count, as usual for model FLOPs utilization (Chowdhery et al. 2022, appendix B).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from t5x_lite.model.choices import Visibility
+from t5x_lite.model.choices import HeadKind, Visibility
 from t5x_lite.model.config import AttentionConfig, BlockConfig, ModelConfig, StackConfig
+from t5x_lite.model.replacement import generator_of
 
 # The backward pass needs two products for each of the forward pass.
 TRAINING_FACTOR = 3
@@ -18,37 +19,77 @@ def training_flops(model: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) ->
     """FLOPs of one optimizer step, parameter updates and frozen parameters not regarded.
 
     Args:
-        shapes: feature name -> (rows, length) of a global batch: encoder_input_tokens where there
-            is an encoder, decoder_input_tokens.
+        shapes: feature name -> (rows, length) of a global batch: <stack>_input_tokens of each
+            stack, and encoder_order if an encoder of two streams runs both.
     """
-    rows, length = shapes["decoder_input_tokens"]
-    encoded = shapes["encoder_input_tokens"][1] if model.encoder is not None else 0
-    return float(TRAINING_FACTOR * forward_flops(model, rows, encoded, length))
+    rows, _ = shapes[f"{model.top_name}_input_tokens"]
+    streams = 2 if "encoder_order" in shapes else 1
+    encoded, length = (
+        shapes[f"{stack}_input_tokens"][1] if stack in model.stacks else 0
+        for stack in ("encoder", "decoder")
+    )
+    return float(TRAINING_FACTOR * forward_flops(model, rows, encoded, length, streams=streams))
 
 
-def forward_flops(model: ModelConfig, rows: int, encoder_length: int, decoder_length: int) -> int:
-    """FLOPs of the logits of every decoder position."""
-    decoder = _stack(model, model.decoder, rows, decoder_length, encoder_length)
-    encoder = 0
-    if model.encoder is not None:
-        encoder = _stack(model, model.encoder, rows, encoder_length, 0)
-    head = 2 * rows * decoder_length * model.embed_dim * model.vocab_size
-    return encoder + decoder + head
+def forward_flops(
+    model: ModelConfig, rows: int, encoder_length: int, decoder_length: int, *, streams: int = 1
+) -> int:
+    """FLOPs of what all heads tell of every position of the decoder, or of an encoder alone, and of
+    the generator beside it.
+
+    Args:
+        streams: that run through an encoder of two.
+    """
+    generator = generator_of(model)
+    before = 0 if generator is None else forward_flops(generator, rows, encoder_length, 0)
+    lengths = {"encoder": encoder_length, "decoder": decoder_length}
+    stacks = 0
+    for name, stack in model.stacks.items():
+        encoded = encoder_length if name == "decoder" else 0
+        both = streams if stack.two_streams else 1
+        stacks += _stack(model, stack, rows, lengths[name], encoded, both)
+    return before + stacks + 2 * rows * lengths[model.top_name] * sum(_heads(model))
 
 
-def _stack(model: ModelConfig, stack: StackConfig, rows: int, length: int, encoded: int) -> int:
-    block = stack.block
+def _heads(model: ModelConfig) -> Iterator[int]:
+    """Sizes of the kernels on top."""
+    if model.pooler:
+        yield model.embed_dim**2
+    for head in model.heads:
+        if head.kind is HeadKind.TOKENS:
+            yield model.token_width * model.vocab_size
+            yield model.embed_dim * model.token_width if head.transform is not None else 0
+        else:
+            yield model.embed_dim * head.num_outputs
+            yield model.embed_dim**2 if head.transform is not None else 0
+
+
+def _stack(
+    model: ModelConfig, stack: StackConfig, rows: int, length: int, encoded: int, streams: int
+) -> int:
+    block, queries = stack.block, streams * length
     kernels = len(block.mlp.activations) + 1
-    layer = 2 * rows * length * model.embed_dim * block.mlp.mlp_dim * kernels
-    layer += _attention(model.embed_dim, block.attention, rows, length, length)
+    layer = 2 * rows * queries * model.embed_dim * block.mlp.mlp_dim * kernels
+    layer += _attention(model.embed_dim, block.attention, rows, queries, length)
+    if stack.relative_keys is not None:
+        layer += _distances(model.embed_dim, stack, rows, queries, length)
     if block.cross_attention:
         layer += _attention(model.embed_dim, block.attention, rows, length, encoded)
     if block.adapter_dim is not None:
-        layer += 2 * rows * length * model.embed_dim * block.adapter_dim * 2
+        layer += 2 * rows * queries * model.embed_dim * block.adapter_dim * 2
     if block.lora is not None:
         layer += _lora(model.embed_dim, block, rows, length, encoded)
-    unseen = _mixing(block.attention, rows, length, length - _in_window(stack, length))
-    return stack.depth * layer - stack.num_local * unseen
+    unseen = _mixing(block.attention, rows, queries, length - _in_window(stack, length))
+    projected = model.embed_dim * (model.token_dim or 0)
+    return stack.depth * layer - stack.num_local * unseen + 2 * rows * queries * projected
+
+
+def _distances(embed_dim: int, stack: StackConfig, rows: int, queries: int, length: int) -> int:
+    """Keys of all distances, once for all rows, and what queries make of them and of types."""
+    attention, config = stack.block.attention, stack.relative_keys
+    assert config is not None, "asked of a stack that has them"
+    met = rows * queries * (2 * length + (2 if config.types else 0))
+    return 2 * (2 * length * embed_dim + met) * attention.num_heads * attention.head_dim
 
 
 def _lora(embed_dim: int, block: BlockConfig, rows: int, length: int, encoded: int) -> int:

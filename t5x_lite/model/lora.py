@@ -13,7 +13,8 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from t5x_lite.model import parameters
-from t5x_lite.model.config import KERNELS, LoraConfig
+from t5x_lite.model.choices import KERNELS
+from t5x_lite.model.config import LoraConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.precision import precision_of
 

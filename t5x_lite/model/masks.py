@@ -1,8 +1,8 @@
 """Who may attend to whom, kept symbolic until `bias_of` makes the one array that attention adds.
 
-Three conditions must hold at once: the visibility lets query i see key j, both belong to one
-segment (Raffel et al. 2020, section 3.2.1), and they are less than a window apart, if there is one
-in this layer.
+All conditions must hold at once: the visibility lets query i see key j, both belong to one segment
+(Raffel et al. 2020, section 3.2.1), they are less than a window apart, if there is one in this
+layer, and the key's rank is within the query's reach, if tokens have an order of their own.
 Segments are packed examples 1, 2, ...; 0 is padding.
 """
 
@@ -20,7 +20,7 @@ MASKED = -1e10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentionMask:
-    """visibility x segments x window; `None` stands for "no such condition".
+    """visibility x segments x window x ranks; `None` stands for "no such condition".
 
     Rows are 1 where all rows of the batch are alike. Positions count along the row, also in packed
     rows, where `token_positions` count in each example; a segment is all in one piece, so that a
@@ -36,6 +36,8 @@ class AttentionMask:
     kv_segments: Int[Array, "batch kv_len"] | None = None
     window: int | None = None
     is_local: Bool[Array, ""] | None = None
+    q_reach: Int[Array, "batch q_len"] | None = None
+    kv_ranks: Int[Array, "batch kv_len"] | None = None
 
     def __post_init__(self) -> None:
         if self.visibility is Visibility.PREFIX and self.kv_in_prefix is None:
@@ -62,6 +64,19 @@ class AttentionMask:
         if self.q_segments is None:
             return self.q_positions
         return positions_in(self.q_segments)
+
+
+def last_in(segments: Int[Array, "batch length"]) -> Int[Array, "batch length"]:
+    """Of each position the last one of its segment.
+
+    >>> import jax.numpy as jnp
+    >>> [int(p) for p in last_in(jnp.array([[1, 1, 1, 2, 2, 0, 0]]))[0]]
+    [2, 2, 2, 4, 4, 6, 6]
+    """
+    length = segments.shape[1]
+    behind = jnp.pad(segments, ((0, 0), (0, 1)), constant_values=-1)[:, 1:]
+    ends = jnp.where(segments != behind, row_positions(length), length - 1)
+    return jax.lax.cummin(ends, axis=1, reverse=True)
 
 
 def row_positions(length: int) -> Int[Array, "1 length"]:
@@ -97,6 +112,8 @@ def allowed(mask: AttentionMask) -> Bool[Array, "rows 1 q_len kv_len"]:
     if mask.window is not None:
         near = jnp.abs(key - query) < mask.window
         see = see & (near if mask.is_local is None else near | ~mask.is_local)
+    if mask.q_reach is not None and mask.kv_ranks is not None:
+        see = see & (mask.kv_ranks[:, None, None, :] <= mask.q_reach[:, None, :, None])
     return see
 
 

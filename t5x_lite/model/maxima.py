@@ -27,6 +27,8 @@ _SITES = (
     "mlp/output",
     "residual",
 )
+# Parts of a model in that order; heads come last.
+_PARTS = ("generator/encoder", "generator", "encoder", "decoder")
 
 
 @contextlib.contextmanager
@@ -95,14 +97,18 @@ def in_order(maxima: Mapping[str, np.ndarray]) -> list[tuple[str, float]]:
     """
     places = []
     for site, values in maxima.items():
-        stack, _, rest = site.partition("/")
-        rank = {"encoder": 0, "decoder": 1}.get(stack, 2)
-        if not rest.startswith("layers/"):
-            places.append(((rank, 1 if rest == "input" else 3, 0, 0), site, float(values)))
+        stack, is_in_layers, inside = site.partition("/layers/")
+        if not is_in_layers:
+            stack, _, place = site.rpartition("/")
+            rank = _rank(stack)
+            places.append(((rank, 1 if place == "input" else 3, 0, 0), site, float(values)))
             continue
-        inside = rest.removeprefix("layers/")
         places += [
-            ((rank, 2, layer, _SITES.index(inside)), f"{stack}/layers/{layer}/{inside}", value)
-            for layer, value in enumerate(values.tolist())
+            ((_rank(stack), 2, layer, _SITES.index(inside)), f"{stack}/layers/{layer}/{inside}", v)
+            for layer, v in enumerate(values.tolist())
         ]
     return [(name, value) for _, name, value in sorted(places)]
+
+
+def _rank(part: str) -> int:
+    return _PARTS.index(part) if part in _PARTS else len(_PARTS)

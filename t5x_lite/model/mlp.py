@@ -17,10 +17,12 @@ from t5x_lite.model.lora import make_lora
 from t5x_lite.model.rematerialization import named
 from t5x_lite.partitioning.constrain import constrain
 
-_FUNCTION_OF: dict[str, Callable[[Array], Array]] = {
+FUNCTION_OF: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "gelu": functools.partial(jax.nn.gelu, approximate=True),
+    "gelu_erf": functools.partial(jax.nn.gelu, approximate=False),
     "silu": jax.nn.silu,
+    "tanh": jax.numpy.tanh,
     "linear": lambda x: x,
 }
 
@@ -79,7 +81,7 @@ class MLP(nnx.Module):
     ) -> Float[Array, "batch length embed"]:
         """Position by position, as wide as `x`."""
         branches = [
-            _FUNCTION_OF[activation](self._branch(number, x, dropout))
+            FUNCTION_OF[activation](self._branch(number, x, dropout))
             for number, activation in enumerate(self.config.activations)
         ]
         hidden = functools.reduce(operator.mul, branches)

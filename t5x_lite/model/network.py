@@ -1,4 +1,4 @@
-"""The Transformer: token embedding, encoder if there is one, decoder, heads."""
+"""The Transformer: token embedding, encoder, decoder, those of both that there are, heads."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,15 +13,16 @@ from t5x_lite.features.outputs import Scores
 from t5x_lite.model import masks, maxima
 from t5x_lite.model.block import LayerCache
 from t5x_lite.model.choices import Weights
-from t5x_lite.model.config import ModelConfig, Sharing, Visibility
+from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
-from t5x_lite.model.heads import HEADS
+from t5x_lite.model.heads import Pooler, Read, make_heads
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.precision import activation_dtype
 from t5x_lite.model.prompt import Prompt
 from t5x_lite.model.quantization import quantized_parameter
 from t5x_lite.model.stack import Stack
+from t5x_lite.model.streams import Order
 from t5x_lite.partitioning.constrain import constrain
 
 Batch = Mapping[str, Array]
@@ -42,7 +43,9 @@ class Embedding(nnx.Module):
 
     def __init__(self, config: ModelConfig, *, key: PRNGKeyArray):
         self.embedding = Initializer(config.init).vectors(
-            key, (config.vocab_size, config.embed_dim), axes=("vocab", "embed")
+            key,
+            (config.vocab_size, config.token_width),
+            axes=("vocab", config.token_axis),
         )
 
         # Of inference, see `quantize`.
@@ -53,7 +56,9 @@ class Embedding(nnx.Module):
         values, scale = quantized_parameter(self.embedding, axis=-1)
         self.embedding, self.embedding_scale = values, nnx.data(scale)
 
-    def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length embed"]:
+    def __call__(
+        self, tokens: Int[Array, "batch length"]
+    ) -> Float[Array, "batch length token_embed"]:
         """The float32 vector of each token."""
         vectors = jnp.take(self.embedding[...], tokens, axis=0)
         if self.embedding_scale is None:
@@ -70,14 +75,15 @@ class Transformer(nnx.Module):
         embed_key, encoder_key, decoder_key, head_key = jax.random.split(key, 4)
         self.token_embedder = Embedding(config, key=embed_key)
         if config.encoder is not None and config.sharing is Sharing.NONE:
-            self.encoder = Stack(
-                config.encoder, config.embed_dim, init=config.init, key=encoder_key
-            )
-        self.decoder = Stack(config.decoder, config.embed_dim, init=config.init, key=decoder_key)
-        self.heads = nnx.Dict({name: head(config, key=head_key) for name, head in HEADS.items()})
+            self.encoder = Stack(config.encoder, config, key=encoder_key)
+        if config.decoder is not None:
+            self.decoder = Stack(config.decoder, config, key=decoder_key)
+        # Folded beyond what the split gave: all else begins as it would without.
+        if config.pooler:
+            self.pooler = Pooler(config, key=jax.random.fold_in(key, 5))
+        self.heads = nnx.Dict(make_heads(config, key=head_key))
         self.prompt = (
-            # Folded beyond what the split gave: all else begins as it would without a prompt.
-            Prompt(config.prompt_length, config.embed_dim, key=jax.random.fold_in(key, 4))
+            Prompt(config.prompt_length, config.token_width, key=jax.random.fold_in(key, 4))
             if config.prompt_length
             else None
         )
@@ -87,15 +93,14 @@ class Transformer(nnx.Module):
     def quantize(self) -> None:
         """Weights as int8, where quantization.py says."""
         for stack in self.stacks:
-            stack.layers.quantize()
+            stack.quantize()
         if self.config.head_is_separate:
             self.token_embedder.quantize()
 
     @property
     def stacks(self) -> list[Stack]:
         """Those that own weights."""
-        shared = self.config.encoder is None or self.config.sharing is not Sharing.NONE
-        return [self.decoder] if shared else [self.encoder, self.decoder]
+        return [getattr(self, name) for name in self.config.stacks if hasattr(self, name)]
 
     def encode(self, batch: Batch, dropout: Dropout = NO_DROPOUT) -> Encoded:
         """Runs the encoder on `encoder_input_tokens`, which has room for the prompt in front of
@@ -106,6 +111,7 @@ class Transformer(nnx.Module):
         segments = segments_of(batch, "encoder")
         x = self.embed(batch["encoder_input_tokens"], segments, prompt_at=0)
         positions = masks.row_positions(x.shape[1])
+        order = order_of(config, batch)
         shared = self.config.sharing is Sharing.ENCODER_DECODER
         with maxima.within("encoder"):
             hidden, _ = (self.decoder if shared else self.encoder)(
@@ -121,6 +127,8 @@ class Transformer(nnx.Module):
                 ),
                 compute=self.config.compute,
                 dropout=dropout.fold("encoder"),
+                token_types=batch.get("encoder_token_types"),
+                order=order,
             )
         return Encoded(hidden, segments)
 
@@ -137,6 +145,7 @@ class Transformer(nnx.Module):
         """Runs the decoder, or the only stack of a language model, on embedded tokens; gives its
         output and, if asked for, what its layers saw: `Seen`, or the cache with one more position.
         """
+        assert self.config.decoder is not None, "only a model with a decoder decodes"
         cross_mask = None
         if encoded is not None:
             # Behind a cache several rows may read one example, so theirs are not its positions; a
@@ -165,9 +174,16 @@ class Transformer(nnx.Module):
                 keep_cache=keep_cache,
             )
 
-    def head(self, name: str, hidden: Float[Array, "batch length embed"]) -> Scores:
-        """What a head makes of hidden states."""
-        return self.heads[name](hidden, self.token_embedder.embedding[...])
+    def head(
+        self,
+        name: str,
+        hidden: Float[Array, "batch length embed"],
+        pooled: Float[Array, "batch length embed"] | None = None,
+        dropout: Dropout = NO_DROPOUT,
+    ) -> Scores:
+        """What a head makes of hidden states, or of what the pooler made of them."""
+        read = Read(hidden, pooled, self.token_embedder.embedding[...])
+        return self.heads[name](read, dropout.fold("heads"))
 
     def embed(
         self,
@@ -175,7 +191,7 @@ class Transformer(nnx.Module):
         segments: Int[Array, "batch length"] | None = None,
         *,
         prompt_at: int = 0,
-    ) -> Float[Array, "batch length embed"]:
+    ) -> Float[Array, "batch length token_embed"]:
         """The vector of each token, as the stacks read it.
 
         Args:
@@ -183,10 +199,32 @@ class Transformer(nnx.Module):
                 `prompt_at` on of each example.
         """
         dtype = activation_dtype(self.config.compute.activation_dtype)
-        x = constrain(self.token_embedder(tokens).astype(dtype), ("batch", "length", "embed"))
+        x = constrain(
+            self.token_embedder(tokens).astype(dtype), ("batch", "length", self.config.token_axis)
+        )
         if self.prompt is None or segments is None:
             return x
         return self.prompt.fill(x, segments, at=prompt_at)
+
+
+def order_of(config: StackConfig, batch: Batch) -> Order | None:
+    """In which order an encoder of two streams is told the tokens of a batch, and which of them it
+    is to predict: those of a loss weight, and without any all.
+
+    Raises:
+        UserError: of one stream, which would see what it is to predict.
+    """
+    if "encoder_order" not in batch:
+        return None
+    if not config.two_streams:
+        raise UserError(
+            "the batch has encoder_order, and the encoder has one stream, which sees every token "
+            "that is to be predicted: needed is an encoder of two streams, such as "
+            "--gin_file=models/xlnet.gin, or an objective that masks tokens."
+        )
+    ranks = batch["encoder_order"]
+    weights = batch.get("encoder_loss_weights")
+    return Order(ranks, jnp.ones_like(ranks) > 0 if weights is None else weights > 0)
 
 
 def segments_of(batch: Batch, stack: str) -> Int[Array, "batch length"]:

@@ -1,4 +1,4 @@
-"""What normalizes the input of a sub-layer, in float32 whatever the activations are."""
+"""What normalizes a sub-layer, in float32 whatever the activations are."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,9 +14,9 @@ from t5x_lite.model.config import NormConfig, NormKind
 class RMSNorm(nnx.Module):
     """T5's layer norm: divides by the root mean square, without mean subtraction and bias."""
 
-    def __init__(self, config: NormConfig, embed_dim: int):
+    def __init__(self, config: NormConfig, width: int, axis: str):
         self.config = config
-        self.scale = parameters.ones((embed_dim,), axes=("embed",))
+        self.scale = parameters.ones((width,), axes=(axis,))
 
     def __call__(self, x: Float[Array, "batch length embed"]) -> Float[Array, "batch length embed"]:
         """`x` at a root mean square of 1, times the learned scale, in the dtype of `x`."""
@@ -30,10 +30,10 @@ class RMSNorm(nnx.Module):
 class LayerNorm(nnx.Module):
     """Ba et al. (2016): mean 0 and variance 1, then a learned scale and bias."""
 
-    def __init__(self, config: NormConfig, embed_dim: int):
+    def __init__(self, config: NormConfig, width: int, axis: str):
         self.config = config
-        self.scale = parameters.ones((embed_dim,), axes=("embed",))
-        self.bias = parameters.zeros((embed_dim,), axes=("embed",))
+        self.scale = parameters.ones((width,), axes=(axis,))
+        self.bias = parameters.zeros((width,), axes=(axis,))
 
     def __call__(self, x: Float[Array, "batch length embed"]) -> Float[Array, "batch length embed"]:
         """`x` normalized over `embed`, in the dtype of `x`."""
@@ -45,12 +45,12 @@ class LayerNorm(nnx.Module):
         return scaled.astype(x.dtype)
 
 
-_KINDS: Mapping[NormKind, Callable[[NormConfig, int], RMSNorm | LayerNorm]] = {
+_KINDS: Mapping[NormKind, Callable[[NormConfig, int, str], RMSNorm | LayerNorm]] = {
     NormKind.RMS: RMSNorm,
     NormKind.LAYER: LayerNorm,
 }
 
 
-def make_norm(config: NormConfig, embed_dim: int) -> RMSNorm | LayerNorm:
-    """The norm that a layer's config asks for."""
-    return _KINDS[config.kind](config, embed_dim)
+def make_norm(config: NormConfig, width: int, axis: str = "embed") -> RMSNorm | LayerNorm:
+    """The norm that a layer's config asks for, over a logical axis of this width."""
+    return _KINDS[config.kind](config, width, axis)

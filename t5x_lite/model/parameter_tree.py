@@ -18,6 +18,7 @@ from t5x_lite.model.network import Transformer
 _T5X_NAMES = {
     "encoder": {
         "pre_self_attention_layer_norm": "pre_attention_layer_norm",
+        "post_self_attention_layer_norm": "post_attention_layer_norm",
         "self_attention": "attention",
         "final_norm": "encoder_norm",
     },
@@ -38,7 +39,9 @@ def to_modules(config: ModelConfig, parameters: dict) -> Transformer:
     """The network whose values are `parameters`; a missing or left-over one is named."""
     skeleton = _skeleton(config)
     given = dict(_leaves(parameters))
-    wanted = {_t5x_path(path): path for path, _ in _leaves(nnx.to_pure_dict(skeleton.state))}
+    wanted = {
+        _t5x_path(path, config): path for path, _ in _leaves(nnx.to_pure_dict(skeleton.state))
+    }
     if given.keys() != wanted.keys():
         raise UserError(
             f"the parameters do not fit the model: missing {_names(wanted.keys() - given.keys())}; "
@@ -52,12 +55,12 @@ def to_modules(config: ModelConfig, parameters: dict) -> Transformer:
 
 def to_tree(network: Transformer) -> dict:
     """The network's values as a nested dict."""
-    return _outside(nnx.to_pure_dict(nnx.split(network, graph=False)[1]))
+    return _outside(nnx.to_pure_dict(nnx.split(network, graph=False)[1]), network.config)
 
 
 def shapes(config: ModelConfig) -> dict:
     """The tree of jax.ShapeDtypeStruct."""
-    return _outside(nnx.to_pure_dict(_skeleton(config).state))
+    return _outside(nnx.to_pure_dict(_skeleton(config).state), config)
 
 
 def axes(config: ModelConfig) -> dict:
@@ -69,7 +72,7 @@ def axes(config: ModelConfig) -> dict:
     for keys, parameter in parameters:
         path = _path(keys)
         stacked = ("layers",) if "layers" in path else ()
-        found.append((_t5x_path(path), (*stacked, *parameter.get_metadata("axes"))))
+        found.append((_t5x_path(path, config), (*stacked, *parameter.get_metadata("axes"))))
     return _nested(found)
 
 
@@ -80,12 +83,12 @@ def _skeleton(config: ModelConfig) -> Skeleton:
     return Skeleton(*nnx.split(network, graph=False))
 
 
-def _outside(inside: dict) -> dict:
-    return _nested((_t5x_path(path), leaf) for path, leaf in _leaves(inside))
+def _outside(inside: dict, config: ModelConfig) -> dict:
+    return _nested((_t5x_path(path, config), leaf) for path, leaf in _leaves(inside))
 
 
-def _t5x_path(path: Path) -> Path:
-    if path[0] == "heads":  # T5X's head lives in the decoder
+def _t5x_path(path: Path, config: ModelConfig) -> Path:
+    if path[0] == "heads" and config.decoder is not None:  # T5X's head lives in the decoder
         return ("decoder", *path[2:])
     names = _T5X_NAMES.get(path[0], {})
     return tuple(names.get(part, part) for part in path)

@@ -33,10 +33,34 @@ class RelativeBiasConfig:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LearnedPositionsConfig:
     """A learned vector for each of `max_length` positions, added to those of tokens (GPT-2, BERT);
-    positions begin anew in each packed example.
+    positions begin anew in each packed example. The table has `unused` rows before the first one,
+    as that of fairseq has, whose positions count from behind its padding id (RoBERTa).
     """
 
     max_length: int
+    unused: int = 0
 
     def __post_init__(self) -> None:
-        check_bounds(self, max_length=(1, MAX_LENGTH))
+        check_bounds(self, max_length=(1, MAX_LENGTH), unused=(0, MAX_LENGTH))
+
+    @property
+    def num_rows(self) -> int:
+        """Of the table."""
+        return self.unused + self.max_length
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelativeKeysConfig:
+    """Every layer makes keys of how far a token is away, which queries meet beside those of what it
+    is; both with a learned bias (Dai et al. 2019, section 3.3). Distances are sinusoids and know no
+    longest one; those beyond `max_distance` count as that far, where it is not None.
+
+    With `types` each head knows as well whether a token is of the type of the one that attends
+    (Yang et al. 2019, section 2.5), of which there may be any number.
+    """
+
+    max_distance: int | None = None
+    types: bool = True
+
+    def __post_init__(self) -> None:
+        check_bounds(self, max_distance=(1, MAX_LENGTH))

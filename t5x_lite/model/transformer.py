@@ -2,22 +2,26 @@
 
 `batch` holds SeqIO's model features: encoder_input_tokens, decoder_input_tokens, and with each
 their segment ids (packed examples 1, 2, ..., padding 0); for a prefix LM decoder_causal_attention
-(1 on the inputs and the position after them). Positions are not read: segments tell them.
+(1 on the inputs and the position after them). An encoder with types of tokens reads
+encoder_token_types, without which all are of the first; one of two streams encoder_order, without
+which the first runs alone, and encoder_loss_weights. Positions are not read: segments tell them.
+A model with a generator also reads encoder_target_tokens and encoder_loss_weights (replacement.py).
 """
 
 import dataclasses
 import math
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.errors import UserError
-from t5x_lite.features.outputs import TOKENS, Outputs, Wanted
-from t5x_lite.model import decoding_cache, execution, masks, maxima, parameter_tree
-from t5x_lite.model.choices import Weights
+from t5x_lite.features.outputs import POOLED, TOKENS, Outputs, Wanted
+from t5x_lite.model import decoding_cache, execution, masks, maxima, parameter_tree, replacement
+from t5x_lite.model.choices import ExamplePlace, HeadKind, Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
-from t5x_lite.model.heads import HEADS
+from t5x_lite.model.head_config import OF_EXAMPLES
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.network import Batch, Transformer, segments_of
 
@@ -39,7 +43,13 @@ TOKEN_LOGITS = Wanted()
 
 def init_parameters(config: ModelConfig, key: PRNGKeyArray) -> Parameters:
     """Fresh float32 parameters; may run inside jit with out_shardings."""
-    return parameter_tree.to_tree(Transformer(config, key=key))
+
+    def make(model: ModelConfig) -> Parameters:
+        # Folded: the model begins as it would without a generator.
+        own = key if model == config.kept else jax.random.fold_in(key, 6)
+        return parameter_tree.to_tree(Transformer(model, key=own))
+
+    return replacement.with_generator(config, make)
 
 
 def quantize(config: ModelConfig, parameters: Parameters) -> tuple[ModelConfig, Parameters]:
@@ -57,12 +67,12 @@ def quantize(config: ModelConfig, parameters: Parameters) -> tuple[ModelConfig, 
 
 def abstract_parameters(config: ModelConfig) -> Parameters:
     """The parameter tree with jax.ShapeDtypeStruct leaves; nothing is allocated."""
-    return parameter_tree.shapes(config)
+    return replacement.with_generator(config, parameter_tree.shapes)
 
 
 def parameter_axes(config: ModelConfig) -> Parameters:
     """The parameter tree with tuples of logical axes as leaves."""
-    return parameter_tree.axes(config)
+    return replacement.with_generator(config, parameter_tree.axes)
 
 
 def num_parameters(config: ModelConfig) -> int:
@@ -85,25 +95,64 @@ def apply(
         UserError: the model has no such head or stack.
     """
     _check(config, wanted)
-    network = parameter_tree.to_modules(config, parameters)
     dropout = Dropout(config.dropout_rate, config.dropout_shared_along_length, dropout_key)
-    decodes = bool(wanted.heads) or "decoder" in wanted.hidden
+    if config.generator is None:
+        return _apply(config, parameters, batch, wanted, dropout)
+    return _apply_with_generator(config, parameters, batch, wanted, dropout)
+
+
+def _apply(
+    config: ModelConfig, parameters: Parameters, batch: Batch, wanted: Wanted, dropout: Dropout
+) -> Outputs:
+    network = parameter_tree.to_modules(config, parameters)
+    reads_top = bool(wanted.heads) or not {config.top_name, POOLED}.isdisjoint(wanted.hidden)
     encoded, found = None, {}
     if config.encoder is not None:
         encoded = network.encode(batch, dropout)
         assert encoded.hidden is not None, "only a decoding cache stands in for hidden states"
         found["encoder"] = encoded.hidden
-    if decodes:
+    if reads_top and config.decoder is not None:
         segments = segments_of(batch, "decoder")
         # An encoder has the prompt; without one it stands behind the start token.
         own = None if encoded is not None else segments
         x = network.embed(batch["decoder_input_tokens"], own, prompt_at=1)
         mask = _decoder_mask(config, batch, segments)
         found["decoder"], _ = network.decode(x, mask, encoded, dropout=dropout)
-    return Outputs(
-        heads={name: network.head(name, found["decoder"]) for name in wanted.heads},
-        hidden={name: found[name] for name in wanted.hidden},
+    heads = {}
+    if reads_top:
+        top = found[config.top_name]
+        of_examples = _of_examples(config, batch, top)
+        if config.pooler:
+            found[POOLED] = network.pooler(of_examples)
+        for name in wanted.heads:
+            read = of_examples if HeadKind(name) in OF_EXAMPLES else top
+            heads[name] = network.head(name, read, found.get(POOLED), dropout)
+    return Outputs(heads, {name: found[name] for name in wanted.hidden})
+
+
+def _apply_with_generator(
+    config: ModelConfig, parameters: Parameters, batch: Batch, wanted: Wanted, dropout: Dropout
+) -> Outputs:
+    """The head of tokens is the generator's; all else reads what it put into the text. Without a
+    key the same is drawn each time.
+    """
+    generator, told = replacement.generator_of(config), None
+    if generator is not None:
+        parameters, own = replacement.apart(parameters)
+        with maxima.within(replacement.GENERATOR):
+            told = _apply(generator, own, batch, TOKEN_LOGITS, dropout.fold("generator"))
+    heads = {TOKENS: told.heads[TOKENS]} if told is not None and TOKENS in wanted.heads else {}
+    rest = Wanted(tuple(name for name in wanted.heads if name != TOKENS), wanted.hidden)
+    if rest == Wanted((), ()):
+        return Outputs(heads, {})
+    key = dropout.fold("replacements").key
+    scores = None if told is None else told.heads[TOKENS]
+    read = replacement.replaced_tokens(
+        config, scores, batch, jax.random.key(0) if key is None else key
     )
+    batch = {**batch, "encoder_input_tokens": read}
+    found = _apply(config.kept, parameters, batch, rest, dropout)
+    return Outputs(heads | dict(found.heads), found.hidden, read)
 
 
 def logits(
@@ -113,7 +162,7 @@ def logits(
     *,
     dropout_key: PRNGKeyArray | None = None,
 ) -> Float[Array, "batch length vocab"]:
-    """Float32 scores of every token at every decoder position."""
+    """Float32 scores of every token at every position of the decoder, or of an encoder alone."""
     return apply(config, parameters, batch, dropout_key=dropout_key).heads[TOKENS].all()
 
 
@@ -121,7 +170,7 @@ def encode(
     config: ModelConfig, parameters: Parameters, batch: Batch
 ) -> Float[Array, "batch length embed"]:
     """The encoder's last hidden states, or the decoder's in a model without an encoder."""
-    stack = "decoder" if config.encoder is None else "encoder"
+    stack = next(iter(config.stacks))
     return apply(config, parameters, batch, wanted=Wanted((), (stack,))).hidden[stack]
 
 
@@ -141,21 +190,34 @@ def apply_with_maxima(
     return outputs, found
 
 
+def _of_examples(
+    config: ModelConfig, batch: Batch, hidden: Float[Array, "batch length embed"]
+) -> Float[Array, "batch length embed"]:
+    """At each position what tells of its whole example, if that is told there."""
+    if config.example_place is ExamplePlace.FIRST:
+        return hidden
+    last = masks.last_in(segments_of(batch, config.top_name))
+    return jnp.take_along_axis(hidden, last[..., None], axis=1)
+
+
 def _check(config: ModelConfig, wanted: Wanted) -> None:
-    stacks = ("decoder",) if config.encoder is None else ("encoder", "decoder")
-    for name, known in [*((h, HEADS) for h in wanted.heads), *((s, stacks) for s in wanted.hidden)]:
+    heads = [head.kind.value for head in config.heads]
+    heads += [TOKENS] if replacement.generator_of(config) is not None else []
+    hidden = [*config.stacks, *([POOLED] if config.pooler else [])]
+    for name, known in [*((h, heads) for h in wanted.heads), *((s, hidden) for s in wanted.hidden)]:
         if name not in known:
-            raise UserError(f"the model has no {name!r}; it has {', '.join(known)}.")
+            raise UserError(f"the model has no {name!r}; it has {', '.join(known) or 'none'}.")
 
 
 def _decoder_mask(
     config: ModelConfig, batch: Batch, segments: Int[Array, "batch length"]
 ) -> AttentionMask:
-    prefix = batch.get("decoder_causal_attention")
+    decoder, prefix = config.decoder, batch.get("decoder_causal_attention")
+    assert decoder is not None, "asked of a model that decodes"
     positions = masks.row_positions(segments.shape[1])
     return AttentionMask(
-        visibility=config.decoder.visibility,
-        window=config.decoder.window,
+        visibility=decoder.visibility,
+        window=decoder.window,
         q_positions=positions,
         kv_positions=positions,
         kv_in_prefix=None if prefix is None else prefix > 0,

@@ -6,7 +6,7 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.objectives.segments import DOCUMENTS_AT_ONCE
-from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
+from t5x_lite.text.folder_vocabulary import FolderVocabulary
 from t5x_lite.text.seqio_vocabulary import resolve
 
 
@@ -19,7 +19,7 @@ def tokenize(
     """
     vocabulary = resolve(output_features["targets"].vocabulary)
     texts = dataset.map(lambda example: example["targets"], num_parallel_calls=tf.data.AUTOTUNE)
-    if isinstance(vocabulary, seqio.SentencePieceVocabulary | BytePairVocabulary):
+    if isinstance(vocabulary, seqio.SentencePieceVocabulary | FolderVocabulary):
         texts = texts.batch(DOCUMENTS_AT_ONCE)
         ids = texts.map(vocabulary.encode_tf, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
     else:  # which may not know how to

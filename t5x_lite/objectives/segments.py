@@ -50,8 +50,7 @@ def select(rows: tf.RaggedTensor, keep: tf.Tensor) -> tf.RaggedTensor:
 
 def places(rows: tf.RaggedTensor) -> tf.Tensor:
     """0, 1, 2, ... within each row, for all of `flat_values`."""
-    starts = tf.repeat(rows.row_starts(), rows.row_lengths())
-    return tf.range(tf.size(rows.flat_values, tf.int64)) - starts
+    return tf.ragged.range(rows.row_lengths(), row_splits_dtype=tf.int64).flat_values
 
 
 def random_chunks(

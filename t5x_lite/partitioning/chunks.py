@@ -56,11 +56,13 @@ def each_position(
     return jax.tree.map(joined, found)
 
 
-def _copies(scores: Scores, pieces: int) -> Array | None:
+def _copies(scores: Scores, pieces: int) -> tuple[Array, ...]:
     if scores.head is None:
-        return None
-    copies = jnp.broadcast_to(scores.weights, (pieces, *scores.weights.shape))
-    return constrain(copies, ("batch", *scores.head.axes))
+        return ()
+    return tuple(
+        constrain(jnp.broadcast_to(each, (pieces, *each.shape)), ("batch", *axes))
+        for each, axes in zip(scores.weights, scores.head.axes, strict=False)
+    )
 
 
 def _split(values: Shaped[Array, "batch length ..."], pieces: int, count: int) -> Array:

@@ -29,7 +29,7 @@ _DISTRIBUTIONS = (
     "sentencepiece",
 )
 # Files that are only read may lie elsewhere on each host.
-_LOCAL = re.compile(r"(.*\.)?(vocabulary|task_files)", re.IGNORECASE)
+_LOCAL = re.compile(r"(.*\.)?(vocabulary|task_files|data)", re.IGNORECASE)
 _KEY = "t5x_lite_facts_{}"
 _SHOWN, _SHOWN_LENGTH = 5, 80
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from t5x_lite.features.outputs import Outputs
 from t5x_lite.losses.config import TermConfig
 from t5x_lite.losses.table import Loss, make_loss
-from t5x_lite.losses.weighting import loss_weights
+from t5x_lite.losses.weighting import ROW_WEIGHTS, of_targets
 from t5x_lite.model import maxima, transformer
 from t5x_lite.optim.per_layer import Axes, is_stacked
 from t5x_lite.stability.states import State, States
@@ -139,14 +139,12 @@ def _row_losses(
 ) -> Float[Array, " batch"]:
     """The loss per token of each row alone: how much of both sums hangs on its weights."""
     alone = jax.lax.stop_gradient((outputs, taught))
-    weights = loss_weights(batch)
 
     def sums_of(shares: Float[Array, " batch"]) -> tuple[Array, Array]:
-        weighted = {**batch, "decoder_loss_weights": weights * shares[:, None]}
-        _, sums = loss(*alone, weighted, training=True)
+        _, sums = loss(*alone, {**batch, ROW_WEIGHTS: shares}, training=True)
         return sums["loss_sum"], sums["weight_sum"]
 
-    losses, counts = jax.jacrev(sums_of)(jnp.ones(weights.shape[0]))
+    losses, counts = jax.jacrev(sums_of)(jnp.ones(len(of_targets(batch, "segment_ids"))))
     return losses / jnp.maximum(counts, 1.0)
 
 

@@ -9,7 +9,7 @@ from t5x_lite.features.outputs import Scores
 from t5x_lite.losses.config import LossConfig, LossNormalization
 from t5x_lite.losses.cross_entropy import token_losses
 from t5x_lite.losses.tokens import compute_loss
-from t5x_lite.losses.weighting import loss_normalizer
+from t5x_lite.losses.weighting import loss_normalizer, loss_weights
 
 VOCAB = 9
 # Two rows, padded; the second sequence is a third as long as the first.
@@ -86,7 +86,7 @@ def test_microbatches_add_up(normalization):
     config = LossConfig(normalizing_factor=normalization)
     batch, logits = batch_of(TARGETS), logits_for(TARGETS)
     whole, sums = compute_loss(Scores(logits), batch, config, training=True)
-    normalizer = loss_normalizer(batch, config)
+    normalizer = loss_normalizer(batch, loss_weights(batch), config)
     parts = [
         compute_loss(
             Scores(logits[row : row + 1]),

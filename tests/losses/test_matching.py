@@ -8,7 +8,7 @@ import pytest
 from t5x_lite.features.outputs import TOKENS, Outputs, Scores
 from t5x_lite.losses.config import LossNormalization, MatchTeacherConfig
 from t5x_lite.losses.matching import MatchTeacher
-from t5x_lite.losses.weighting import loss_normalizer
+from t5x_lite.losses.weighting import loss_normalizer, loss_weights
 
 VOCAB = 9
 # The second row has a third of the first one's tokens; ids do not matter to this term.
@@ -27,7 +27,7 @@ def match(ours, theirs, **settings):
     """The loss and its sums; with `jax.grad` in mind, of the model's logits first."""
     config = MatchTeacherConfig(**settings)
     outputs, teacher = (Outputs({TOKENS: Scores(each)}, {}) for each in (ours, theirs))
-    normalizer = loss_normalizer(BATCH, config)
+    normalizer = loss_normalizer(BATCH, loss_weights(BATCH), config)
     return MatchTeacher(config)(outputs, teacher, BATCH, normalizer, training=True)
 
 

@@ -13,11 +13,13 @@ from t5x_lite.model.config import (
     BlockConfig,
     InitConfig,
     InitScheme,
+    LayerSharing,
     LearnedPositionsConfig,
     MLPConfig,
     ModelConfig,
     NormConfig,
     NormKind,
+    NormPlace,
     RelativeBiasConfig,
     Sharing,
     StackConfig,
@@ -53,6 +55,11 @@ FAMILIES = {
     # Shorter than an example of the tests.
     "local": {"window": 3},
     "alternating": {"window": 3, "window_every": 2},
+    "post_norm": {
+        "norm": NormConfig(kind=NormKind.LAYER, place=NormPlace.POST),
+        "layer_sharing": LayerSharing.ATTENTION,
+    },
+    "shared_layers": {"layer_sharing": LayerSharing.ALL},
 }
 
 
@@ -79,6 +86,7 @@ def _tiny(architecture="encoder_decoder", family="t5_1_0", **fields):
         positions=positions or RelativeBiasConfig(bidirectional=True, per_layer=per_layer),
         window=fields.pop("window", None),
         window_every=fields.pop("window_every", 1),
+        layer_sharing=fields.pop("layer_sharing", LayerSharing.NONE),
     )
     decoder = dataclasses.replace(
         encoder,

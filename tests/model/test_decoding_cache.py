@@ -51,6 +51,8 @@ def padded(sequences, length):
         ("encoder_decoder", "local"),
         ("prefix_lm", "local"),
         ("lm", "alternating"),
+        ("encoder_decoder", "post_norm"),
+        ("lm", "shared_layers"),
     ],
 )
 def test_cached_decoding_equals_the_full_forward(

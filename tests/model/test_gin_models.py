@@ -49,6 +49,39 @@ COUNTS = {
     "gpt3/6_7b": 6_658_404_352,
     "gpt3/13b": 12_936_488_380,
     "gpt3/175b": 174_604_259_328,
+    "bert/base": 110_106_428,
+    "bert/large": 336_226_108,
+    "roberta/base": 124_697_433,
+    "roberta/large": 355_412_057,
+    "distilbert/base": 66_985_530,
+    "albert/base": 11_813_810,
+    "albert/large": 17_847_474,
+    "albert/xlarge": 59_021_490,
+    "albert/xxlarge": 223_158_450,
+    "electra/small": 13_549_057,
+    "electra/base": 109_483_009,
+    "electra/large": 335_142_913,
+    "electra/small_generator": 4_620_026,
+    "electra/base_generator": 33_740_602,
+    "electra/large_generator": 51_295_290,
+    # With their generators, token vectors, positions, types and their norm counted once.
+    "electra/small_joint": 14_196_219,
+    "electra/base_joint": 119_386_427,
+    "electra/large_joint": 354_655_291,
+    "xlnet/base": 116_750_336,
+    "xlnet/large": 360_300_800,
+}
+
+# Lan et al. (2020), table 4, of base: with a pooler, without heads.
+SHARINGS = {
+    (768, "all"): 31_114_752,
+    (768, "attention"): 83_078_400,
+    (768, "mlp"): 57_117_696,
+    (768, "none"): 109_081_344,
+    (128, "all"): 11_683_584,
+    (128, "attention"): 63_647_232,
+    (128, "mlp"): 37_686_528,
+    (128, "none"): 89_650_176,
 }
 
 # Raffel et al. (2020), table 2, on base: all parameters; without the embedding.
@@ -65,10 +98,49 @@ def model_of(*gin_files):
     return gin_config.resolve(ModelConfig, gin_files).config
 
 
+def flagged(gin_file, *flags):
+    """A model with flags."""
+    overrides = [("--gin", flag) for flag in flags]
+    return gin_config.resolve(ModelConfig, [gin_file], overrides=overrides).config
+
+
 @pytest.mark.parametrize("size", COUNTS)
 def test_published_sizes_have_their_exact_number_of_parameters(size):
     """From abstract shapes: nothing is allocated, so 13 billion cost nothing."""
     assert transformer.num_parameters(model_of(f"models/{size}.gin")) == COUNTS[size]
+
+
+@pytest.mark.parametrize(("token_dim", "sharing"), SHARINGS)
+def test_layers_that_share_weights_have_their_exact_number_of_parameters(token_dim, sharing):
+    """What is shared is counted once, whatever the width of token vectors; where it is that of the
+    model there is no kernel, which None says.
+    """
+    width = None if token_dim == 768 else token_dim
+    flags = (f"TOKEN_DIM={width}", f"LAYER_SHARING='{sharing}'", "HEADS=()")
+    model = flagged("models/albert/base.gin", *flags)
+    assert transformer.num_parameters(model) == SHARINGS[token_dim, sharing]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("bert/base", 109_482_240), ("distilbert/base", 66_362_880)]
+)
+def test_encoders_without_heads_have_their_exact_number_of_parameters(size, expected):
+    """Sanh et al. (2019): two fifths fewer, without a pooler and types of tokens."""
+    assert transformer.num_parameters(flagged(f"models/{size}.gin", "HEADS=()")) == expected
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "albert", "electra", "xlnet"])
+def test_heads_are_a_flag(family):
+    """What fine-tuning needs: classes by the family's own way, a number, a span."""
+    size = "small" if family == "electra" else "base"
+    heads = "(@classes/HeadConfig(), @regression/HeadConfig(), @span/HeadConfig())"
+    model = flagged(f"models/{family}/{size}.gin", f"HEADS={heads}", "NUM_CLASSES=3")
+    assert [head.kind.value for head in model.heads] == ["classes", "regression", "span"]
+    assert model.heads[0].num_outputs == 3
+    assert model.heads[0].pooled == model.pooler == (family in ("bert", "albert"))
+    assert ("two streams in the encoder, " in in_words(model)) == (family == "xlnet")
+    said = ", a head of classes (3), a head of regression, a head of span: "
+    assert said in in_words(model) and in_words(model).startswith("encoder, ")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -9,6 +9,7 @@ import pytest
 from t5x_lite.model import transformer
 from t5x_lite.model.attention import Attention
 from t5x_lite.model.config import AttentionConfig, InitConfig, MLPConfig
+from t5x_lite.model.head_config import HeadConfig
 from t5x_lite.model.heads import TokensHead
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.mlp import MLP
@@ -68,9 +69,9 @@ def test_the_embedding(tiny):
 def test_the_head(tiny):
     """embed_dim ** -0.5, as an untied softmax begins; one that is tied has no kernel."""
     config = dataclasses.replace(tiny(family="t5_1_1"), vocab_size=3213, embed_dim=EMBED)
-    head = TokensHead(config, key=jax.random.key(3))
+    head = TokensHead(HeadConfig(), config, key=jax.random.key(3))
     assert_stddev(head.logits_dense.kernel[...], EMBED**-0.5)
-    assert not hasattr(TokensHead(tiny(), key=jax.random.key(3)), "logits_dense")
+    assert not hasattr(TokensHead(HeadConfig(), tiny(), key=jax.random.key(3)), "logits_dense")
 
 
 def test_the_position_table():

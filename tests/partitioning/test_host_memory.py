@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-# Faults of the second of two equal programs, which need 256 MB of temporaries each.
+# Faults of a program that ran before, which needs 256 MB of temporaries; the fewest of four runs,
+# since a busy machine may take pages away.
 _PROGRAM = """
 import resource, jax, jax.numpy as jnp
 from t5x_lite.partitioning import host_memory
@@ -15,10 +16,12 @@ if {kept}:
 run = jax.jit(lambda x: (x @ x.T) @ x[:, :1])
 x = jnp.ones((8192, 8))
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(3):
+found = []
+for _ in range(5):
     before = faults()
     run(x).block_until_ready()
-print(faults() - before)
+    found.append(faults() - before)
+print(min(found[1:]))
 """
 
 

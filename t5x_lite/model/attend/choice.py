@@ -14,8 +14,10 @@ from t5x_lite.model.position_bias import DenseBias, PositionBias
 from t5x_lite.partitioning.constrain import platform
 
 
-def while_decoding(compute: ComputeConfig) -> ComputeConfig:
-    """One query a row over a cache, whose positions differ from row to row: always dense."""
+def always_dense(compute: ComputeConfig) -> ComputeConfig:
+    """For one query a row over a cache, whose positions differ from row to row, and for keys of
+    distances.
+    """
     return dataclasses.replace(compute, attention=AttentionForm.DENSE)
 
 

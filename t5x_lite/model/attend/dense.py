@@ -39,6 +39,9 @@ def attend(
         logits = _with_shared(logits, position_bias) if shared else logits + position_bias
     maxima.observe("logits", logits)
     weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(queries.dtype)
+    if mask.q_reach is not None:
+        # In an order of its own a token may see none: not even a little of what it must not see.
+        weights = jnp.where(masks.allowed(mask), weights, jnp.zeros_like(weights))
     weights, values = _dropped(weights, values, dropout)
     if platform() != "cpu":
         return jnp.einsum("bhqk,bkhd->bqhd", weights, values, precision=precision)
