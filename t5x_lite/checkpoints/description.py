@@ -12,6 +12,7 @@ from t5x_lite.bounds import MAX_COUNT, check_bounds
 from t5x_lite.checkpoints import codec, folders
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.text_files import read_json_object
 
@@ -109,13 +110,30 @@ def check_model(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike) -
 
 
 def check_initial(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike) -> None:
-    """Refuses a job that cannot start from a checkpoint: its model may add to one that is as it was
-    pre-trained (adapters), and differ in nothing else.
+    """Refuses a job that cannot start from a checkpoint: its model may differ in nothing but what
+    `foundation` allows.
 
     Raises:
         ModelMismatchError: as `check_model`.
     """
-    check_model(job.plain if stored == stored.plain else job, stored, whence)
+    check_model(foundation(job, stored), as_read(stored, job), whence)
+
+
+def foundation(job: ModelConfig, stored: ModelConfig) -> ModelConfig:
+    """The part of a job's model that its initial checkpoint has to hold. What fine-tuning adds
+    (adapters) a checkpoint of a pre-trained model may lack, and an encoder by itself may have other
+    heads there, and a generator: what it lacks begins anew, what is left over is left.
+    """
+    stored = as_read(stored, job)
+    model = job.plain if stored == stored.plain else job
+    if model.layout is not Layout.ENCODER or stored.layout is not Layout.ENCODER:
+        return model
+    return dataclasses.replace(model, heads=stored.heads, pooler=stored.pooler)
+
+
+def as_read(stored: ModelConfig, job: ModelConfig | None) -> ModelConfig:
+    """What a job reads of a stored model: no generator, unless it trains one."""
+    return stored if job is not None and job.generator is not None else stored.kept
 
 
 def differences(ours: ModelConfig, theirs: ModelConfig) -> list[tuple[str, Any, Any]]:
@@ -133,7 +151,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         if name == "layers_divisor":
             continue  # 24 layers by 2 are 12
-        if name == "num_layers":
+        if name == "num_layers" and "layers_divisor" in values:
             value //= values["layers_divisor"]
         flat |= (
             _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}

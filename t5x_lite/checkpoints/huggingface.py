@@ -23,7 +23,7 @@ from t5x_lite.checkpoints.formats.weights import Shape, Stored
 from t5x_lite.checkpoints.safetensors_files import FLOATS
 from t5x_lite.errors import UserError
 from t5x_lite.model import transformer
-from t5x_lite.model.config import ModelConfig
+from t5x_lite.model.config import LayerSharing, ModelConfig
 from t5x_lite.text.huggingface_files import huggingface_files
 from t5x_lite.text.tokenizer import Tokenizer
 from t5x_lite.text_files import read_json_object
@@ -55,15 +55,16 @@ def opened(directory: epath.PathLike) -> Iterator[tuple[ModelConfig, dict]]:
     directory = epath.Path(directory)
     with _open(directory) as (format, config, stored):
         wanted = transformer.abstract_parameters(config)
-        shapes = names.shapes(format.names, wanted)
-        copies = tuple(name for name in format.copies if name not in shapes)
-        tensors = _with_embedding(format, _with_prefix(format, stored, shapes), copies)
+        table = format.names_of(config)
+        shapes = names.shapes(table, wanted)
+        copies = {name: of for name, of in format.copies.items() if name not in shapes}
+        tensors = _with_originals(_with_prefix(format, stored, shapes), copies)
         if wrong := _wrong(format, shapes, tensors, copies):
             raise UserError(
                 f"{directory} does not hold the {format.name} of its {CONFIG}:\n" + "\n".join(wrong)
             )
         _warn(directory, format, shapes, tensors)
-        yield config, names.lazy_tree(format.names, wanted, tensors)
+        yield config, names.lazy_tree(table, wanted, tensors)
 
 
 def save(
@@ -81,7 +82,7 @@ def save(
     directory = epath.Path(directory)
     format, values = format_of(config)
     _check_parameters(config, parameters)
-    tensors = names.to_tensors(format.names, parameters)
+    tensors = names.to_tensors(format.names_of(config), parameters)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / CONFIG).write_text(json.dumps(values, indent=2) + "\n")
     for name, content in huggingface_files(tokenizer).items():
@@ -110,10 +111,11 @@ def _open(directory: epath.Path) -> Iterator[tuple[Format, ModelConfig, dict[str
         raise FileNotFoundError(f"{directory} lacks {CONFIG}, so it is no Hugging Face directory.")
     with weights.opened(directory, format.model_class) as stored:
         config = format.read_config(read_json_object(directory / CONFIG), stored)
-        depths = [stack.depth for stack in (config.encoder, config.decoder) if stack is not None]
-        if max(depths) > len(stored):
+        own = (s for s in config.stacks.values() if s.layer_sharing is LayerSharing.NONE)
+        depth = max((stack.depth for stack in own), default=0)
+        if depth > len(stored):
             raise UserError(
-                f"{directory} has {len(stored)} tensors, too few for the {max(depths):,} layers of "
+                f"{directory} has {len(stored)} tensors, too few for the {depth:,} layers of "
                 f"its {CONFIG}."
             )
         yield format, config, stored
@@ -125,32 +127,35 @@ def _with_prefix(
     """Under the names of the model with its head; what stands there under both stays as it is."""
 
     def whole(name: str) -> str:
+        for old, new in format.formerly.items():
+            if name.endswith(old) and name not in shapes:
+                name = name.removesuffix(old) + new
         prefixed = format.prefix + name
         return prefixed if prefixed in shapes and prefixed not in stored else name
 
     return {whole(name): tensor for name, tensor in stored.items()}
 
 
-def _with_embedding(
-    format: Format, stored: Mapping[str, Stored], copies: tuple[str, ...]
-) -> dict[str, Stored]:
-    """Some exports kept the embedding only under the name of a copy."""
-    candidates = (format.embedding, *copies)
-    found = next((stored[name] for name in candidates if name in stored), None)
-    return {**stored, format.embedding: found} if found else dict(stored)
+def _with_originals(stored: Mapping[str, Stored], copies: Mapping[str, str]) -> dict[str, Stored]:
+    """Some exports kept a tensor, such as the embedding, only under the name of a copy."""
+    found = dict(stored)
+    for copy, original in copies.items():
+        if copy in stored:
+            found.setdefault(original, stored[copy])
+    return found
 
 
 def _wrong(
     format: Format,
     shapes: Mapping[str, Shape],
     tensors: Mapping[str, Stored],
-    copies: tuple[str, ...],
+    copies: Mapping[str, str],
 ) -> list[str]:
     """A line for each tensor that is not what the model needs."""
     wrong = [
         f"missing: {name}, needed {shapes[name]}" for name in sorted(shapes.keys() - tensors.keys())
     ]
-    for name in sorted(tensors.keys() - shapes.keys() - {*copies}):
+    for name in sorted(tensors.keys() - shapes.keys() - _repeating(shapes, copies)):
         if not format.is_unused(name) and not format.is_constant(name):
             wrong.append(f"left over: {name}, found {tensors[name].shape}")
     for name in sorted(shapes.keys() & tensors.keys()):
@@ -158,14 +163,19 @@ def _wrong(
             wrong.append(f"shape: {name}, needed {shapes[name]}, found {tensors[name].shape}")
         elif tensors[name].dtype not in FLOATS:
             wrong.append(f"type: {name}, needed one of {FLOATS}, found {tensors[name].dtype}")
-    for name in copies:
-        if not wrong and name in tensors and not tensors[name].equals(tensors[format.embedding]):
+    for name, original in copies.items():
+        if not wrong and name in tensors and not tensors[name].equals(tensors[original]):
             wrong.append(
-                f"not a copy: {name} differs from {tensors[format.embedding].name}, which {CONFIG} "
+                f"not a copy: {name} differs from {tensors[original].name}, which {CONFIG} "
                 "says it repeats; if the head has weights of its own, set tie_word_embeddings to "
                 "false"
             )
     return wrong
+
+
+def _repeating(shapes: Mapping[str, Shape], copies: Mapping[str, str]) -> set[str]:
+    """Those copies whose originals the model has."""
+    return {name for name, original in copies.items() if original in shapes}
 
 
 def _warn(

@@ -16,7 +16,8 @@ from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.checkpoints.pretrained import Pretrained
 from t5x_lite.display.terminal import aligned, shown_size
 from t5x_lite.model import transformer
-from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
+from t5x_lite.model.choices import HeadKind
+from t5x_lite.model.config import LayerSharing, ModelConfig, Sharing, StackConfig, Visibility
 
 _SHARD = re.compile(r"(\d+)[-_]of[-_](\d+)")
 _LAYER = re.compile(r"layers_\d+")
@@ -54,34 +55,66 @@ def inspect_checkpoint(path: epath.PathLike) -> str:
 
 def in_words(model: ModelConfig) -> str:
     """What a model is, on one line."""
-    decoder, block = model.decoder, model.decoder.block
-    if model.encoder is None:
-        kind = "prefix LM" if decoder.visibility is Visibility.PREFIX else "LM"
-        layers = f"{decoder.depth} layers"
-    else:
-        kind = "encoder-decoder"
-        if model.sharing is Sharing.ENCODER_DECODER:
-            kind = "encoder-decoder with shared weights"
-        layers = f"{model.encoder.depth} + {decoder.depth} layers"
-    head = "a head of its own" if model.head_is_separate else "a head tied to the embedding"
+    block = model.block
+    layers = " + ".join(f"{stack.depth}" for stack in model.stacks.values())
+    width = f"embed {model.embed_dim}"
+    if model.token_dim is not None:
+        width += f" from tokens of {model.token_dim}"
+    parts = (*_streams(model), *_sharings(model), *_top(model), *_windows(model), *_added(model))
     return (
-        f"{kind}, {layers}, embed {model.embed_dim}, {_heads(decoder)}, mlp {block.mlp.mlp_dim} "
-        f"({' x '.join(block.mlp.activations)}), vocabulary {model.vocab_size:,}, {head}"
-        f"{''.join(f', {part}' for part in (*_windows(model), *_added(model)))}: "
+        f"{_kind(model)}, {layers} layers, {width}, {_heads(model.top)}, mlp {block.mlp.mlp_dim} "
+        f"({' x '.join(block.mlp.activations)}), vocabulary {model.vocab_size:,}"
+        f"{''.join(f', {part}' for part in parts)}: "
         f"{transformer.num_parameters(model):,} parameters"
     )
 
 
+def _kind(model: ModelConfig) -> str:
+    if model.decoder is None:
+        return "encoder"
+    if model.encoder is None:
+        return "prefix LM" if model.decoder.visibility is Visibility.PREFIX else "LM"
+    if model.sharing is Sharing.ENCODER_DECODER:
+        return "encoder-decoder with shared weights"
+    return "encoder-decoder"
+
+
+def _top(model: ModelConfig) -> Iterable[str]:
+    """What reads hidden states."""
+    if model.pooler:
+        yield "a pooler"
+    for head in model.heads:
+        if head.kind is not HeadKind.TOKENS:
+            classes = f" ({head.num_classes})" if head.kind is HeadKind.CLASSES else ""
+            yield f"a head of {head.kind.value}{classes}"
+        elif model.head_is_separate:
+            yield "a head of its own"
+        else:
+            yield "a head tied to the embedding"
+
+
+def _streams(model: ModelConfig) -> Iterable[str]:
+    for name, stack in model.stacks.items():
+        if stack.two_streams:
+            yield f"two streams in the {name}"
+
+
+def _sharings(model: ModelConfig) -> Iterable[str]:
+    for name, stack in model.stacks.items():
+        if stack.layer_sharing is not LayerSharing.NONE:
+            yield f"layers of the {name} share {stack.layer_sharing.value}"
+
+
 def _windows(model: ModelConfig) -> Iterable[str]:
-    for name, stack in (("encoder", model.encoder), ("decoder", model.decoder)):
-        if stack is not None and stack.window is not None:
+    for name, stack in model.stacks.items():
+        if stack.window is not None:
             of = "" if stack.window_every == 1 else f"every {stack.window_every} layers of "
             yield f"a window of {stack.window} in {of}the {name}"
 
 
 def _added(model: ModelConfig) -> Iterable[str]:
     """What fine-tuning added to it."""
-    block = model.decoder.block
+    block = model.block
     if block.adapter_dim is not None:
         yield f"adapters of {block.adapter_dim}"
     if block.lora is not None:

@@ -7,7 +7,7 @@ wait for each other.
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -110,6 +110,15 @@ def all_true(value: bool) -> bool:
 def any_true(value: bool) -> bool:
     """Whether any process says so, as `all_true`."""
     return not all_true(not value)
+
+
+def totals(values: Sequence[int]) -> list[int]:
+    """Of each of these numbers the sum over all processes, modulo 2 ** 32; as `all_true`."""
+    if not is_multihost():
+        return [value % 2**32 for value in values]
+    own = np.asarray([value % 2**32 for value in values], np.uint32)
+    each = np.asarray(multihost_utils.process_allgather(own))
+    return [int(value) for value in each.sum(axis=0, dtype=np.uint32)]
 
 
 def broadcast_bool(value: bool) -> bool:

@@ -19,6 +19,9 @@ _SHOWN = 5
 # How many updates slots have seen. Checkpoints of before had only the optimizer's own number, which
 # is then that of all slots they have.
 _COUNT, COUNT_OF_ALL = "/count", "optimizer_state/step"
+# What a checkpoint may have beyond a model: slots of parameters that are frozen here, and what was
+# of use while the model was pre-trained. Other parameters it may not.
+_MAY_BE_LEFT_OVER = ("optimizer_state", "parameters/generator")
 
 
 class Source(enum.Enum):
@@ -78,9 +81,16 @@ def plan(
     *,
     strict: bool = True,
     optional: Sequence[str] = (),
+    unused: Sequence[str] = (),
 ) -> Report:
-    """Where every leaf comes from; leaves are anything with a shape."""
-    shapes = {name: tuple(leaf.shape) for name, leaf in stored.items()}
+    """Where every leaf comes from; leaves are anything with a shape. Stored leaves, or folders of
+    leaves, that are `unused` are as if they were not there.
+    """
+    shapes = {
+        name: tuple(leaf.shape)
+        for name, leaf in stored.items()
+        if not any(_is_in(name, part) for part in unused)
+    }
     absent = {part for part in optional if not any(_is_in(name, part) for name in shapes)}
     rows = [
         _row(name, tuple(leaf.shape), shapes, assignment_map, lenient=not strict, absent=absent)
@@ -155,8 +165,11 @@ def refuse_misfits(report: Report, checkpoint: epath.Path, *, all_of_it: bool) -
     """Raises UserError, with the name of each leaf that does not fit."""
     wrong = report.of(Source.MISSING, Source.MISSHAPEN)
     if all_of_it:
-        # Slots of parameters that are frozen here may be left over; parameters may not.
-        wrong += [row for row in report.of(Source.LEFT_OVER) if _top(row.name) != "optimizer_state"]
+        wrong += [
+            row
+            for row in report.of(Source.LEFT_OVER)
+            if not any(_is_in(row.name, part) for part in _MAY_BE_LEFT_OVER)
+        ]
     if not wrong:
         return
     lines = [

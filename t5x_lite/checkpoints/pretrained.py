@@ -172,7 +172,7 @@ def check_initial(checkpoint: epath.Path, model: ModelConfig) -> None:
 
 
 def model_for(checkpoint: epath.Path, model: ModelConfig | None) -> ModelConfig:
-    """The given model if it is the checkpoint's, else the checkpoint's own.
+    """The given model if it is the checkpoint's, else the checkpoint's own as it is kept.
 
     A checkpoint that does not say which model it holds is compared leaf by leaf, when it is read.
 
@@ -180,7 +180,18 @@ def model_for(checkpoint: epath.Path, model: ModelConfig | None) -> ModelConfig:
         ModelMismatchError: the given model is another one.
     """
     if model is None:
-        return descriptions.model_of(checkpoint)
+        return descriptions.model_of(checkpoint).kept
+    if descriptions.read(checkpoint).model:
+        stored = descriptions.model_of(checkpoint)
+        check_model(model, descriptions.as_read(stored, model), checkpoint)
+    return model
+
+
+def check_own(checkpoint: epath.Path, model: ModelConfig) -> None:
+    """Whether a run may go on from a checkpoint of its own, from what that says of its model.
+
+    Raises:
+        ModelMismatchError: it is another model in whatever it has.
+    """
     if descriptions.read(checkpoint).model:
         check_model(model, descriptions.model_of(checkpoint), checkpoint)
-    return model

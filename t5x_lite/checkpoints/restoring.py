@@ -18,7 +18,7 @@ from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 
 from t5x_lite import storage
-from t5x_lite.checkpoints import folders, leaf_sums, manifest, multihost
+from t5x_lite.checkpoints import folders, leaf_sums, manifest, multihost, tensors
 from t5x_lite.checkpoints.errors import DamagedError
 from t5x_lite.checkpoints.plan import (
     COUNT_OF_ALL,
@@ -41,6 +41,7 @@ def restore(
     assignment_map: AssignmentMap = (),
     strict: bool = True,
     optional: Sequence[str] = (),
+    unused: Sequence[str] = (),
     fresh: Callable[[Collection[str]], Any] | None = None,
     on_report: Callable[[Report], None] = lambda report: None,
 ) -> Any:
@@ -50,14 +51,14 @@ def restore(
     {"parameters": ...}; parts that it lacks are not read. Leaves not in the checkpoint are taken
     from `fresh(names)`, which has at least these: those that `assignment_map` sets to None, with
     strict=False those that are missing, and leaves or folders of leaves named `optional` of which
-    the checkpoint has nothing.
+    the checkpoint has nothing. What is `unused` of the checkpoint is as if it were not there.
 
     Raises:
         UserError: a leaf is missing, left over or of another shape, each with its name.
         DamagedError: a leaf is not what was written.
     """
     wanted, stored = _as_dict(abstract), metadata(checkpoint)
-    report = _fitting(checkpoint, wanted, stored, assignment_map, strict, optional)
+    report = _fitting(checkpoint, wanted, stored, assignment_map, strict, optional, unused)
     on_report(report)
     found = _kept_fresh(report, fresh) | _read(checkpoint, report, leaves(wanted), stored)
     restored = jax.tree_util.tree_map_with_path(lambda path, _: found[name_of(path)], wanted)
@@ -71,6 +72,7 @@ def check(
     assignment_map: AssignmentMap = (),
     strict: bool = True,
     optional: Sequence[str] = (),
+    unused: Sequence[str] = (),
 ) -> Report:
     """What `restore` would do; reads no tensor, and `abstract` needs no shardings.
 
@@ -78,7 +80,7 @@ def check(
         UserError: what `restore` would refuse.
     """
     wanted, stored = _as_dict(abstract), metadata(checkpoint)
-    return _fitting(checkpoint, wanted, stored, assignment_map, strict, optional)
+    return _fitting(checkpoint, wanted, stored, assignment_map, strict, optional, unused)
 
 
 def _fitting(
@@ -88,8 +90,16 @@ def _fitting(
     assignment_map: AssignmentMap,
     strict: bool,
     optional: Sequence[str],
+    unused: Sequence[str],
 ) -> Report:
-    report = plan(leaves(wanted), leaves(stored), assignment_map, strict=strict, optional=optional)
+    report = plan(
+        leaves(wanted),
+        leaves(stored),
+        assignment_map,
+        strict=strict,
+        optional=optional,
+        unused=unused,
+    )
     refuse_misfits(report, checkpoint, all_of_it=strict and not assignment_map)
     return report
 
@@ -153,20 +163,15 @@ def _read_leaves(
     the others are not read.
     """
     sums = manifest.leaf_sums(checkpoint)
-    if sums is None:
-        return _restore(checkpoint, asked, stored)
     dtypes = {name: leaf.dtype for name, leaf in leaves(stored).items()}
     found: dict[str, Any] = {}
     for group in _groups(asked, dtypes):
-        exact = {
-            name: jax.ShapeDtypeStruct(
-                asked[name].shape, dtypes[name], sharding=asked[name].sharding
-            )
-            for name in group
-        }
-        restored = _restore(checkpoint, exact, stored)
-        leaf_sums.check({name: restored[name] for name in group}, sums, checkpoint)
-        found |= {name: restored[name].astype(asked[name].dtype) for name in group}
+        exact = {name: (asked[name], dtypes[name]) for name in group}
+        restored, found_sums = _exact(checkpoint, exact)
+        if sums is not None:
+            leaf_sums.check(found_sums, sums, checkpoint)
+        for name in group:
+            found[name] = restored.pop(name).astype(asked[name].dtype)
     return found
 
 
@@ -185,36 +190,28 @@ def _groups(
     return [group for group in (*groups, cast) if group]
 
 
-def _restore(
-    checkpoint: epath.Path, asked: Mapping[str, jax.ShapeDtypeStruct], stored: Any
-) -> dict[str, Any]:
-    """Leaves in these types; DamagedError where TensorStore finds its own files damaged."""
-
-    def arguments(path: Any, _: Any) -> ocp.RestoreArgs:
-        leaf = asked.get(name_of(path))
-        if leaf is None:
-            return ocp.RestoreArgs()
-        return ocp.ArrayRestoreArgs(
-            sharding=leaf.sharding, global_shape=leaf.shape, dtype=leaf.dtype
-        )
-
-    def item(path: Any, _: Any) -> Any:
-        return asked.get(name_of(path), ocp.PLACEHOLDER)
-
-    tree_map = jax.tree_util.tree_map_with_path
-    request = ocp.args.PyTreeRestore(
-        item=tree_map(item, stored), restore_args=tree_map(arguments, stored)
-    )
-    handler, found, problems = ocp.PyTreeCheckpointHandler(), None, []
+def _exact(
+    checkpoint: epath.Path, asked: Mapping[str, tuple[jax.ShapeDtypeStruct, Any]]
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Leaves in these types, those on disk, and their sums; DamagedError where TensorStore finds
+    its own files damaged.
+    """
+    exact = {
+        name: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=leaf.sharding)
+        for name, (leaf, dtype) in asked.items()
+    }
+    found: dict[str, Any] = {}
+    own_sums: dict[str, int] = {}
+    problems: list[str] = []
     try:
         with _damage_noticed(checkpoint), storage.watched(checkpoint):
-            found = handler.restore(checkpoint / folders.STATE, args=request)
+            found, own_sums = tensors.read(checkpoint / folders.STATE, exact)
     except DamagedError as error:
         problems = error.problems
     # Another process may have read what is damaged.
     if not multihost.all_true(not problems):
         raise DamagedError(checkpoint, problems or ["another process cannot read its tensors"])
-    return leaves(found)
+    return found, dict(zip(own_sums, multihost.totals([*own_sums.values()]), strict=True))
 
 
 @contextlib.contextmanager

@@ -33,6 +33,8 @@ from t5x_lite.checkpoints.description import Description
 Files = Mapping[str, Mapping[str, bytes]]
 
 _ROOM_FOR_SMALL_FILES = 1 << 20
+# What is read at a time, and so has to be in memory beside the state that it is read to.
+_BYTES_OF_CHUNK = 1 << 23
 _ATTEMPTS_TO_REMOVE = 10
 _SECONDS_BETWEEN_ATTEMPTS = 0.2
 _NO_ROOM = re.compile("no space left|quota exceeded|file too large", re.IGNORECASE)
@@ -186,7 +188,9 @@ def num_bytes(state: Mapping[str, Any], dtype: SavedDtype = SavedDtype.FLOAT32) 
 def _save_args(state: Mapping[str, Any], dtype: SavedDtype) -> dict[str, Any]:
     def arguments(part: str, leaf: Any) -> ocp.SaveArgs:
         rounds = part == "parameters" and jnp.issubdtype(leaf.dtype, jnp.floating)
-        return ocp.SaveArgs(dtype=jnp.dtype(dtype.value) if rounds else None)
+        return ocp.SaveArgs(
+            dtype=jnp.dtype(dtype.value) if rounds else None, chunk_byte_size=_BYTES_OF_CHUNK
+        )
 
     return {
         part: jax.tree.map(lambda leaf, part=part: arguments(part, leaf), tree)

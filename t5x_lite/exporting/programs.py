@@ -16,7 +16,6 @@ from jaxtyping import Array, Float, Int
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.decoding.search import Search
-from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.inference.generate import EXAMPLE_INDEX, decode_prompts, search_for
 from t5x_lite.model.config import ModelConfig
@@ -51,7 +50,8 @@ def programs(
     first_sentinel: int | None,
     platform: str,
 ) -> dict[str, Program]:
-    """Name -> program; `score` has room for as many target tokens as `generate` writes.
+    """Name -> program; `score` has room for as many target tokens as `generate` writes. An encoder
+    alone has `encode`, of tokens of the first type.
 
     Args:
         platform: whose forms are traced; one that no device has asks for those that all run.
@@ -68,10 +68,13 @@ def programs(
         Argument("target_mask", (_BATCH, decoding.max_decode_length)),
     )
     index = Argument(EXAMPLE_INDEX, (_BATCH,))
+    encode = {"encode": Program(functions.encode, inputs, ("hidden",))}
+    if model.decoder is None:  # which alone writes and scores
+        return encode
     return {
         "generate": Program(functions.generate, (*inputs, index), Decoded._fields),
         "score": Program(functions.score, (*inputs, *targets), ("log_probs",)),
-        "encode": Program(functions.encode, inputs, ("hidden",)),
+        **encode,
     }
 
 
@@ -159,7 +162,7 @@ class _Functions:
 
     @property
     def _has_encoder(self) -> bool:
-        return self.model.layout is Layout.ENCODER_DECODER
+        return self.model.encoder is not None
 
     def _row(
         self, inputs: Tokens, input_mask: Tokens, targets: Array, target_mask: Array

@@ -107,8 +107,10 @@ def _check(model: ModelConfig, inputs_length: int, decoding: DecodingConfig) -> 
             f"the model has a learned prompt (prompt_length={model.prompt_length}), which "
             "--format=stablehlo does not know; needed is a model without."
         )
-    needed, learned = 1 + inputs_length + decoding.max_decode_length, model.decoder.max_length
-    if model.encoder is None and learned is not None and needed > learned:
+    needed, learned = 1 + inputs_length + decoding.max_decode_length, model.top.max_length
+    if model.decoder is None:
+        needed = inputs_length
+    if len(model.stacks) == 1 and learned is not None and needed > learned:
         raise UserError(
             f"inputs_length={inputs_length} and max_decode_length={decoding.max_decode_length} "
             f"need {needed} positions, and the model has learned {learned}: give a smaller "

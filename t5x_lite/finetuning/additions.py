@@ -1,6 +1,5 @@
-"""What fine-tuning adds to a pre-trained model: the parameters that its checkpoint cannot have.
-
-`ModelConfig.plain` is the model as it was pre-trained; whatever it lacks was added.
+"""What a model has that the checkpoint it starts from cannot have: adapters, LoRA, a prompt, new
+heads; and heads of the checkpoint that it has not.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,18 +11,38 @@ from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 
 
-def names(model: ModelConfig) -> list[str]:
-    """Paths of what is added, such as encoder/layers/adapter/wi/kernel."""
-    if model == model.plain:
+def names(model: ModelConfig, foundation: ModelConfig | None = None) -> list[str]:
+    """Paths of what is added, such as encoder/layers/adapter/wi/kernel.
+
+    Args:
+        foundation: what it is added to; None is the model as it is pre-trained.
+    """
+    before = model.plain if foundation is None else foundation
+    return _beyond(model, before)
+
+
+def left_over(model: ModelConfig, foundation: ModelConfig) -> list[str]:
+    """Paths of what only the foundation has."""
+    return _beyond(foundation, model)
+
+
+def _beyond(model: ModelConfig, other: ModelConfig) -> list[str]:
+    """Leaves that the other has not, or of another shape, as a head of other classes is."""
+    if model == other:
         return []
-    plain = set(_paths(transformer.abstract_parameters(model.plain)))
-    return [path for path in _paths(transformer.abstract_parameters(model)) if path not in plain]
+    wanted, present = _shapes(model), _shapes(other)
+    return [path for path, shape in wanted.items() if present.get(path) != shape]
+
+
+def _shapes(model: ModelConfig) -> dict[str, tuple[int, ...]]:
+    abstract = transformer.abstract_parameters(model)
+    return dict(zip(_paths(abstract), [leaf.shape for leaf in jax.tree.leaves(abstract)]))
 
 
 def lacking(model: ModelConfig, parameters: Any) -> list[str]:
-    """Those of them that a tree of parameters does not have."""
+    """Paths of the model's leaves that a tree of parameters does not have."""
     present = set(_paths(parameters))
-    return [path for path in names(model) if path not in present]
+    return [path for path in _paths(transformer.abstract_parameters(model)) if path not in present]
 
 
 def without(tree: Mapping[str, Any], added: Collection[str], folder: str = "") -> dict[str, Any]:

@@ -17,7 +17,7 @@ def merge(model: ModelConfig, parameters: Mapping[str, Any]) -> tuple[ModelConfi
 
     Arrays of NumPy or JAX, float32; the logits differ by rounding. A model without LoRA stays.
     """
-    config = model.decoder.block.lora
+    config = model.block.lora
     if config is None:
         return model, dict(parameters)
     return model.with_blocks(lora=None), _merged(config, parameters)

@@ -11,7 +11,7 @@ belongs to the first one in T5's code, so it trains last.
 
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
-from t5x_lite.model.config import ModelConfig, Sharing, StackConfig
+from t5x_lite.model.config import LayerSharing, ModelConfig, Sharing, StackConfig
 from t5x_lite.optim.config import ParameterGroup
 
 
@@ -30,9 +30,16 @@ def groups(config: UnfreezingConfig, model: ModelConfig) -> tuple[ParameterGroup
     """The same as parameter groups, which training knows how to treat.
 
     Raises:
-        UserError: there are more layers than steps.
+        UserError: there are more layers than steps, or layers share weights.
     """
     stacks = _stacks(model)
+    for stack in stacks.values():
+        if stack.layer_sharing is not LayerSharing.NONE:
+            raise UserError(
+                f"layer_sharing={stack.layer_sharing.value!r}: layers with weights in common "
+                "cannot begin to train one after the other; needed is a model whose layers have "
+                "their own, or another way of fine-tuning."
+            )
     episodes = config.episodes or max(stack.depth for stack in stacks.values())
     if episodes > config.steps:
         raise UserError(
@@ -64,7 +71,5 @@ def groups(config: UnfreezingConfig, model: ModelConfig) -> tuple[ParameterGroup
 
 def _stacks(model: ModelConfig) -> dict[str, StackConfig]:
     """Those that own weights."""
-    stacks = {"decoder": model.decoder}
-    if model.encoder is not None and model.sharing is Sharing.NONE:
-        stacks = {"encoder": model.encoder, **stacks}
-    return stacks
+    shared = model.sharing is Sharing.ENCODER_DECODER
+    return {name: s for name, s in model.stacks.items() if name == model.top_name or not shared}

@@ -89,7 +89,7 @@ def change(**changes):
         (change(embed_dim="3"), "ModelConfig.embed_dim is '3'"),
         (change(embed_dim=True), "ModelConfig.embed_dim is True"),
         (change(compute={"remat": "som"}), "ModelConfig.compute.remat is 'som'.*'minimal'"),
-        (change(decoder=None), "ModelConfig.decoder is None; needed is a mapping"),
+        (change(init=None), "ModelConfig.init is None; needed is a mapping"),
         ({"embed_dim": 3}, "ModelConfig lacks the field 'vocab_size'"),
         ([], "needed is a mapping"),
     ],

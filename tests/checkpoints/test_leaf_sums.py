@@ -86,6 +86,27 @@ def test_the_sum_is_one_number_on_any_mesh(shape, dtype):
             parts[axis] = name
         leaf = jax.device_put(host, NamedSharding(mesh, PartitionSpec(*parts)))
         assert int(leaf_sums.begin({"x": leaf}, {"x": leaf.dtype})["x"]) == expected
+        shards = [each for each in leaf.addressable_shards if each.replica_id == 0]
+        begins = [[side.start or 0 for side in each.index] for each in shards]
+        parts = (
+            leaf_sums.of_part(np.asarray(each.data), begin, shape)
+            for each, begin in zip(shards, begins, strict=True)
+        )
+        assert sum(parts) % 2**32 == expected
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_large_leaves_are_added_up_in_parts(dtype, monkeypatch):
+    """Rows that a part does not divide, and devices that hold a part of an axis each."""
+    monkeypatch.setattr(leaf_sums, "_ELEMENTS_AT_A_TIME", 50)
+    host = np.random.default_rng(0).normal(size=(6, 10, 8)).astype(jnp.dtype(dtype))
+    expected = leaf_sums.of_part(host, (0, 0, 0), host.shape) % 2**32
+    mesh = jax.make_mesh((2, 2), ("a", "b"))
+    for parts in [(), ("a",), (None, "b", "a"), (None, None, ("b", "a")), (("a",), None, "b")]:
+        leaf = jax.device_put(host, NamedSharding(mesh, PartitionSpec(*parts)))
+        assert int(leaf_sums.begin({"x": leaf}, {"x": leaf.dtype})["x"]) == expected, parts
+    alone = jnp.asarray(host)
+    assert int(leaf_sums.begin({"x": alone}, {"x": alone.dtype})["x"]) == expected
 
 
 def test_every_bit_counts():

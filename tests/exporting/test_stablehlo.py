@@ -122,7 +122,7 @@ def test_the_manifest_says_what_to_call(source_of, tmp_path):
     stablehlo.write(tmp_path, source_of(), config(platforms=("cpu",), max_decode_length=5))
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert (manifest["platforms"], manifest["step"]) == (["cpu"], 7)
-    assert manifest["special"] == {"padding": 0, "start": 0, "end": 1, "unknown": 2}
+    assert manifest["special"] == {"padding": 0, "start": 0, "end": 1, "unknown": 2, "mask": None}
     assert manifest["decoding"]["max_decode_length"] == 5
     arguments = manifest["programs"]["score"]["arguments"]
     assert [(each["name"], each.get("shape")) for each in arguments] == [

@@ -48,6 +48,17 @@ def test_the_include_says_how_it_is_trained(job_of):
     assert job.optimizer == AdamWConfig(weight_decay=0.0)
 
 
+@pytest.mark.parametrize(("method", "beside"), [("lora", "/lora/"), ("adapters", "/adapter/")])
+def test_heads_of_an_encoder_train_beside_what_is_added(method, beside, trains_of):
+    """They are new, and so may the pooler be; of the encoder nothing else but norms' gains."""
+    heads = "HEADS=(@classes/HeadConfig(),)"
+    names, parameters = trains_of(["models/bert/base.gin"], method, heads)
+    above = {name for name in parameters if name.startswith(("heads/", "pooler/"))}
+    assert above <= {*names} and any(name.startswith("heads/classes/") for name in above)
+    for name in {*names} - above:
+        assert beside in name or (method == "adapters" and name.endswith("/scale"))
+
+
 def test_what_a_layer_does_not_have_cannot_be_a_target():
     """With the nearest name, or what this feed-forward sub-layer has."""
     for targets, message in (("('q',)", "'q' is no kernel"), ("('wi_0',)", "it has query, key")):

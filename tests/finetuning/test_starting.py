@@ -110,3 +110,67 @@ def test_another_model_is_refused_as_before(adapted, parameters_of, tmp_path):
     other = dataclasses.replace(factory, model=model)
     with pytest.raises(ModelMismatchError, match="scale_logits"):
         start(from_path(dataclasses.replace(job, model=model), tmp_path / "old"), other)
+
+
+ENCODER = (
+    *("VOCAB_SIZE=128", "EMBED_DIM=16", "MLP_DIM=32", "NUM_HEADS=2", "HEAD_DIM=8"),
+    *("NUM_ENCODER_LAYERS=1", "MAX_LENGTH=8", "TASK_FEATURE_LENGTHS={'inputs': 8, 'classes': 1}"),
+)
+
+
+@pytest.fixture
+def encoders(job_of, tmp_path):
+    """(heads, **settings) -> a job that trains an encoder with these heads, and its factory."""
+
+    def made(heads, *overrides):
+        heads = f"HEADS=({heads},)"
+        job = job_of(
+            ["models/bert.gin"], None, f"MODEL_DIR={tmp_path / 'run'}", *ENCODER, heads, *overrides
+        )
+        return job, make_factory(job, make_partitioner(job.partitioning))
+
+    return made
+
+
+@pytest.mark.parametrize("is_foreign", [False, True])
+def test_an_encoder_changes_its_heads(is_foreign, encoders, parameters_of, tmp_path, capsys):
+    """The pooler and all below come along with their slots; of a head of other classes too, it is
+    only new heads that begin anew, and what is left out is named.
+    """
+    masked = "" if is_foreign else "@masked/HeadConfig(), "  # a file of theirs has no other
+    _, before = encoders(f"{masked}@classes/HeadConfig()", "NUM_CLASSES=3")
+    state = before.from_parameters(parameters_of(before.model))
+    if is_foreign:
+        huggingface.save(tmp_path / "old", before.model, state.parameters)
+    else:
+        saved(tmp_path / "old", before, state)
+    job, factory = encoders("@classes/HeadConfig()", "NUM_CLASSES=5")
+    job = from_path(job, tmp_path / "old")
+    check_origin(job, factory, find_origin(job, factory.model))
+    found = start(job, factory).state
+    said = capsys.readouterr().out
+    assert "new from here on: heads/classes/out/bias, heads/classes/out/kernel" in said
+    old, new = restoring.leaves(state.parameters), restoring.leaves(found.parameters)
+    left = [name for name in old if name not in new or old[name].shape != new[name].shape]
+    assert all(name in said.split("not used here: ")[1] for name in left)
+    kept = [name for name in new if not name.startswith("heads/")]
+    assert any(name.startswith("pooler/") for name in kept)
+    for name in kept:
+        np.testing.assert_array_equal(new[name], old[name])
+    assert new["heads/classes/out/kernel"].shape == (16, 5)
+    # Its own checkpoint is whole.
+    saved(job.model_dir, factory, found, step=6)
+    again = start(job, factory)
+    jax.tree.map(np.testing.assert_array_equal, again.state.parameters, found.parameters)
+
+
+def test_a_head_of_the_same_classes_goes_on(encoders, parameters_of, tmp_path, capsys):
+    """As from one task to another with as many; a body that differs is refused as before."""
+    job, factory = encoders("@classes/HeadConfig()")
+    state = saved(tmp_path / "old", factory, factory.from_parameters(parameters_of(factory.model)))
+    run = start(from_path(job, tmp_path / "old"), factory)
+    jax.tree.map(np.testing.assert_array_equal, run.state.parameters, state.parameters)
+    assert "not used" not in capsys.readouterr().out
+    job, factory = encoders("@regression/HeadConfig()", "MLP_DIM=16")
+    with pytest.raises(ModelMismatchError, match="mlp_dim"):
+        start(from_path(job, tmp_path / "old"), factory)

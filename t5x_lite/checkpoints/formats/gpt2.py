@@ -122,16 +122,17 @@ def _stack(values: Values, activations: tuple[str, ...]) -> StackConfig:
 
 def _write(config: ModelConfig) -> dict[str, Any] | None:
     """Of what has learned positions and no encoder; all else is said or found to be lost."""
-    decoder, block = config.decoder, config.decoder.block
+    decoder, block = config.decoder, config.block
     names: dict[tuple[str, ...], str] = {value: name for name, value in _ACTIVATIONS.items()}
     heads = block.attention.num_heads
     is_near = (
         config.encoder is None
+        and decoder is not None
         and decoder.max_length is not None
         and block.mlp.activations in names
         and heads * block.attention.head_dim == config.embed_dim
     )
-    if not is_near:
+    if decoder is None or not is_near:
         return None
     return {
         "model_type": "gpt2",
@@ -164,7 +165,7 @@ GPT2 = Format(
     read_config=_read,
     write_config=_write,
     names=_NAMES,
-    copies=("lm_head.weight",),
+    copies={"lm_head.weight": "transformer.wte.weight"},
     prefix="transformer.",
     constants=r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias",
 )

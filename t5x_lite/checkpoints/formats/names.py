@@ -18,11 +18,19 @@ from t5x_lite.checkpoints.formats.transforms import (
     SAME,
     TRANSPOSED,
     Columns,
+    Lifted,
+    Split,
     Transform,
 )
 from t5x_lite.checkpoints.formats.weights import Index, Shape, Stored
 
-_TRANSFORMS: Mapping[str, Transform] = {"same": SAME, "transposed": TRANSPOSED}
+_TRANSFORMS: Mapping[str, Transform] = {
+    "same": SAME,
+    "transposed": TRANSPOSED,
+    "split": Split(),
+    "transposed_split": Split(transposed=True),
+    "lifted": Lifted(),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +61,18 @@ def parse(table: str) -> Names:
     """The rows of a text: path of ours, transform, name of theirs."""
     rows = (line.split() for line in table.strip().splitlines())
     return {ours: Place(theirs, _transform(word)) for ours, word, theirs in rows}
+
+
+def of_heads(names: Names, head_dim: int) -> Names:
+    """The table of a model whose heads are as wide as that."""
+
+    def sized(place: Place) -> Place:
+        if not isinstance(place.transform, Split):
+            return place
+        split = dataclasses.replace(place.transform, head_dim=head_dim)
+        return dataclasses.replace(place, transform=split)
+
+    return {ours: sized(place) for ours, place in names.items()}
 
 
 def paths(parameters: Any) -> set[str]:

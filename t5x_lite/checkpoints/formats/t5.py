@@ -55,7 +55,10 @@ T5 = Format(
     write_config=t5_config.write,
     names=_NAMES,
     # Where transformers stores the embedding again, by version; some files hold only such a copy.
-    copies=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", t5_config.HEAD),
+    copies=dict.fromkeys(
+        ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", t5_config.HEAD),
+        "shared.weight",
+    ),
     # The released T5 v1.0 files hold a bias that no T5 ever adds: cross-attention has none.
     unused=r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
 )

@@ -75,6 +75,8 @@ def write(config: ModelConfig) -> dict[str, Any] | None:
     """The config.json of the T5 that is nearest to a model; None for one that has no
     encoder or no relative positions.
     """
+    if config.decoder is None:
+        return None
     block, bias = config.decoder.block, config.decoder.relative_bias
     mlp = {activations: name for name, activations in ACTIVATIONS.items()}.get(
         block.mlp.activations

@@ -86,5 +86,54 @@ class Columns:
         theirs[..., self.part * width : (self.part + 1) * width] = ours
 
 
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Theirs has our last axis, or with `transposed` our first one behind the second, as two: heads
+    of `head_dim` numbers each. A table of names does not know that, see `names.of_heads`.
+    """
+
+    transposed: bool = False
+    head_dim: int = 1
+
+    def shape(self, ours: Shape) -> Shape:
+        """With heads apart."""
+        *rest, joined = ours[::-1] if self.transposed else ours
+        return (*rest, joined // self.head_dim, self.head_dim)
+
+    def read(self, theirs: Stored, index: Index) -> np.ndarray:
+        """Of all heads that are not asked for nothing is read."""
+        index = index or (slice(None),) * (len(theirs.shape) - 1)
+        *rest, columns = index[::-1] if self.transposed else index
+        first, last, _ = columns.indices(theirs.shape[-2] * self.head_dim)
+        begin, end = first // self.head_dim, -(-last // self.head_dim)
+        heads = theirs.read((*rest, slice(begin, end), slice(None)))
+        joined = heads.reshape(*heads.shape[:-2], -1)
+        offset = begin * self.head_dim
+        part = joined[..., first - offset : last - offset]
+        return np.ascontiguousarray(part.T) if self.transposed else part
+
+    def write(self, ours: np.ndarray, theirs: np.ndarray) -> None:
+        """Heads apart."""
+        theirs[...] = (ours.T if self.transposed else ours).reshape(theirs.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lifted:
+    """Theirs has two axes of length 1 in front."""
+
+    def shape(self, ours: Shape) -> Shape:
+        """With them."""
+        return (1, 1, *ours)
+
+    def read(self, theirs: Stored, index: Index) -> np.ndarray:
+        """Without them."""
+        whole = slice(None)
+        return theirs.read((whole, whole, *index) if index else ())[0, 0]
+
+    def write(self, ours: np.ndarray, theirs: np.ndarray) -> None:
+        """All of it."""
+        theirs[0, 0] = ours
+
+
 SAME = Same()
 TRANSPOSED = Transposed()

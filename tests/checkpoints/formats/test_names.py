@@ -16,7 +16,11 @@ layers/query       columns:1/2  h.{i}.q_and_k
 layers/key         columns:0/2  h.{i}.q_and_k
 layers/out/kernel  transposed   h.{i}.out
 layers/scale       same         h.{i}.scale
+layers/value       split        h.{i}.value
+layers/mix         transposed_split  h.{i}.mix
+query              lifted       query
 """)
+TABLE = names.of_heads(TABLE, 3)
 
 
 def numbers(*shape):
@@ -26,11 +30,14 @@ def numbers(*shape):
 PARAMETERS = {
     "embedding": numbers(7, 4),
     "head": {"kernel": numbers(4, 7)},
+    "query": numbers(5),
     "layers": {
         "query": numbers(11, 4, 6),
         "key": numbers(11, 4, 6) + 1,
         "out": {"kernel": numbers(11, 6, 4)},
         "scale": numbers(11, 4),
+        "value": numbers(11, 5, 9),
+        "mix": numbers(11, 9, 5),
     },
 }
 
@@ -58,8 +65,12 @@ def test_theirs_is_where_the_table_says():
         np.testing.assert_array_equal(written[f"h.{i}.q_and_k"], joined)
         np.testing.assert_array_equal(written[f"h.{i}.out"], layers["out"]["kernel"][i].T)
         np.testing.assert_array_equal(written[f"h.{i}.scale"], layers["scale"][i])
+        apart = layers["value"][i].reshape(5, 3, 3)
+        np.testing.assert_array_equal(written[f"h.{i}.value"], apart)
+        np.testing.assert_array_equal(written[f"h.{i}.mix"], layers["mix"][i].T.reshape(5, 3, 3))
     np.testing.assert_array_equal(written["lm_head"], PARAMETERS["head"]["kernel"].T)
-    assert len(written) == 2 + 3 * 11
+    np.testing.assert_array_equal(written["query"][0, 0], PARAMETERS["query"])
+    assert len(written) == 3 + 5 * 11
 
 
 def test_shapes_are_those_of_what_is_written():
@@ -87,6 +98,9 @@ def test_of_a_split_tensor_only_the_part_is_read(stored, monkeypatch):
     leaf = names.lazy_tree(TABLE, PARAMETERS, stored)["layers"]["key"]
     leaf[3:5, 0:2, 0:6]
     assert [part.shape for part in read] == [(2, 6), (2, 6)]
+    leaf = names.lazy_tree(TABLE, PARAMETERS, stored)["layers"]["value"]
+    assert leaf[1:2, 0:2, 4:6].shape == (1, 2, 2)  # of the second of three heads
+    assert read[-1].shape == (2, 1, 3)
 
 
 def test_a_parameter_without_a_row_is_not_dropped():
