@@ -1,17 +1,21 @@
 """Classification as text (Raffel et al. 2020, section 2.4): `rte hypothesis: ... premise: ...`.
 
-The name of the task, then each field as `key: text`; the target is the name of the label.
+The name of the task, then each field as `key: text`; the target is the name of the label. Encoders
+by themselves read one or two of the fields as they are, and tell a class.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import seqio
 import tensorflow as tf
 
-from t5x_lite.tasks.registration import Example
+from t5x_lite.objectives.texts import FIRST, SECOND
+from t5x_lite.tasks.registration import Example, add_classes_task, add_task, each
+from t5x_lite.text.label_vocabulary import NO_LABEL
 
-# The target where a test set keeps its labels to itself.
-NO_LABEL = "<unk>"
 # The id of a text that is no label, which therefore never equals a label.
 NOT_A_LABEL = -1
 
@@ -20,20 +24,27 @@ NOT_A_LABEL = -1
 class Classification:
     """The format of a task, and the way back from the text that a model writes.
 
-    `fields` are the keys in the order they are written, each with the feature that it shows.
+    `fields` are the keys in the order they are written, each with the feature that it shows;
+    `index` is the feature that names an example.
     """
 
     name: str
     fields: Mapping[str, str]
     labels: Sequence[str]
+    index: str = "idx"
 
     def __call__(self, example: Example) -> Example:
         """`label` is an index into `labels`, or -1."""
         return {
             "inputs": keyed_text(self.name, {k: example[f] for k, f in self.fields.items()}),
             "targets": label_name(example["label"], self.labels),
-            "idx": example["idx"],
+            self.index: example[self.index],
         }
+
+    def as_texts(self, example: Example, read: Sequence[str]) -> Example:
+        """The features that are `read`, one or two, as they are."""
+        texts = dict(zip((FIRST, SECOND), [example[feature] for feature in read]))
+        return {**texts, "classes": example["label"], self.index: example[self.index]}
 
     def label_id(self, text: str, example: object = None, is_target: bool = False) -> int | None:
         """The index of the label that `text` is, exactly; -1 for anything else.
@@ -44,6 +55,30 @@ class Classification:
         if is_target and text == NO_LABEL:
             return None
         return list(self.labels).index(text) if text in self.labels else NOT_A_LABEL
+
+
+def add_classification(
+    name: str,
+    classification: Classification,
+    *,
+    source: seqio.DataSource,
+    read_by_encoders: Sequence[str] | None = None,
+    metric_fns: Sequence[Callable[..., Any]] = (),
+) -> None:
+    """Registers a classification as text and, where an encoder by itself `read`s one or two of its
+    features, as `<name>_encoder` too: both are scored by the same metrics.
+    """
+    scored: Any = {"metric_fns": metric_fns, "postprocess_fn": classification.label_id}
+    add_task(name, source=source, preprocessors=[each(classification)], **scored)
+    if read_by_encoders is not None:
+        as_texts = functools.partial(classification.as_texts, read=read_by_encoders)
+        add_classes_task(
+            name,
+            source=source,
+            preprocessors=[each(as_texts)],
+            labels=classification.labels,
+            **scored,
+        )
 
 
 def keyed_text(name: str, fields: Mapping[str, tf.Tensor]) -> tf.Tensor:

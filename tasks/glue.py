@@ -14,9 +14,12 @@
 | glue_rte_v002              | `rte sentence1: ... sentence2: ...` | entailment, not_entailment   |
 | glue_wnli_v002_simple_eval | `wsc: ... *it* ...` (wnli.py)       | a noun of the hypothesis     |
 
-`glue_mnli_v002` is for training: it has both validation sets under names of their own.
+`glue_mnli_v002` is for training: it has both validation sets under names of their own. Each has a
+twin for encoders by themselves, `glue_cola_v002_encoder` and so on (WNLI: `glue_wnli_v002_encoder`,
+with its training set), that reads the sentences and tells the label, of STS-B the similarity.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +27,9 @@ from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.classification import f1_score_with_invalid, matthews_corrcoef
 from t5x_lite.metrics.correlation import pearson_corrcoef, spearman_corrcoef
 from t5x_lite.tasks import similarity, winograd, wnli
-from t5x_lite.tasks.classification import Classification
+from t5x_lite.tasks.classification import Classification, add_classification
 from t5x_lite.tasks.original_files.glue import GlueTable
-from t5x_lite.tasks.registration import add_task, each
+from t5x_lite.tasks.registration import add_classes_task, add_task, add_values_task, each
 from t5x_lite.tasks.sources import DownstreamSource
 
 _SPLITS = ("train", "validation", "test")
@@ -56,12 +59,12 @@ def _add_classification(
     # The texts in the order of their names, whatever the order of the files.
     fields = {feature: feature for feature in sorted(files.columns)}
     classification = Classification(prefix or name, fields, files.labels)
-    add_task(
+    add_classification(
         f"glue_{name}_v002",
+        classification,
         source=_source(name, splits, files),
-        preprocessors=[each(classification)],
+        read_by_encoders=list(files.columns),
         metric_fns=metric_fns,
-        postprocess_fn=classification.label_id,
     )
 
 
@@ -128,21 +131,30 @@ _add_classification(
 _add_classification("qnli", GlueTable("QNLI", _same("question", "sentence"), "label", _ENTAILMENT))
 _add_classification("rte", GlueTable("RTE", _SENTENCES, "label", _ENTAILMENT))
 
-add_task(
-    "glue_stsb_v002",
-    source=_source("stsb", _SPLITS, GlueTable("STS-B", _SENTENCES, "score")),
-    preprocessors=[each(similarity.to_text)],
-    metric_fns=[pearson_corrcoef, spearman_corrcoef],
-    postprocess_fn=similarity.number,
+_STSB = _source("stsb", _SPLITS, GlueTable("STS-B", _SENTENCES, "score"))
+_SIMILARITY: Any = {
+    "metric_fns": [pearson_corrcoef, spearman_corrcoef],
+    "postprocess_fn": similarity.number,
+}
+add_task("glue_stsb_v002", source=_STSB, preprocessors=[each(similarity.to_text)], **_SIMILARITY)
+add_values_task(
+    "glue_stsb_v002", source=_STSB, preprocessors=[each(similarity.as_texts)], **_SIMILARITY
 )
+
+_WNLI = GlueTable("WNLI", _SENTENCES, "label", ("not_entailment", "entailment"))
 add_task(
     "glue_wnli_v002_simple_eval",
-    source=_source(
-        "wnli",
-        _EVALUATED,
-        GlueTable("WNLI", _SENTENCES, "label", ("not_entailment", "entailment")),
-    ),
+    source=_source("wnli", _EVALUATED, _WNLI),
     preprocessors=[each(wnli.to_text)],
     metric_fns=[accuracy],
     postprocess_fn=winograd.names_the_referent,
+)
+_CLASSES = Classification("wnli", _SENTENCES, _WNLI.labels)
+add_classes_task(
+    "glue_wnli_v002",
+    source=_source("wnli", _SPLITS, _WNLI),
+    preprocessors=[each(functools.partial(_CLASSES.as_texts, read=list(_SENTENCES)))],
+    labels=_CLASSES.labels,
+    metric_fns=[accuracy],
+    postprocess_fn=_CLASSES.label_id,
 )

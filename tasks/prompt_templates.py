@@ -9,8 +9,10 @@
 | multirc     | the paragraph, the question, an answer, `Is it right?`  | no, yes                  |
 | record      | the passage, its query up to the gap                    | its entities             |
 | rte         | the premise, `Question: ... True or false?`             | true, false              |
+| axb, axg    | the same, with demonstrations of rte                    | true, false              |
 | wic         | two sentences, `does ... mean the same in both?`        | no, yes                  |
 | wsc         | the text, `does ... stand for ...?`                     | no, yes                  |
+| dpr         | the sentence, `what does ... stand for?`                | its two candidates       |
 | ende, enfr, enro | `English =`                                        | -: the translation       |
 | lambada     | a passage without its last word                         | -: the word              |
 
@@ -140,6 +142,17 @@ def _of_query(value: Any, example: Mapping[str, Any], is_target: bool) -> Any:
     return {"value": example["entities"][value] if value >= 0 else ""}
 
 
+def _axb(fields: Fields) -> Fields:
+    """With the names of RTE, whose examples demonstrate."""
+    if "sentence1" not in fields:
+        return fields
+    return fields | {"premise": fields["sentence1"], "hypothesis": fields["sentence2"]}
+
+
+def _dpr(fields: Fields) -> Fields:
+    return fields | {"options": list(fields["candidates"])}
+
+
 def _lambada(fields: Fields) -> Fields:
     context, _, word = fields["passage"].strip().rpartition(" ")
     return fields | {"context": context.rstrip(), "word": word}
@@ -153,6 +166,10 @@ def _first_word(value: str, example: Mapping[str, Any], is_target: bool) -> str:
 
 _NO_YES = ("no", "yes")
 _QUESTION = "{premise}\nQuestion: {hypothesis}"
+_TRUE_OR_FALSE = _QUESTION + " True or false?\nAnswer:"
+
+
+_RTE = "super_glue_rte_v102"
 
 
 def _translation(name: str, task: str) -> Template:
@@ -206,12 +223,16 @@ TEMPLATES = (
         kept=("idx/query", "answers", "entities"),
         metric_fns=(groups.record,),
     ),
+    Template("rte", _RTE, _TRUE_OR_FALSE, ("true", "false")),
     Template(
-        "rte",
-        "super_glue_rte_v102",
-        _QUESTION + " True or false?\nAnswer:",
+        "axb",
+        "super_glue_axb_v102",
+        _TRUE_OR_FALSE,
         ("true", "false"),
+        demonstrations=_RTE,
+        prepare=_axb,
     ),
+    Template("axg", "super_glue_axg_v102", _TRUE_OR_FALSE, ("true", "false"), demonstrations=_RTE),
     Template(
         "wic",
         "super_glue_wic_v102",
@@ -224,6 +245,12 @@ TEMPLATES = (
         '{text}\nQuestion: does "{span2_text}" stand for "{span1_text}"?\nAnswer:',
         _NO_YES,
         demonstrations="super_glue_wsc_v102_simple_train",
+    ),
+    Template(
+        "dpr",
+        "dpr_v001_simple",
+        '{sentence}\nQuestion: what does "{pronoun}" stand for?\nAnswer:',
+        prepare=_dpr,
     ),
     _translation("ende", "wmt_t2t_ende_v003"),
     _translation("enfr", "wmt15_enfr_v003"),

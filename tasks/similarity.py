@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from t5x_lite.objectives.texts import FIRST, SECOND
 from t5x_lite.tasks.classification import NO_LABEL, keyed_text
 from t5x_lite.tasks.registration import Example
 
@@ -17,6 +18,16 @@ def to_text(example: Example) -> Example:
     return {
         "inputs": keyed_text("stsb", {key: example[key] for key in ("sentence1", "sentence2")}),
         "targets": tf.where(score < 0, NO_LABEL, tf.strings.as_string(score, precision=1)),
+        "idx": example["idx"],
+    }
+
+
+def as_texts(example: Example) -> Example:
+    """Both sentences and the similarity as it is, for an encoder by itself."""
+    return {
+        FIRST: example["sentence1"],
+        SECOND: example["sentence2"],
+        "values": example["label"],
         "idx": example["idx"],
     }
 

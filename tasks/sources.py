@@ -36,7 +36,7 @@ class DownstreamSource(Source):
     (`train[:90%]`) are splits too, as in TFDS.
 
     Args:
-        tfds_name: with its version, which decides what the examples are.
+        tfds_name: with its version, which decides what the examples are; None of what TFDS has not.
         splits: those of TFDS.
         files: how to read the original files.
         splits_without_labels: those whose answers are not published; they are not scored.
@@ -46,7 +46,7 @@ class DownstreamSource(Source):
 
     def __init__(
         self,
-        tfds_name: str,
+        tfds_name: str | None,
         splits: Iterable[str],
         files: OriginalFiles,
         *,
@@ -107,6 +107,11 @@ class DownstreamSource(Source):
         return chosen.from_ or 0, count if chosen.to is None else chosen.to
 
     def _tfds(self) -> seqio.TfdsDataSource:
+        if self._name is None:
+            raise FileNotFoundError(
+                "TFDS does not have this data set: needed is the folder with its original files, "
+                "--gin.TASK_FILES=FOLDER (t5x_lite inspect: --task_files)."
+            )
         # Without splits of its own, so that slices reach TFDS too.
         released = seqio.TfdsDataSource(self._name)
         if self._newer_version is None or released.tfds_dataset.info.splits:

@@ -14,6 +14,7 @@
 | super_glue_wsc_v102_*  | `wsc: ...` with the pronoun as `*it*`                | a noun           |
 | dpr_v001_simple        | the same, from another set                           | a noun           |
 
+BoolQ, CB and RTE have a twin for encoders by themselves, `super_glue_boolq_v102_encoder` and so on.
 WSC is two tasks: `_simple_train` has those examples of the training set whose noun is the right
 one, `_simple_eval` all of the others.
 """
@@ -25,7 +26,7 @@ from t5x_lite.metrics import groups
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.classification import mean_multiclass_f1
 from t5x_lite.tasks import multirc, record, winograd
-from t5x_lite.tasks.classification import Classification
+from t5x_lite.tasks.classification import Classification, add_classification
 from t5x_lite.tasks.original_files.dpr import DPR_FILES
 from t5x_lite.tasks.original_files.examples import INTEGER, TEXT
 from t5x_lite.tasks.original_files.super_glue import (
@@ -53,15 +54,15 @@ def _add_classification(
     *,
     prefix: str | None = None,
     splits: Sequence[str] = _SPLITS,
+    read_by_encoders: Sequence[str] | None = None,
     metric_fns: Sequence[Any] = (accuracy,),
 ) -> None:
-    classification = Classification(prefix or name, fields, files.labels)
-    add_task(
+    add_classification(
         f"super_glue_{name}_v102",
+        Classification(prefix or name, fields, files.labels),
         source=_source(name, splits, files.files()),
-        preprocessors=[each(classification)],
+        read_by_encoders=read_by_encoders,
         metric_fns=metric_fns,
-        postprocess_fn=classification.label_id,
     )
 
 
@@ -81,6 +82,7 @@ _add_classification(
     "boolq",
     SuperGlueTask("BoolQ", _texts("passage", "question"), _TRUTH),
     _same("passage", "question"),
+    read_by_encoders=("question", "passage"),
 )
 _add_classification(
     "cb",
@@ -88,6 +90,7 @@ _add_classification(
         "CB", _texts("hypothesis", "premise"), ("entailment", "contradiction", "neutral")
     ),
     _PREMISE_LAST,
+    read_by_encoders=("premise", "hypothesis"),
     metric_fns=[mean_multiclass_f1(num_classes=3), accuracy],
 )
 _COPA = ("choice1", "choice2", "premise", "question")
@@ -95,7 +98,10 @@ _add_classification(
     "copa", SuperGlueTask("COPA", _texts(*_COPA), ("choice1", "choice2")), _same(*_COPA)
 )
 _add_classification(
-    "rte", SuperGlueTask("RTE", _texts("hypothesis", "premise"), _ENTAILMENT), _PREMISE_LAST
+    "rte",
+    SuperGlueTask("RTE", _texts("hypothesis", "premise"), _ENTAILMENT),
+    _PREMISE_LAST,
+    read_by_encoders=("premise", "hypothesis"),
 )
 _WIC = ("sentence1", "sentence2", "word")
 _WIC_PLACES = dict.fromkeys(("start1", "start2", "end1", "end2"), INTEGER)

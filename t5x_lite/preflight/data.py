@@ -14,6 +14,7 @@ from t5x_lite import config, jobs, registration
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import ModelConfig
+from t5x_lite.preflight import rows
 from t5x_lite.preflight.findings import Check, Kind, Outcome
 from t5x_lite.training.config import TrainConfig
 
@@ -38,6 +39,8 @@ def checks(
     vocabulary = _Vocabulary()
     yield Check("vocabulary", lambda: vocabulary.check(resolved.config))
     yield Check("tasks", lambda: _register(resolved, arguments, vocabulary.path))
+    if (records := jobs.records_of(resolved.config)).paths is not None and trains:
+        yield Check("rows", functools.partial(rows.check, records))
     for name, dataset in jobs.datasets(resolved.config).items():
         fits = functools.partial(
             _fits,
@@ -90,6 +93,7 @@ def _register(
         vocabulary,
         task_files=jobs.task_files_of(resolved.config),
         few_shot=jobs.few_shot_of(resolved.config),
+        records=jobs.records_of(resolved.config),
     )
     modules = ", ".join(dict.fromkeys(each.module for each in imports))
     yield Kind.OK, f"imported {modules}" if modules else "no module was named to import"

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import predicted_stack
 from t5x_lite.features.outputs import TOKENS
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
@@ -30,10 +31,15 @@ _QUICKLY = {"xla_backend_optimization_level": "0"}
 
 
 def check(job: TrainConfig) -> Iterator[Outcome]:
-    """Refuses a loss that is not what ignorance costs, and batches without a target."""
+    """Refuses a loss that is not what ignorance costs, and batches without a target. Of a job that
+    does not learn tokens there is nothing to say.
+    """
+    if not any(isinstance(term, LossConfig) for term in job.loss):
+        return
     batch = _first_batch(job)
-    targets = batch["decoder_segment_ids"] > 0
-    counted = batch["decoder_loss_weights"] > 0
+    stack = predicted_stack(batch)
+    targets = batch[f"{stack}_segment_ids"] > 0
+    counted = batch.get(f"{stack}_loss_weights", targets) > 0
     if not counted.any():
         raise UserError(
             f"no token of the first {_ROWS} rows counts for the loss: are the targets empty, or "
@@ -62,15 +68,8 @@ def check(job: TrainConfig) -> Iterator[Outcome]:
 
 def proxy(model: ModelConfig) -> ModelConfig:
     """The same choices, shallow and narrow, without dropout."""
-    encoder = None if model.encoder is None else _stack(model.encoder)
-    return dataclasses.replace(
-        model,
-        embed_dim=_WIDTH,
-        encoder=encoder,
-        decoder=_stack(model.decoder),
-        dropout_rate=0.0,
-        compute=ComputeConfig(),
-    )
+    narrow = dataclasses.replace(model, embed_dim=_WIDTH, dropout_rate=0.0, compute=ComputeConfig())
+    return narrow.with_stacks(lambda _, stack: _stack(stack))
 
 
 def _stack(stack: StackConfig) -> StackConfig:
@@ -82,7 +81,7 @@ def _stack(stack: StackConfig) -> StackConfig:
     return dataclasses.replace(stack, num_layers=_LAYERS * stack.layers_divisor, block=block)
 
 
-def _first_batch(job: TrainConfig) -> Mapping[str, np.ndarray]:
+def _first_batch(job: TrainConfig) -> Mapping[str, Any]:
     from t5x_lite.data import pipeline
 
     dataset = dataclasses.replace(
@@ -91,14 +90,14 @@ def _first_batch(job: TrainConfig) -> Mapping[str, np.ndarray]:
     return next(pipeline.make_batches(dataset, job.model.features))
 
 
-def _small(batch: Mapping[str, np.ndarray], vocab_size: int) -> dict[str, np.ndarray]:
+def _small(batch: Mapping[str, Any], vocab_size: int) -> dict[str, np.ndarray]:
     """A corner of the batch, small enough for any vocabulary; every target in it counts."""
-    length = min(_MAX_LENGTH, batch["decoder_target_tokens"].shape[1])
+    length = min(_MAX_LENGTH, batch[f"{predicted_stack(batch)}_target_tokens"].shape[1])
     rows = max(1, min(_ROWS, _MAX_LOGITS // (length * vocab_size)))
     return {
         name: feature[:rows, :_MAX_LENGTH]
         for name, feature in batch.items()
-        if name != "decoder_loss_weights"
+        if not name.endswith("_loss_weights")
     }
 
 

@@ -139,7 +139,7 @@ def _input_file(job: InferConfig, found: _Found) -> Iterator[Outcome]:
     """Its first lines, and the vocabulary that makes ids of them."""
     assert found.checkpoints is not None and job.input_file is not None, "both were found before"
     tokenizer = found.checkpoints.tokenizer(job.input_file.vocabulary)
-    prompts = found.checkpoints.model.prompts
-    source = file_source(job.input_file, tokenizer, prompts, _LINES_OF_FILE)
+    model = found.checkpoints.model
+    source = file_source(job.input_file, tokenizer, model, _LINES_OF_FILE)
     first = tokenizer.decode(source.inputs[0])
     yield Kind.OK, f"{job.input_file.path}\ninputs {len(source.inputs[0]):>4} ids: {first[:80]}"

@@ -1,12 +1,18 @@
 """A vocabulary for tasks that need one, and the cache of docstrings in a folder of the session."""
 
+import itertools
+
 import pytest
 import seqio
 import tensorflow as tf
 
 from t5x_lite.data import task_files
+from t5x_lite.objectives import spans, texts
 from t5x_lite.text import default_vocabulary
 from t5x_lite.text.training import train_sentencepiece
+
+# What makes ids: of T5's tasks, and of those for encoders by themselves.
+TOKENIZE = (seqio.preprocessors.tokenize, texts.tokenize, spans.tokenize)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +65,7 @@ def _formatted_split(task_name, split):
 
 
 def _format(task, dataset):
-    for preprocess in task.preprocessors[: task.preprocessors.index(seqio.preprocessors.tokenize)]:
+    for preprocess in itertools.takewhile(lambda each: each not in TOKENIZE, task.preprocessors):
         dataset = preprocess(dataset)
     return [{k: _plain(v) for k, v in each.items()} for each in dataset.as_numpy_iterator()]
 

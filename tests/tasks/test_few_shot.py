@@ -1,6 +1,7 @@
 """Prompts: demonstrations that are never the item, as many as fit, and the way back from a text."""
 
 import dataclasses
+import json
 
 import pytest
 import seqio
@@ -216,9 +217,44 @@ REAL = {
     "rte": "train",
     "wic": "train",
     "wsc": "validation",
+    "dpr": "test",
     "ende": "validation",
     "enfr": "validation",
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "fields"),
+    [("axb", "AX-b", ("sentence1", "sentence2")), ("axg", "AX-g", ("premise", "hypothesis"))],
+)
+def test_diagnostic_sets_are_demonstrated_by_rte(name, folder, fields, ask, read_from, tmp_path):
+    """They have a test split alone; what their sides are called does not matter."""
+    for name_of_set, file, sides, count in [
+        ("RTE", "train", ("premise", "hypothesis"), 3),
+        (folder, folder, fields, 2),
+    ]:
+        labels = ["entailment", "not_entailment"]
+        rows = [
+            {
+                "idx": number,
+                "label": labels[number % 2],
+                **{side: f"{name_of_set} {side} {number}" for side in sides},
+            }
+            for number in range(count)
+        ]
+        (tmp_path / name_of_set).mkdir()
+        lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+        (tmp_path / name_of_set / f"{file}.jsonl").write_text(lines)
+    read_from(tmp_path)
+    set_few_shot(FewShotConfig(k=2))
+    asked = EvaluationTask(seqio.TaskRegistry.get(f"few_shot_{name}"))
+    found = list(asked.examples(split="test", task_feature_lengths=None))
+    assert [prompt_of(example).right for example in found] == [0, 1]
+    for example, number in zip(found, range(2), strict=True):
+        text = example["inputs_pretokenized"]
+        assert text.count("RTE premise") == 2
+        item = f"{folder} {fields[0]} {number}\nQuestion: {folder} {fields[1]} {number} True or"
+        assert text.rpartition("\n\n")[2].startswith(item)
 
 
 @pytest.mark.test_data

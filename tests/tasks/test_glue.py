@@ -90,6 +90,28 @@ def test_the_text_of_a_task(formatted, name):
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN.keys() - {"glue_wnli_v002_simple_eval"}))
+def test_an_encoder_reads_the_same_examples(formatted, name):
+    """Its twin has the sentences as they are, a premise before its hypothesis, the label by its
+    place, of STS-B the number, and the metrics of the task.
+    """
+    example = dict(GOLDEN[name][0])
+    (found,) = formatted(f"{name}_encoder", example)
+    label, feature = example.pop("label"), "values" if "stsb" in name else "classes"
+    assert found.pop(feature) == pytest.approx(label) and found.pop("idx") == example.pop("idx")
+    order = ["premise", "hypothesis"] if "premise" in example else [*example]
+    assert [*found.items()] == [
+        (place, example[each]) for place, each in zip(("first", "second"), order)
+    ]
+    twins = [seqio.TaskRegistry.get(each) for each in (name, f"{name}_encoder")]
+    assert twins[0].metric_fns == twins[1].metric_fns and twins[0].splits == twins[1].splits
+    assert twins[0].postprocess_fn("1.5") == twins[1].postprocess_fn("1.5")
+    if feature == "classes":
+        labels = twins[1].output_features["classes"].vocabulary.labels
+        assert [twins[0].postprocess_fn(each) for each in labels] == [*range(len(labels))]
+        assert label == -1 or labels[label] == GOLDEN[name][2]
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN.keys() - {"glue_wnli_v002_simple_eval"}))
 def test_a_missing_label_is_an_unknown_word(formatted, name):
     example = GOLDEN[name][0]
     missing = -1.0 if isinstance(example["label"], float) else -1

@@ -139,7 +139,7 @@ def test_mrpc_and_dpr_and_squad_are_those_of_tfds(real):
 def test_features_are_those_of_the_builders(real):
     """Names, types and shapes of all tasks, so that one format reads both."""
     names = [name for name in seqio.TaskRegistry.names() if name.startswith(_PREFIXES)]
-    assert len(names) == 29
+    assert len(names) == 45
     for name in names:
         files = seqio.TaskRegistry.get(name).source._files
         ours = getattr(files, "features", None)

@@ -34,10 +34,14 @@ def labelled(files):
     return files
 
 
-def evaluated(name, split, answer):
-    """The scores of a task where `answer` of (task, example) is what the model writes."""
+def read(name, split):
+    """A task with its examples."""
     (task,) = evaluation_tasks(name, split=split)
-    examples = task.examples(split=split, task_feature_lengths=None)
+    return task, task.examples(split=split, task_feature_lengths=None)
+
+
+def evaluated(task, examples, answer):
+    """The scores of a task where `answer` of (task, example) is what the model writes."""
     targets = [task.target(example) for example in examples]
     predictions = [task.prediction(answer(task, each), each) for each in examples]
     return task.score(targets, predictions)
@@ -52,7 +56,7 @@ def right_answer(task, example):
 @pytest.mark.parametrize(("name", "split"), SCORES)
 def test_right_answers_have_all_points(labelled, read_from, vocabulary, name, split):
     read_from(labelled)
-    scores = evaluated(name, split, right_answer)
+    scores = evaluated(*read(name, split), right_answer)
     assert scores == pytest.approx(dict.fromkeys(SCORES[name, split], 100.0))
 
 
@@ -60,8 +64,9 @@ def test_right_answers_have_all_points(labelled, read_from, vocabulary, name, sp
 def test_no_answer_is_an_error(labelled, read_from, vocabulary, name, split):
     """INV-18: what a model writes that is no label, number or noun is wrong, and that is all."""
     read_from(labelled)
+    task, examples = read(name, split)
     for text in GARBAGE:
-        scores = evaluated(name, split, lambda task, example, text=text: text)
+        scores = evaluated(task, examples, lambda task, example, text=text: text)
         assert all(-100 <= value < 100 for value in scores.values())
         if "accuracy" in scores and "simple_eval" not in name:
             assert scores["accuracy"] == 0.0

@@ -1,0 +1,1 @@
+"""Files of rows -> the texts of examples, any thousand of them by their place."""
