@@ -5,11 +5,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import seqio
 
+from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.ramp import make_ramp
+from t5x_lite.data.source import Source
 from t5x_lite.errors import UserError
-from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import LAYOUTS, Layout, ModelFeatures
+from t5x_lite.text.label_vocabulary import LabelVocabulary
 from t5x_lite.text.sentencepiece_files import read_sentencepiece
 from t5x_lite.text.seqio_vocabulary import padding_of
 from t5x_lite.text.special_ids import check_special_ids as check_special_pieces
@@ -43,8 +45,11 @@ def check_mixture_or_task(name: str) -> None:
 
 
 def check_vocabulary(name: str, vocab_size: int) -> None:
-    """Refuses a task whose ids do not fit into a model of `vocab_size`."""
+    """Refuses a task whose ids do not fit into a model of `vocab_size`; numbers are none."""
+    of_tokens = {each for row in LAYOUTS.values() for each in row.of_tokens}
     for feature_name, feature in seqio.get_mixture_or_task(name).output_features.items():
+        if feature_name not in of_tokens:
+            continue
         # Of a user's own vocabulary as well, whose library speaks of its own line numbers.
         if path := getattr(feature.vocabulary, "sentencepiece_model_file", None):
             read_sentencepiece(path)
@@ -59,13 +64,16 @@ def check_vocabulary(name: str, vocab_size: int) -> None:
             )
 
 
-def check_special_ids(name: str, special: SpecialTokens, *, is_decoded: bool) -> None:
+def check_special_ids(name: str, model: ModelFeatures, *, is_decoded: bool) -> None:
     """Refuses a task whose padding is not the model's, or whose targets do not end as it ends.
 
     Args:
         is_decoded: also targets without an end token, where decoding could not stop.
     """
+    special = model.special
     for feature_name, feature in seqio.get_mixture_or_task(name).output_features.items():
+        if feature_name not in model.row.of_tokens:
+            continue
         vocabulary = feature.vocabulary
         if isinstance(vocabulary, seqio.SentencePieceVocabulary):
             # SeqIO pads with 0, whatever the model's own piece for it.
@@ -86,7 +94,8 @@ def check_special_ids(name: str, special: SpecialTokens, *, is_decoded: bool) ->
 def check_prompts(name: str, features: ModelFeatures) -> None:
     """Refuses inputs that end with the end token for a language model that is asked without one."""
     inputs = seqio.get_mixture_or_task(name).output_features.get("inputs")
-    if features.layout is Layout.ENCODER_DECODER or inputs is None or features.prompts.end_token:
+    apart = (Layout.ENCODER_DECODER, Layout.ENCODER)
+    if features.layout in apart or inputs is None or features.prompts.end_token:
         return
     if inputs.add_eos:
         raise UserError(
@@ -101,7 +110,8 @@ def check_positions(config: DatasetConfig, features: ModelFeatures) -> None:
     lengths = config.task_feature_lengths
     if features.max_length is None or lengths is None:
         return
-    longest = max(f.length(lengths, config.prompt_length) for f in features.row.features)
+    made = features.row.made_of(lengths)
+    longest = max(f.length(lengths, config.prompt_length) for f in made)
     if longest > features.max_length:
         raise UserError(
             f"task_feature_lengths={dict(lengths)} make rows of {longest} tokens, but the model "
@@ -110,16 +120,39 @@ def check_positions(config: DatasetConfig, features: ModelFeatures) -> None:
         )
 
 
-def check_split(name: str, split: str) -> None:
-    """Refuses a split that no task of `name` has; `train[:10%]` is looked up as train."""
+def check_classes(name: str, features: ModelFeatures) -> None:
+    """Refuses a task of more or fewer classes than the model's head tells."""
+    classes = seqio.get_mixture_or_task(name).output_features.get("classes")
+    if classes is None or not isinstance(classes.vocabulary, LabelVocabulary):
+        return
+    labels = classes.vocabulary.labels
+    if features.num_classes not in (None, len(labels)):
+        raise UserError(
+            f"{name} has the classes {', '.join(labels)}, but the model's head tells "
+            f"{features.num_classes}: needed is --gin.NUM_CLASSES={len(labels)} "
+            f'--gin.LABELS="{labels}".'
+        )
+
+
+_CHOOSE_SPLIT = (
+    "--gin.SPLIT=... in eval and infer, --gin.train_eval/DatasetConfig.split=... in training (or "
+    "--gin.TrainConfig.eval_dataset=None, which scores no held-out examples)."
+)
+
+
+def check_split(name: str, split: str, *, instead: str = _CHOOSE_SPLIT) -> None:
+    """Refuses a split that no task of `name` has; `train[:10%]` is looked up as train.
+
+    Args:
+        instead: by what another one is chosen.
+    """
     splits = seqio.get_mixture_or_task(name).splits
     if split.partition("[")[0] not in splits:
         nearest = difflib.get_close_matches(split, splits, n=1)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
         raise UserError(
             f"{name} has no split {split!r}: {hint}It has {', '.join(sorted(splits))}. Choose one: "
-            "--gin.SPLIT=... in eval and infer, --gin.train_eval/DatasetConfig.split=... in "
-            "training (or --gin.TrainConfig.eval_dataset=None, which scores no held-out examples)."
+            f"{instead}"
         )
 
 
@@ -152,8 +185,9 @@ def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) 
     """Refuses lengths of other features than the task's, and layouts the task cannot feed."""
     features = tuple(seqio.get_mixture_or_task(name).output_features)
     _check_features(name, features, layout)
-    example = ", ".join(f"'{feature}': 512" for feature in features)
-    short_form = ",".join(f"{feature}=512" for feature in features)
+    as_needed = _lengths_beside(features, dict.fromkeys(features, 512), layout)
+    example = ", ".join(f"'{feature}': {length}" for feature, length in as_needed.items())
+    short_form = ",".join(f"{feature}={length}" for feature, length in as_needed.items())
     needed = (
         f'needed are the lengths of its features: --gin.TASK_FEATURE_LENGTHS="{{{example}}}" '
         f"(t5x_lite inspect: --lengths={short_form})."
@@ -165,12 +199,25 @@ def check_lengths(name: str, lengths: Mapping[str, int] | None, layout: Layout) 
             f"task_feature_lengths={dict(lengths)} do not match {name}, which has the features "
             f"{', '.join(features)}; {needed}"
         )
+    if dict(lengths) != (fitting := _lengths_beside(features, lengths, layout)):
+        raise UserError(
+            f"task_feature_lengths={dict(lengths)}: what stands beside inputs in {name} has a "
+            f"length that follows from it; needed is {fitting}: --gin.TASK_FEATURE_LENGTHS=..."
+        )
+
+
+def _lengths_beside(
+    features: Collection[str], lengths: Mapping[str, int], layout: Layout
+) -> dict[str, int]:
+    """The lengths with those of features that stand beside others as they have to be."""
+    made = LAYOUTS[layout].made_of(features)
+    return dict(lengths) | {f.beside: f.length_beside(lengths) for f in made if f.beside}
 
 
 def _check_features(name: str, features: Collection[str], layout: Layout) -> None:
     row = LAYOUTS[layout]
-    read = list(dict.fromkeys(part for feature in row.features for part in feature.of))
-    if missing := [part for part in read if part not in features and part not in row.optional]:
+    read = row.read
+    if missing := [part for part in row.needed if part not in features]:
         raise UserError(
             f"{name} has no {' and no '.join(missing)}, only {', '.join(features)}, but the model "
             f"reads {' and '.join(read)} ({layout.value}): use a task that has them, or, for "
@@ -224,7 +271,7 @@ def check_dataset(
     process_count: int = 1,
     is_decoded: bool = False,
 ) -> None:
-    """All of the checks above for one job; reads no example.
+    """All of the checks above for one job; reads no example, but what sources keep in memory.
 
     Args:
         is_decoded: texts are generated, so they need an end; training needs lengths, without which
@@ -238,6 +285,12 @@ def check_dataset(
         is_decoded=is_decoded,
     ):
         check()
+    for task in streams.tasks_with_split(
+        seqio.get_mixture_or_task(config.mixture_or_task_name), config.split
+    ):
+        is_ours = isinstance(task.source, Source)
+        if is_ours and not streams.reads_cache(task, config.use_cached, config.split):
+            task.source.check(config.split)
 
 
 def problems(
@@ -285,10 +338,11 @@ def _checks(
         if features is not None and (lengths is not None or not is_decoded):
             yield lambda: check_lengths(name, lengths, features.layout)
         if features is not None and vocab_size is not None:
-            yield lambda: check_special_ids(name, features.special, is_decoded=is_decoded)
+            yield lambda: check_special_ids(name, features, is_decoded=is_decoded)
         if features is not None:
             yield lambda: check_prompts(name, features)
             yield lambda: check_positions(config, features)
+            yield lambda: check_classes(name, features)
         if vocab_size is not None:
             yield lambda: check_vocabulary(name, vocab_size)
     if not is_decoded:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from t5x_lite.bounds import MAX_BATCH, MAX_COUNT, MAX_LENGTH, SEED, check_bounds
 from t5x_lite.errors import UserError
 from t5x_lite.places import check_place
+from t5x_lite.records.config import RecordsConfig
 
 # Of a batch that grows: each is a program of its own.
 _MAX_SIZES = 32
@@ -61,8 +62,9 @@ class DatasetConfig:
     batch (None: one per process), each process reads the streams it owns. `seed` fixes the order.
     `vocabulary` is the SentencePiece model, or the folder of a vocabulary, that the tasks of
     t5x_lite.tasks use, `task_files` the folders of original files that they read in place of TFDS
-    (separated by commas), `few_shot` how their prompts are demonstrated, `module` what the command
-    line imports before it looks the task up. Rows have room for `prompt_length` learned vectors in
+    (separated by commas), `few_shot` how their prompts are demonstrated, `records` the files that
+    are a task by themselves, `module` what the command line imports before it looks the task up.
+    Rows have room for `prompt_length` learned vectors in
     front of the inputs of each example (of the targets, where a task has no inputs), and are that
     much longer.
     """
@@ -83,6 +85,7 @@ class DatasetConfig:
     prompt_length: int = 0
     batch_ramp: BatchRampConfig | None = None
     few_shot: FewShotConfig = dataclasses.field(default_factory=FewShotConfig)
+    records: RecordsConfig = dataclasses.field(default_factory=RecordsConfig)
 
     def __post_init__(self) -> None:
         check_bounds(

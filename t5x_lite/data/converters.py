@@ -5,11 +5,11 @@ Padding is where segment ids are 0, whatever ids are there: 0 may be a piece of 
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import tensorflow as tf
 
-from t5x_lite.data import packing
+from t5x_lite.data import beside, packing
 from t5x_lite.data.packing import Rows
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
@@ -34,19 +34,20 @@ def convert(
     """Batches of `rows` trimmed, packed or padded rows of model features; the last may be short.
 
     Args:
-        lengths: of exactly the features the task has: inputs and targets, or targets alone.
+        lengths: of exactly the features the task has, such as inputs and targets.
         loss_on_targets_only: None is the layout's own choice.
         room: positions to reserve in front of the inputs (else targets) of each example; rows are
             that much longer, and what stands there has no loss.
 
     Raises:
-        UserError: a feature is no sequence of ids.
+        UserError: a feature is no sequence of ids, or of numbers where those are meant.
     """
-    _check_ids(dataset)
+    made = features.row.made_of(lengths)
+    _check_ids(dataset, {feature.beside for feature in made if feature.dtype == "float32"})
     if loss_on_targets_only is None:
         loss_on_targets_only = features.row.loss_on_targets_only
     converter = _Converter(
-        features=features.row.features,
+        features=made,
         special=features.special,
         lengths=lengths,
         pack=pack,
@@ -60,9 +61,15 @@ def convert(
     return converted.unbatch().batch(rows) if pack else converted
 
 
-def _check_ids(dataset: tf.data.Dataset) -> None:
+def _check_ids(dataset: tf.data.Dataset, numbers: Collection[str | None]) -> None:
     for name, spec in dataset.element_spec.items():
-        if not spec.dtype.is_integer or spec.shape.rank != 1:
+        if name in numbers:
+            if spec.dtype != tf.float32 or spec.shape.rank != 1:
+                raise UserError(
+                    f"{name} is {spec.dtype.name} of shape {spec.shape}; needed is a sequence of "
+                    "float32, with one number: seqio.Feature(..., dtype=tf.float32)."
+                )
+        elif not spec.dtype.is_integer or spec.shape.rank != 1:
             raise UserError(
                 f"{name} is {spec.dtype.name} of shape {spec.shape}; needed are ids, a sequence of "
                 "integers: is a tokenizing preprocessor missing, such as "
@@ -116,8 +123,18 @@ class _Converter:
             if len(parts) > 1:
                 sequences[name], sequences[_ROLES] = self._join(*(trimmed[part] for part in parts))
                 lengths[_ROLES] = lengths[name]
+        for feature in self.features:
+            if feature.beside is not None:
+                tokens, values = sequences[feature.sequence], trimmed[feature.beside]
+                sequences[feature.name] = beside.spread(feature, tokens, values)
+                lengths[feature.name] = lengths[feature.sequence]
         rows = (packing.pack if self.pack else packing.pad)(sequences, lengths)
-        return {f.name: tf.cast(self._content(f, rows), f.dtype) for f in self.features}
+        return {f.name: self._feature(f, rows) for f in self.features}
+
+    def _feature(self, feature: ModelFeature, rows: Mapping[str, Rows]) -> tf.Tensor:
+        if feature.beside is not None:
+            return beside.values(feature, rows[feature.name].values)
+        return tf.cast(self._content(feature, rows), feature.dtype)
 
     def _join(
         self, inputs: tf.RaggedTensor, targets: tf.RaggedTensor
@@ -145,7 +162,7 @@ class _Converter:
                 return positions
             case Content.LOSS_WEIGHTS:
                 return self._counts(feature, rows)
-            case Content.CAUSAL_ATTENTION:
+            case _:  # CAUSAL_ATTENTION; what is beside tokens is not made of them
                 follows_input = _shift(rows[_ROLES].values) == _Role.INPUT
                 return (segment_ids > 0) & ((positions == 0) | follows_input)
 

@@ -12,7 +12,7 @@ def set_directories(*, tfds_data_dir: str | None, cache_dirs: Sequence[str]) -> 
     if missing:
         raise FileNotFoundError(
             f"--seqio_additional_cache_dirs: {', '.join(missing)} is no folder; needed is the "
-            "--output_cache_dir that seqio_cache_tasks was given."
+            "--output_cache_dir that t5x_lite cache was given."
         )
     if tfds_data_dir is not None:
         seqio.set_tfds_data_dir_override(tfds_data_dir)

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import seqio
-from jaxtyping import Int32
+from jaxtyping import Float, Int32
 
 from t5x_lite.data import checks, prompts, silence, streams
 from t5x_lite.data.config import DatasetConfig, UseCached
+from t5x_lite.data.told import Told, told_of
 from t5x_lite.errors import UserError
-from t5x_lite.features.layouts import Layout
+from t5x_lite.features.layouts import layout_of, written
 from t5x_lite.metrics.means import MeanMetric
 from t5x_lite.metrics.sums import SumMetric
 from t5x_lite.text.seqio_vocabulary import padding_of
@@ -73,12 +74,12 @@ class EvaluationTask:
             seed: of preprocessors that are random.
         """
         if task_feature_lengths is not None:
-            layout = Layout.ENCODER_DECODER if "inputs" in self.task.output_features else Layout.LM
+            layout = layout_of(self.task.output_features)
             checks.check_lengths(self.name, task_feature_lengths, layout)
         dataset = self.task.get_dataset(
             sequence_length=task_feature_lengths,
             split=split,
-            use_cached=streams.reads_cache(self.task, use_cached),
+            use_cached=streams.reads_cache(self.task, use_cached, split),
             shuffle=False,
             seed=seed,
             num_epochs=1,
@@ -109,9 +110,15 @@ class EvaluationTask:
             return None
         return example
 
+    @functools.cached_property
+    def told(self) -> Told | None:
+        """What an encoder by itself is asked to tell; None where targets are written."""
+        return told_of(self.task.output_features)
+
     def decode(self, ids: Sequence[int] | Int32[np.ndarray, " _length"]) -> str:
         """The text of ids up to the first end token; padding is no text."""
-        vocabulary = self.task.output_features["targets"].vocabulary
+        features = self.task.output_features
+        vocabulary = features[written(features)].vocabulary
         padding, kept = padding_of(vocabulary), []
         for i in map(int, ids):
             if i == vocabulary.eos_id:
@@ -125,9 +132,31 @@ class EvaluationTask:
         text = example.get(f"{feature}_pretokenized")
         return self.decode(example[feature]) if text is None else str(text)
 
+    def target_text(self, example: Example) -> str:
+        """What is to be written, or told."""
+        if self.told is None:
+            return self.text(example, "targets")
+        return self.told.target(example, self._vocabulary_of_told)
+
+    def told_text(self, reduced: Float[np.ndarray, " _numbers"], example: Example) -> str:
+        """What is told by what was kept of a head's outputs."""
+        assert self.told is not None, "who tells was asked"
+        return self.told.text(reduced, example, self._vocabulary_of_told)
+
+    def probabilities(self, reduced: Float[np.ndarray, " _numbers"]) -> dict[str, float]:
+        """Of each class by its name; none of other answers."""
+        if self.told is None or self.told.probabilities is None:
+            return {}
+        return self.told.probabilities(reduced, self._vocabulary_of_told)
+
+    @property
+    def _vocabulary_of_told(self) -> seqio.Vocabulary:
+        assert self.told is not None, "who tells was asked"
+        return self.task.output_features[self.told.feature].vocabulary
+
     def target(self, example: Example) -> object:
         """What the metrics compare with."""
-        text = self.text(example, "targets")
+        text = self.target_text(example)
         return self.task.postprocess_fn(text, example=example, is_target=True)
 
     def prediction(self, text: str, example: Example) -> object:
@@ -248,7 +277,7 @@ def decoder(name: str) -> Callable[[Sequence[int]], str]:
     """Ids to text, sentinels and end tokens included, by the vocabulary of a task or mixture."""
     checks.check_mixture_or_task(name)
     features = seqio.get_mixture_or_task(name).output_features
-    vocabulary = features["targets"].vocabulary
+    vocabulary = features[written(features)].vocabulary
     padding = padding_of(vocabulary)
 
     def decode(ids: Sequence[int]) -> str:

@@ -1,7 +1,6 @@
 """What decides the order of examples, as a JSON value that two runs can be compared by."""
 
 import dataclasses
-import hashlib
 import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +11,7 @@ from t5x_lite.data import streams
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import ModelFeatures
-from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
-from t5x_lite.text.seqio_vocabulary import resolve
+from t5x_lite.text.seqio_vocabulary import describe
 
 
 def fingerprint(config: DatasetConfig, features: ModelFeatures, num_shards: int) -> dict[str, Any]:
@@ -44,47 +42,37 @@ def fingerprint(config: DatasetConfig, features: ModelFeatures, num_shards: int)
         fields["special_tokens"] = {"padding": special.padding, "start": special.start}
     provider = seqio.get_mixture_or_task(config.mixture_or_task_name)
     for task in streams.tasks_with_split(provider, config.split):
-        cached = streams.reads_cache(task, config.use_cached)
+        cached = streams.reads_cache(task, config.use_cached, config.split)
         fields[f"task {task.name}"] = {
             "reads": "its cache" if cached else "its source",
             "files": len(streams.source_of(task, config)[0].list_shards(config.split)),
             "rate": 1.0 if provider is task else float(provider.get_rate(task)),
             "vocabularies": {
-                name: _describe(feature.vocabulary)
-                for name, feature in task.output_features.items()
+                name: describe(feature.vocabulary) for name, feature in task.output_features.items()
             },
         }
     return fields
 
 
-def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One line for each field that differs, nested ones by their path."""
+def differences(
+    stored: Mapping[str, Any], now: Mapping[str, Any], *, where: str = "in the checkpoint"
+) -> list[str]:
+    """One line for each field that differs, nested ones by their path; `where` they are stored."""
     lines = []
     for name in sorted(stored.keys() | now.keys()):
         before, after = stored.get(name), now.get(name)
         if before == after:
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            lines += [f"{name}.{line}" for line in differences(before, after)]
+            lines += [f"{name}.{line}" for line in differences(before, after, where=where)]
         else:
-            lines.append(f"{name}: {_show(before)} in the checkpoint, {_show(after)} now")
+            lines.append(f"{name}: {_show(before)} {where}, {_show(after)} now")
     return lines
 
 
 def versions() -> dict[str, str]:
     """The packages whose other versions may read, shuffle or save differently."""
     return {name: importlib.metadata.version(name) for name in ("seqio", "tensorflow")}
-
-
-def _describe(vocabulary: seqio.Vocabulary) -> str:
-    """The same for the same ids, wherever the files lie."""
-    description = f"{type(vocabulary).__name__}, {vocabulary.vocab_size} ids"
-    if isinstance(vocabulary, seqio.SentencePieceVocabulary):
-        description += f", {hashlib.sha256(vocabulary.sp_model).hexdigest()[:16]}"
-    elif isinstance(resolved := resolve(vocabulary), BytePairVocabulary):
-        files = b"".join(resolved.tokenizer.files().values())
-        description += f", {hashlib.sha256(files).hexdigest()[:16]}"
-    return description
 
 
 def _show(value: object) -> str:

@@ -12,7 +12,7 @@ import seqio
 import tensorflow as tf
 from jaxtyping import Int32
 
-from t5x_lite.data import checks, silence, streams
+from t5x_lite.data import beside, checks, silence, streams
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.features.layouts import ModelFeatures
 
@@ -63,7 +63,9 @@ def make_batches(
 
 def _endless(shards: list[Iterator[Batch]]) -> Iterator[Batch]:
     while True:
-        yield _join([next(shard) for shard in shards])
+        with beside.said_plainly():
+            batches = [next(shard) for shard in shards]
+        yield _join(batches)
 
 
 def _finite(
@@ -75,7 +77,8 @@ def _finite(
     }
     iterators = [shard.as_numpy_iterator() for shard in shards]
     while True:
-        batches = [next(iterator, None) for iterator in iterators]
+        with beside.said_plainly():
+            batches = [next(iterator, None) for iterator in iterators]
         if not any_process(any(batch is not None for batch in batches)):
             return
         yield _join([_fill(batch or empty, rows_per_shard) for batch in batches])

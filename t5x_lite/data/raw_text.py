@@ -1,18 +1,31 @@
 """The strings a task would tokenize, without a vocabulary: to train one on."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import seqio
-import tensorflow as tf
 
 from t5x_lite.data import checks
 from t5x_lite.errors import UserError
-from t5x_lite.objectives import documents
+from t5x_lite.objectives import documents, sentences, spans, texts
+
+# What tokenizes, and the features whose texts it reads: None is for those of the task.
+_TOKENIZERS: dict[Callable[..., Any], tuple[str, ...] | None] = {
+    seqio.preprocessors.tokenize: None,
+    seqio.preprocessors.tokenize_and_append_eos: None,
+    documents.tokenize: None,
+    sentences.tokenize: ("targets",),
+    texts.tokenize: (texts.FIRST, texts.SECOND),
+    spans.tokenize: (spans.QUESTION, spans.WORDS),
+}
 
 
 def task_texts(name: str, *, split: str = "train") -> Iterator[str]:
-    """Inputs and targets of every example of a task, or of all tasks of a mixture."""
+    """Inputs and targets of every example of a task, or of all tasks of a mixture; of an encoder's
+    tasks all that is read.
+    """
     checks.check_mixture_or_task(name)
     checks.check_split(name, split)
     for task in seqio.get_subtasks(seqio.get_mixture_or_task(name)):
@@ -22,41 +35,30 @@ def task_texts(name: str, *, split: str = "train") -> Iterator[str]:
 
 def has_texts(task: seqio.Task) -> bool:
     """Whether `task_texts` finds them: a source may give ids already."""
-    return any(_tokenizes(step) for step in task.preprocessors)
+    return any(_function(step) in _TOKENIZERS for step in task.preprocessors)
 
 
 def _texts(task: seqio.Task, split: str) -> Iterator[str]:
     steps = list(task.preprocessors)
-    places = [place for place, step in enumerate(steps) if _tokenizes(step)]
+    places = [place for place, step in enumerate(steps) if _function(step) in _TOKENIZERS]
     if not places:
         raise UserError(
             f"Task {task.name} has no seqio.preprocessors.tokenize among its preprocessors, so its "
             "text cannot be told from its tokens; train the vocabulary on text files: --file=..."
         )
     before = [s for s in steps[: places[0]] if not isinstance(s, seqio.CacheDatasetPlaceholder)]
-    features = task.output_features
-    text_task = task.replace(
-        preprocessors=before,
-        # Text, not yet the ids that the task promises.
-        output_features={
-            name: seqio.Feature(
-                vocabulary=seqio.PassThroughVocabulary(0), required=False, dtype=tf.string, rank=0
-            )
-            for name in features
-        },
-    )
+    names = _TOKENIZERS[_function(steps[places[0]])] or tuple(task.output_features)
+    # Text, not yet the ids that the task promises; SeqIO checks what it knows of, nothing.
+    text_task = task.replace(preprocessors=before, output_features={})
     dataset = text_task.get_dataset(split=split, shuffle=False, seed=0, try_in_mem_cache=False)
     for example in dataset.as_numpy_iterator():
-        for name in features:
+        for name in names:
             if name in example:
-                yield example[name].decode("utf-8", errors="replace")
+                parts = np.atleast_1d(example[name]).tolist()
+                yield b" ".join(parts).decode("utf-8", errors="replace")
 
 
-def _tokenizes(step: object) -> bool:
+def _function(step: Any) -> Any:
     while isinstance(step, functools.partial):
         step = step.func
-    return step in (
-        seqio.preprocessors.tokenize,
-        seqio.preprocessors.tokenize_and_append_eos,
-        documents.tokenize,
-    )
+    return step

@@ -12,14 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import seqio
 import tensorflow as tf
-from jaxtyping import Int
 
 from t5x_lite.data import raw_text, streams
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask
-from t5x_lite.data.pieces import Pieces
+from t5x_lite.data.pieces import Numbers, Pieces
 from t5x_lite.errors import UserError
-from t5x_lite.features.layouts import Content, ModelFeatures
+from t5x_lite.features.layouts import Content, ModelFeatures, written
 
 _WHOLE = seqio.ShardInfo(0, 1)
 _ROWS_AT_A_TIME = 8
@@ -33,7 +32,7 @@ class Sample:
     `unknown_characters` counts characters without a piece in their texts.
     """
 
-    ids: Mapping[str, Sequence[Int[np.ndarray, " _length"]]]
+    ids: Mapping[str, Sequence[Numbers]]
     unknown_characters: Mapping[str, int]
     is_all: bool
 
@@ -86,7 +85,7 @@ def read_sample(
     if not texts_are_kept and raw_text.has_texts(task.task):
         # Objectives join and cut texts; those of the source say as much about characters.
         texts = itertools.islice(raw_text.task_texts(task.name, split=config.split), count)
-        characters = features["targets"].unknown_characters(texts)
+        characters = features[written(features)].unknown_characters(texts)
     return Sample({k: v for k, v in ids.items() if v}, characters, count < max_examples)
 
 
@@ -116,8 +115,9 @@ def measure_fill(
         for name, ids in segments.items():
             tokens[name] += int(np.count_nonzero(ids))
             positions[name] += ids.size
-        rows += len(segments["targets"])
-        found = sum(int(row.max()) for row in segments["targets"])
+        *_, last = segments.values()
+        rows += len(last)
+        found = sum(int(row.max()) for row in last)
         examples += found
         advance(found)
         if examples >= max_examples:

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from t5x_lite.data import position, unsaveable
+from t5x_lite.data import beside, position, unsaveable
 from t5x_lite.data.position import START_ANEW, ShardPosition
 from t5x_lite.data.read_ahead import Batch
 from t5x_lite.errors import UserError
@@ -80,9 +80,12 @@ class Shard:
         """The next batch.
 
         Raises:
-            UserError: it is not what was read at this place before the restart.
+            UserError: it is not what was read at this place before the restart, or an example has
+                values beside its tokens that do not fit to them.
         """
-        batch = {name: feature.numpy() for name, feature in next(self._iterator).items()}
+        with beside.said_plainly():
+            read = next(self._iterator)
+        batch = {name: feature.numpy() for name, feature in read.items()}
         hashed = {k: v for k, v in batch.items() if not k.endswith(self._not_hashed)}
         self._digest = _digest(self._digest, hashed)
         self.batches += 1

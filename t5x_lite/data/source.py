@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import seqio
 import tensorflow as tf
@@ -18,6 +19,17 @@ class Source(seqio.DataSource):
     def supports_arbitrary_sharding(self) -> bool:
         """Any number of shards."""
         return True
+
+    def description(self) -> Mapping[str, Any]:
+        """What tells it from another source that a task of the same name may have, in values of
+        JSON: examples that were cached of the one are not the other's.
+        """
+        return {}
+
+    def check(self, split: str) -> None:
+        """Finds what is wrong with the examples of a split, where all of them are kept in memory
+        anyway: within tf.data an error is said by TensorFlow as well, at length.
+        """
 
     def list_shards(self, split: str) -> Sequence[str]:
         """One: there are no files to go by."""

@@ -19,7 +19,7 @@ import seqio
 import tensorflow as tf
 from seqio import dataset_providers
 
-from t5x_lite.data import converters
+from t5x_lite.data import cache_settings, converters
 from t5x_lite.data.config import DatasetConfig, UseCached
 from t5x_lite.data.source import Source
 from t5x_lite.errors import UserError
@@ -77,7 +77,7 @@ def _examples(
     rates = [provider.get_rate(task) for task in tasks]
     if num_epochs is None:
         return draw(streams, rates, provider, config, shard)
-    seed = _seed(config.seed, shard.index, provider.name)
+    seed = seed_of(config.seed, shard.index, provider.name)
     # SeqIO stops when the first task has no more examples; an epoch means each of all tasks'.
     return tf.data.Dataset.sample_from_datasets(streams, rates, seed, stop_on_empty_dataset=False)
 
@@ -91,7 +91,7 @@ def draw(
 ) -> tf.data.Dataset:
     """From endless streams, each as often as its rate says, in the order of this shard."""
     # The mixture's own, which its author may have chosen; SeqIO has no public name for it.
-    return mixture._sample_fn(streams, rates, _seed(config.seed, shard.index, mixture.name))
+    return mixture._sample_fn(streams, rates, seed_of(config.seed, shard.index, mixture.name))
 
 
 def tasks_with_split(provider: seqio.Task | seqio.Mixture, split: str) -> list[seqio.Task]:
@@ -112,7 +112,7 @@ def task_examples(
     source, preprocessors = source_of(task, config)
     features = tuple(task.output_features)
     shard_task = task.replace(
-        source=read_in_one_order(source, shard, seed=_seed(config.seed, task.name)),
+        source=read_in_one_order(source, shard, seed=seed_of(config.seed, task.name)),
         # The shuffling buffer is most of a saved position: only what the model reads goes into it.
         preprocessors=[*preprocessors, functools.partial(_keep_only, features=features)],
     )
@@ -120,7 +120,7 @@ def task_examples(
         sequence_length=config.task_feature_lengths,
         split=config.split,
         shuffle=config.shuffle if shuffle is None else shuffle,
-        seed=_seed(config.seed, shard.index, task.name),
+        seed=seed_of(config.seed, shard.index, task.name),
         num_epochs=num_epochs,
         # Its contents would be part of a saved position.
         try_in_mem_cache=False,
@@ -136,7 +136,7 @@ def _keep_only(dataset: tf.data.Dataset, *, features: Sequence[str]) -> tf.data.
 
 def source_of(task: seqio.Task, config: DatasetConfig) -> tuple[seqio.DataSource, Sequence[object]]:
     """What the task reads, its cache or its source, and the preprocessors that are still to run."""
-    if not reads_cache(task, config.use_cached):
+    if not reads_cache(task, config.use_cached, config.split):
         return task.source, task.preprocessors
     is_placeholder = [isinstance(p, seqio.CacheDatasetPlaceholder) for p in task.preprocessors]
     place = is_placeholder.index(True)
@@ -149,10 +149,13 @@ def source_of(task: seqio.Task, config: DatasetConfig) -> tuple[seqio.DataSource
     return source, task.preprocessors[place + 1 :]
 
 
-def reads_cache(task: seqio.Task, use_cached: UseCached) -> bool:
+def reads_cache(task: seqio.Task, use_cached: UseCached, split: str) -> bool:
     """Whether the task's examples come from its cache, after a check that they can."""
     if use_cached is UseCached.AUTO:
-        return task.supports_caching and bool(task.cache_dir)
+        if not task.supports_caching or not _is_cached(task, split):
+            return False
+        cache_settings.check(task, split)
+        return True
     if use_cached is UseCached.NEVER:
         if task.requires_caching:
             raise UserError(
@@ -165,19 +168,26 @@ def reads_cache(task: seqio.Task, use_cached: UseCached) -> bool:
             "Task %s has no CacheDatasetPlaceholder: examples are made on the fly.", task.name
         )
         return False
-    if not task.cache_dir:
+    if not _is_cached(task, split):
         raise UserError(
-            f"use_cached is ALWAYS, but {_no_cache(task)} Or make the examples on the fly: "
+            f"use_cached is ALWAYS, but {_no_cache(task, split)} Or make the examples on the fly: "
             "--gin.USE_CACHED_TASKS='auto'."
         )
+    cache_settings.check(task, split)
     return True
 
 
-def _no_cache(task: seqio.Task) -> str:
+def _is_cached(task: seqio.Task, split: str) -> bool:
+    """Whether there is a cache with this split; others may be absent, slices are."""
+    folder = task.cache_dir
+    return bool(folder) and tf.io.gfile.exists(seqio.get_cached_info_path(folder, split))
+
+
+def _no_cache(task: seqio.Task, split: str) -> str:
     folders = ", ".join(map(str, seqio.get_global_cache_dirs())) or "no folder"
     return (
-        f"{task.name} is not cached in {folders}. Build it with `seqio_cache_tasks "
-        f"--tasks={task.name} --output_cache_dir=DIR --module_import=...` and add "
+        f"the split {split!r} of {task.name} is not cached in {folders}. Build it with `t5x_lite "
+        f"cache {task.name} --output_cache_dir=DIR --module_import=...` and add "
         "--seqio_additional_cache_dirs=DIR."
     )
 
@@ -249,7 +259,7 @@ def _require_examples(task: seqio.Task, config: DatasetConfig, shard: seqio.Shar
     )
 
 
-def _seed(*parts: int | str) -> int:
+def seed_of(*parts: int | str) -> int:
     """A seed that is unrelated to that of any other parts."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
     # SeqIO counts up from it and must stay below 2**31.

@@ -50,9 +50,8 @@ def _explain(task: str, op: str) -> str:
             f"WARNING: task {task} runs Python code within tf.data ({op}: a generator, py_function "
             "or numpy_function), so its position cannot be saved. A restart reads all batches from "
             "the first on again, as slowly as they were read, and stops if they differ. To make "
-            f"restarts quick, cache the task (seqio_cache_tasks --tasks={task} ...; Python code "
-            "belongs before the CacheDatasetPlaceholder), or read it from files by TensorFlow "
-            "operations."
+            f"restarts quick, cache the task (t5x_lite cache {task} ...; Python code belongs "
+            "before the CacheDatasetPlaceholder), or read it from files by TensorFlow operations."
         )
     return (
         f"WARNING: task {task} uses {op}, whose state cannot be saved. A restart reads all batches "

@@ -8,16 +8,18 @@ import functools
 import seqio
 from etils import epath
 
-from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
+from t5x_lite.features.layouts import written
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
+from t5x_lite.text.folder_vocabulary import FolderVocabulary
 from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from t5x_lite.text.sentencepiece_vocabulary import SentencePieceVocabulary
 from t5x_lite.text.seqio_vocabulary import resolve
 from t5x_lite.text.tokenizer import Tokenizer
 
 
 def vocabulary_files(mixture_or_task_name: str) -> dict[str, bytes]:
     """File name -> content; empty where the text of inputs and targets needs more than one
-    SentencePiece model with sentinels behind it, than bytes or one byte-level BPE.
+    SentencePiece model with sentinels behind it, than bytes or one folder.
     """
     features = seqio.get_mixture_or_task(mixture_or_task_name).output_features
     vocabularies = [features[name].vocabulary for name in ("inputs", "targets") if name in features]
@@ -26,9 +28,9 @@ def vocabulary_files(mixture_or_task_name: str) -> dict[str, bytes]:
 
 
 def first_sentinel(mixture_or_task_name: str) -> int | None:
-    """The targets' ids from here on are sentinels; None where that is not known."""
+    """The ids of texts from here on are sentinels; None where that is not known."""
     features = seqio.get_mixture_or_task(mixture_or_task_name).output_features
-    tokenizer = _tokenizer(features["targets"].vocabulary)
+    tokenizer = _tokenizer(features[written(features)].vocabulary)
     return None if tokenizer is None else tokenizer.first_sentinel
 
 
@@ -39,12 +41,13 @@ def _files(vocabulary: seqio.Vocabulary) -> dict[str, bytes]:
 
 def _tokenizer(vocabulary: seqio.Vocabulary) -> Tokenizer | None:
     vocabulary = resolve(vocabulary)
-    if isinstance(vocabulary, BytePairVocabulary):
+    if isinstance(vocabulary, FolderVocabulary):
         return vocabulary.tokenizer
     if type(vocabulary) is seqio.ByteVocabulary:
         return ByteTokenizer(vocabulary.extra_ids)
     # Others number their sentinels or normalize their text in ways that the files cannot say.
-    plain = type(vocabulary) is seqio.SentencePieceVocabulary and (
+    kinds = (seqio.SentencePieceVocabulary, SentencePieceVocabulary)
+    plain = type(vocabulary) in kinds and (
         vocabulary._reverse_extra_ids and vocabulary._normalizer_spec_overrides is None
     )
     path = str(vocabulary.sentencepiece_model_file) if plain else None

@@ -75,5 +75,5 @@ def test_auto_reads_the_cache_where_there_is_one(cacheable, tmp_path):
 
 def test_a_missing_cache_is_an_error_with_the_command_that_builds_it(cacheable):
     """T5X's default failed here for everyone outside Google, without saying what to do."""
-    with pytest.raises(ValueError, match="seqio_cache_tasks --tasks=cacheable.*USE_CACHED_TASKS"):
+    with pytest.raises(ValueError, match="t5x_lite cache cacheable .*USE_CACHED_TASKS"):
         ids(UseCached.ALWAYS)

@@ -6,6 +6,7 @@ import seqio
 
 from t5x_lite.data.pieces import Kind, Piece, Pieces
 from t5x_lite.text.byte_pair_vocabulary import BytePairVocabulary
+from t5x_lite.text.word_piece_vocabulary import WordPieceVocabulary
 
 
 def split(vocabulary, ids):
@@ -41,9 +42,27 @@ def test_of_a_byte_level_bpe_no_id_is_padding(bpe_folder):
     assert Pieces(vocabulary).description == f"260 ids ({bpe_folder})"
 
 
+def test_of_word_pieces_the_special_ones_have_their_names(tmp_path):
+    """A word that goes on behind a mask shows where it was cut."""
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s"]
+    (tmp_path / "vocab.txt").write_text("\n".join(names))
+    found = split(WordPieceVocabulary(tmp_path), [2, 5, 6, 7, 4, 7, 1, 3, 0, 8])
+    assert found == [
+        Piece(Kind.START, "[CLS]"),
+        Piece(Kind.TEXT, "the cats"),
+        Piece(Kind.MASK, "[MASK]"),
+        Piece(Kind.TEXT, "##s"),
+        Piece(Kind.UNKNOWN, "[UNK]"),
+        Piece(Kind.END, "[SEP]"),
+        Piece(Kind.PADDING, "[PAD]"),
+        Piece(Kind.OUTSIDE, "<no piece 8>"),
+    ]
+
+
 def test_ids_that_stand_for_nothing_are_shown_as_they_are():
-    assert split(seqio.PassThroughVocabulary(100, eos_id=1), [7, 8, 1])[:1] == [
-        Piece(Kind.TEXT, "7 8")
+    """Also 0, which is no padding among numbers."""
+    assert split(seqio.PassThroughVocabulary(100, eos_id=1), [7, 0, 8, 1])[:1] == [
+        Piece(Kind.TEXT, "7 0 8")
     ]
 
 
@@ -65,3 +84,21 @@ def test_a_sentencepiece_model_names_its_sentinels(test_data_dir):
     assert pieces.sentinels(ids) == [0, 99]
     assert pieces.num_unknown(ids) == 1
     assert pieces.unknown_characters(["a `b`", "{c"]) == {"`": 2, "{": 1}
+
+
+def test_text_that_is_to_be_found_stands_apart(tmp_path):
+    """Runs of it, with the space in front that it had; special tokens are what they were."""
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s"]
+    (tmp_path / "vocab.txt").write_text("\n".join(names))
+    pieces = Pieces(WordPieceVocabulary(tmp_path))
+    found = pieces.split(np.array([2, 5, 6, 7, 5, 3]), np.array([0, 0, 1, 1, 0, 1]))
+    assert found == [
+        Piece(Kind.START, "[CLS]"),
+        Piece(Kind.TEXT, "the"),
+        Piece(Kind.CHOSEN, " cats"),
+        Piece(Kind.TEXT, " the"),
+        Piece(Kind.END, "[SEP]"),
+    ]
+    assert pieces.split(np.array([5, 6])) == [Piece(Kind.TEXT, "the cat")]
+    of_bytes = Pieces(seqio.ByteVocabulary()).split(np.array([100, 101]), np.array([0, 1]))
+    assert [each.text for each in of_bytes] == ["a", "b"]

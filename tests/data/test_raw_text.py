@@ -7,6 +7,7 @@ import seqio
 import tensorflow as tf
 
 from t5x_lite.data.raw_text import task_texts
+from t5x_lite.objectives import sentences, spans, texts
 from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
 
 
@@ -45,3 +46,30 @@ def test_a_task_of_ids_has_no_text():
     """`numbers` is never tokenized."""
     with pytest.raises(ValueError, match="numbers has no seqio.preprocessors.tokenize"):
         list(task_texts("numbers"))
+
+
+@pytest.mark.parametrize(
+    ("step", "example", "expected"),
+    [
+        (sentences.tokenize, {"targets": "a b. c"}, ["a b. c"]),
+        (texts.tokenize, {"first": "a", "second": "b", "classes": 1}, ["a", "b"]),
+        (spans.tokenize, {"question": "a?", "words": ["b", "c"]}, ["a?", "b c"]),
+    ],
+)
+def test_what_an_encoder_reads(step, example, expected):
+    """Before it is cut to sentences or framed, and not what is to be told of it."""
+
+    def source(split, shuffle_files, seed=None):
+        tensors = {name: tf.constant(each) for name, each in example.items()}
+        return tf.data.Dataset.from_tensors(tensors)
+
+    seqio.TaskRegistry.add(
+        "read",
+        source=seqio.FunctionDataSource(source, ["train"]),
+        preprocessors=[step],
+        output_features=texts.output_features(labels=("no", "yes")),
+    )
+    try:
+        assert list(task_texts("read")) == expected
+    finally:
+        seqio.TaskRegistry.remove("read")

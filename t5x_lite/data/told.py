@@ -1,0 +1,110 @@
+"""What an encoder by itself tells of an example, as the text that metrics are given: the name of a
+class, a number, or the words of an answer.
+
+A task asks for it by a feature: `classes`, `values`, `spans`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import seqio
+from jaxtyping import Float, Float32
+
+from t5x_lite.features.layouts import Layout, layout_of
+from t5x_lite.objectives import spans
+
+Example = Mapping[str, Any]
+Outputs = Float32[np.ndarray, "..."]
+Reduced = Float[np.ndarray, " _numbers"]
+Vocabulary: TypeAlias = seqio.Vocabulary
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Told:
+    """A kind of answer: the head that gives it, at the first position or at all; the few numbers
+    that are kept of its outputs, and the text that they are; the text that an example wants.
+    """
+
+    feature: str
+    head: str
+    of_each_token: bool = False
+    reduce: Callable[[Outputs, Example], Reduced]
+    text: Callable[[Reduced, Example, Vocabulary], str]
+    target: Callable[[Example, Vocabulary], str]
+    probabilities: Callable[[Reduced, Vocabulary], dict[str, float]] | None = None
+
+
+def told_of(output_features: Mapping[str, seqio.Feature]) -> Told | None:
+    """What a task with these features asks for; None where a text is to be written, or nothing of
+    the kind is asked.
+    """
+    if layout_of(output_features) is not Layout.ENCODER:
+        return None
+    return next((each for each in _TOLD if each.feature in output_features), None)
+
+
+def _name_of_class(logits: Reduced, example: Example, vocabulary: Vocabulary) -> str:
+    return str(vocabulary.decode([int(np.argmax(logits))]))
+
+
+def _wanted_class(example: Example, vocabulary: Vocabulary) -> str:
+    return str(vocabulary.decode([int(example["classes"][0])]))
+
+
+def _class_probabilities(logits: Reduced, vocabulary: Vocabulary) -> dict[str, float]:
+    powers = np.exp(logits - logits.max())
+    shares = (powers / powers.sum()).tolist()
+    return {str(vocabulary.decode([number])): share for number, share in enumerate(shares)}
+
+
+def _number(value: Reduced, example: Example, vocabulary: Vocabulary) -> str:
+    return f"{float(value[0]):.6g}"
+
+
+def _wanted_number(example: Example, vocabulary: Vocabulary) -> str:
+    return f"{float(example['values'][0]):.6g}"
+
+
+def _answer(span: Reduced, example: Example, vocabulary: Vocabulary) -> str:
+    return spans.words_between(example, int(span[0]), int(span[1]))
+
+
+def _wanted_answer(example: Example, vocabulary: Vocabulary) -> str:
+    return spans.words_between(example, *map(int, example["spans"]))
+
+
+def _as_it_is(outputs: Outputs, example: Example) -> Reduced:
+    return np.asarray(outputs, np.float64)
+
+
+def _best_span(outputs: Outputs, example: Example) -> Reduced:
+    return np.array(spans.best(outputs, example), np.float64)
+
+
+_TOLD = (
+    Told(
+        feature="classes",
+        head="classes",
+        reduce=_as_it_is,
+        text=_name_of_class,
+        target=_wanted_class,
+        probabilities=_class_probabilities,
+    ),
+    Told(
+        feature="values",
+        head="regression",
+        reduce=_as_it_is,
+        text=_number,
+        target=_wanted_number,
+    ),
+    Told(
+        feature="spans",
+        head="span",
+        of_each_token=True,
+        reduce=_best_span,
+        text=_answer,
+        target=_wanted_answer,
+    ),
+)
