@@ -27,7 +27,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 
+import numpy as np
 from etils import epath
 
 from t5x_lite import json_lines
@@ -242,7 +244,6 @@ def leave_alone(run: Run, steps: int) -> None:
 def compare(soaked: Run, alone: Run) -> dict:
     """What the two runs have in common."""
     import jax
-    import numpy as np
 
     from t5x_lite.checkpoints import restoring
 
@@ -274,7 +275,7 @@ def compare(soaked: Run, alone: Run) -> dict:
     }
 
 
-def flat(tree, prefix=""):
+def flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """(path, array) of each leaf."""
     for name, value in tree.items():
         if isinstance(value, dict):
@@ -326,7 +327,7 @@ def plot(soaked: Run, alone: Run, path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def volume(folder: pathlib.Path):
+def volume(folder: pathlib.Path) -> Iterator[bool]:
     """A small disk of its own where one can be mounted; whether it could."""
     folder.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={VOLUME_MB}m", "tmpfs", str(folder)]

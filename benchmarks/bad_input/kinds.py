@@ -90,8 +90,8 @@ def every(materials: pathlib.Path) -> list[Kind]:
 
 
 def _gin_files() -> st.SearchStrategy[Any]:
-    names = ("models/t5_1_1/tiny.gin", "models/t5_1_1.gin", "recipes/pretrain.gin")
-    names += ("recipes/train.gin", "recipes/adamw.gin", "finetuning/lora.gin")
+    names = ["models/t5_1_1/tiny.gin", "models/t5_1_1.gin", "recipes/pretrain.gin"]
+    names += ["recipes/train.gin", "recipes/adamw.gin", "finetuning/lora.gin"]
     texts = {name: (_ROOT / "gin" / name).read_text() for name in names}
     return st.sampled_from(names).flatmap(lambda name: changed_gin(texts[name]))
 
@@ -104,10 +104,10 @@ def _try_gin(content: bytes, folder: pathlib.Path) -> Result:
 @st.composite
 def _bindings(draw: st.DrawFn) -> str:
     """A macro or field of a job, with a value that is perhaps none of it."""
-    macros = ("EMBED_DIM", "NUM_HEADS", "HEAD_DIM", "MLP_DIM", "VOCAB_SIZE", "RANDOM_SEED")
-    macros += ("BATCH_SIZE", "MODEL_DIR", "LEARNING_RATE", "Z_LOSS", "TRAIN_STEPS", "DROPOUT_RATE")
-    macros += ("TASK_FEATURE_LENGTHS", "LEARNING_RATE_FACTORS", "INITIAL_CHECKPOINT_PATH")
-    macros += ("RelativeBiasConfig.num_buckets", "ModelConfig.encoder", "NO_SUCH_MACRO", "")
+    macros = ["EMBED_DIM", "NUM_HEADS", "HEAD_DIM", "MLP_DIM", "VOCAB_SIZE", "RANDOM_SEED"]
+    macros += ["BATCH_SIZE", "MODEL_DIR", "LEARNING_RATE", "Z_LOSS", "TRAIN_STEPS", "DROPOUT_RATE"]
+    macros += ["TASK_FEATURE_LENGTHS", "LEARNING_RATE_FACTORS", "INITIAL_CHECKPOINT_PATH"]
+    macros += ["RelativeBiasConfig.num_buckets", "ModelConfig.encoder", "NO_SUCH_MACRO", ""]
     name, value = draw(st.sampled_from(macros)), draw(st.sampled_from(GIN_VALUES) | st.text())
     flag = draw(st.sampled_from(("--gin.", "--gin.", "--gin_bindings=", "--gin_file=", "--")))
     return f"{flag}{name}={value}" if flag != "--gin_file=" else f"{flag}{value}"
@@ -136,8 +136,8 @@ _FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 @st.composite
 def _commands(draw: st.DrawFn) -> list[str]:
     """A command that needs no data, with odd paths and numbers."""
-    paths = ("/dev/zero", "/dev/null", "/nonexistent/x", "", " ", ".", "http://h/x", "s3://b/x")
-    paths += ("~nosuchuser/x", "x" * 5000, "a\0b", "/proc/self/mem", "/etc/passwd", "--", "-x")
+    paths = ["/dev/zero", "/dev/null", "/nonexistent/x", "", " ", ".", "http://h/x", "s3://b/x"]
+    paths += ["~nosuchuser/x", "x" * 5000, "a\0b", "/proc/self/mem", "/etc/passwd", "--", "-x"]
     numbers = ("-1", "0", "nan", "inf", "1e9", "9" * 30, "9" * 5000, "", "1.5", "٣", "x")
     path, number = st.sampled_from(paths), st.sampled_from(numbers)
     command = draw(st.sampled_from(sorted(_FLAGS)))
@@ -146,7 +146,7 @@ def _commands(draw: st.DrawFn) -> list[str]:
         words = [command, f"--gin.CHECKPOINT_PATH={draw(path)}", "--dry_run"]
     numeric, of_paths = _FLAGS[command]
     for names, values in ((numeric, number), (of_paths, path)):
-        if names and draw(st.booleans()):
+        if len(names) > 0 and draw(st.booleans()):
             words.append(f"{draw(st.sampled_from(names))}={draw(values)}")
     return words
 
@@ -235,9 +235,9 @@ def _checkpoint(directory: pathlib.Path) -> pathlib.Path:
 @st.composite
 def _changed_checkpoint(draw: st.DrawFn, run: pathlib.Path) -> tuple[str, bytes, bool]:
     """A file of a model directory, its new content, and whether the manifest is made to fit."""
-    names = ("checkpoint_4/config/metadata", "checkpoint_4/manifest.json")
-    names += ("checkpoint_4/vocabulary/vocabulary.json", "evaluation_scores.jsonl")
-    names += ("checkpoint_4/state/_METADATA", "checkpoint_4/state/manifest.ocdbt")
+    names = ["checkpoint_4/config/metadata", "checkpoint_4/manifest.json"]
+    names += ["checkpoint_4/vocabulary/vocabulary.json", "evaluation_scores.jsonl"]
+    names += ["checkpoint_4/state/_METADATA", "checkpoint_4/state/manifest.ocdbt"]
     name = draw(st.sampled_from(names))
     content = (run / name).read_bytes()
     is_json = name.endswith(("json", "metadata", "_METADATA"))
@@ -280,16 +280,17 @@ def _input_files() -> st.SearchStrategy[Any]:
 
 def _try_lines(case: tuple[str, bytes], folder: pathlib.Path) -> Result:
     from t5x_lite import json_lines
-    from t5x_lite.features.config import PromptConfig
     from t5x_lite.inference.config import InputFileConfig
     from t5x_lite.inference.sources import file_source
+    from t5x_lite.testing import tiny_model
     from t5x_lite.text.byte_tokenizer import ByteTokenizer
 
     path = folder / case[0]
     path.write_bytes(case[1])
 
     def read() -> None:
-        source = file_source(InputFileConfig(path=str(path)), ByteTokenizer(), PromptConfig(), None)
+        file = InputFileConfig(path=str(path))
+        source = file_source(file, ByteTokenizer(), tiny_model(vocab_size=384), None)
         json_lines.write_lines(folder / "out", [{"inputs": text} for text in source.texts])
 
     return of_call(read)

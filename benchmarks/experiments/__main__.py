@@ -3,6 +3,7 @@
     python -m benchmarks.experiments M-3               # runs what is missing, shows the result
     python -m benchmarks.experiments all
     python -m benchmarks.experiments M-3 --publish=docs  # and puts it into docs/RESULTS.md
+    python -m benchmarks.experiments tweets --data=DIR   # all whose names begin so
 
 What is finished is not run again, and what was killed goes on where it was: start the same command
 again. The data is found in T5X_LITE_TEST_DATA (default: ../shared/data).
@@ -10,13 +11,15 @@ again. The data is found in T5X_LITE_TEST_DATA (default: ../shared/data).
 
 import argparse
 import pathlib
+import shlex
 import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.experiments import charts, report, results
+from benchmarks.experiments import charts, given, report, results
 from benchmarks.experiments.catalogue import EXPERIMENTS, chosen
 from benchmarks.experiments.experiment import Experiment
+from benchmarks.experiments.given import Given
 from benchmarks.experiments.lab import FULL, MINIATURE, Lab, share_compilations
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -29,9 +32,10 @@ def main(words: list[str] | None = None) -> int:
         experiments = chosen(arguments.experiments)
         scale = MINIATURE if arguments.miniature else FULL
         share_compilations(arguments.output / "compilation_cache")
-        lab = Lab(arguments.output, scale, say=_say())
+        models = given.models(arguments.models) if arguments.models else {}
+        lab = Lab(arguments.output, scale, say=_say(), given=Given(arguments.data, models))
         for experiment in experiments:
-            _run(experiment, lab, arguments)
+            _run(experiment.of(lab), lab, arguments)
     except (ValueError, FileNotFoundError) as error:
         print(f"experiments: error: {error}", file=sys.stderr)
         return 2
@@ -68,7 +72,8 @@ def _measured(experiment: Experiment, lab: Lab) -> results.Results:
     here = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - worked}
     # The one is more where runs were made before, the other where something is measured here.
     spent = {name: max(seconds, here[name]) for name, seconds in lab.spent().items()}
-    command = f"python -m benchmarks.experiments {experiment.key}"
+    words = ["python", "-m", "benchmarks.experiments", experiment.key, *lab.given.flags]
+    command = shlex.join(words)
     return results.Results(results.circumstances(experiment, command, spent), records)
 
 
@@ -90,6 +95,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--miniature", action="store_true", help="a few steps of everything: shows that it works"
+    )
+    parser.add_argument(
+        "--data",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="of tweets: the competition's files (default: a stand-in of the same form)",
+    )
+    parser.add_argument(
+        "--models",
+        metavar="NAME=DIR,...",
+        help="of tweets: Hugging Face directories in place of what is pre-trained",
     )
     parser.add_argument(
         "--publish",

@@ -12,10 +12,14 @@ from benchmarks.experiments import (
     mixture,
     pretraining,
     repetition,
+    replaced,
+    sentence_order,
+    sharing,
     timing,
     transfer,
 )
 from benchmarks.experiments.experiment import Experiment
+from benchmarks.experiments.tweets import comparison, influences
 
 EXPERIMENTS: dict[str, Experiment] = {
     each.key: each
@@ -32,22 +36,34 @@ EXPERIMENTS: dict[str, Experiment] = {
         language_model.EXPERIMENT,
         in_context.EXPERIMENT,
         few_shot.EXPERIMENT,
+        replaced.EXPERIMENT,
+        sentence_order.EXPERIMENT,
+        sharing.EXPERIMENT,
+        comparison.EXPERIMENT,
+        influences.EXPERIMENT,
     )
 }
 
 
 def chosen(names: Sequence[str]) -> list[Experiment]:
-    """Experiments by name, `all` for every one; each once, in the order of the catalogue.
+    """Experiments by name or by what stands before a dash in it, `all` for every one; each once, in
+    the order of the catalogue.
 
     Raises:
         ValueError: there is none of that name.
     """
     from t5x_lite.config.errors import did_you_mean
 
-    unknown = [name for name in names if name != "all" and name not in EXPERIMENTS]
-    if unknown:
+    found = {name: [key for key in EXPERIMENTS if _has(key, name)] for name in names}
+    if unknown := [name for name, keys in found.items() if not keys]:
         hints = ", ".join(f"{name}{did_you_mean(name, EXPERIMENTS)}" for name in unknown)
         raise ValueError(
             f"There is no experiment {hints}; needed is all or {', '.join(EXPERIMENTS)}."
         )
-    return [each for key, each in EXPERIMENTS.items() if key in names or "all" in names]
+    return [
+        each for key, each in EXPERIMENTS.items() if any(key in keys for keys in found.values())
+    ]
+
+
+def _has(key: str, name: str) -> bool:
+    return name in (key, "all") or key.startswith(f"{name}-")

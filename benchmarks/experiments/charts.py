@@ -1,6 +1,6 @@
 """Records as a picture: every seed is a dot, so that the spread is seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,14 +14,16 @@ from t5x_lite.display.charts import COLORS
 def png(title: str, chart: Chart, records: Sequence[Record]) -> bytes:
     """The picture of an experiment."""
     with charts.style():
-        figure = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
+        # As many bars as there are arms need their room.
+        height = max(3.6, 0.3 * len(arms(records))) if chart.x is None else 3.6
+        figure = Figure(figsize=(6.4, height), dpi=110, layout="constrained")
         axes = figure.subplots()
         if chart.x is None:
             _bars(axes, chart, records)
         elif isinstance(chart.x, str):
             _curves(axes, chart, records)
         else:
-            _over(axes, chart, records)
+            _over(axes, chart, chart.x, records)
         axes.set_title(title)
         return charts.png(figure)
 
@@ -45,7 +47,8 @@ def _bars(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
 def _curves(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
     """Lines of the arms that have a curve; the others are levels."""
     for place, arm in enumerate(arms(records)):
-        color, label = COLORS[place % len(COLORS)], arm
+        color = COLORS[place % len(COLORS)]
+        label: str | None = arm
         own = [record for record in records if record.arm == arm]
         for record in (each for each in own if each.curve):
             axes.plot(*zip(*record.curve), color=color, label=label)
@@ -57,20 +60,20 @@ def _curves(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
     axes.legend()
 
 
-def _over(axes: Axes, chart: Chart, records: Sequence[Record]) -> None:
+def _over(axes: Axes, chart: Chart, places: Mapping[str, float], records: Sequence[Record]) -> None:
     """Means over a number that arms have, with their seeds; the others are levels."""
-    placed = [arm for arm in arms(records) if arm in chart.x]
+    placed = [arm for arm in arms(records) if arm in places]
     spreads = []
     for arm in placed:
         values = list(by_seed(records, arm, chart.metric).values())
         spreads.append(statistics.spread(values))
-        axes.plot([chart.x[arm]] * len(values), values, "o", color="black", markersize=3)
-    axes.plot([chart.x[arm] for arm in placed], [each.mean for each in spreads], color=COLORS[0])
+        axes.plot([places[arm]] * len(values), values, "o", color="black", markersize=3)
+    axes.plot([places[arm] for arm in placed], [each.mean for each in spreads], color=COLORS[0])
     axes.set_xscale("log", base=2)
-    axes.set_xticks([chart.x[arm] for arm in placed], [f"{chart.x[arm]:g}" for arm in placed])
+    axes.set_xticks([places[arm] for arm in placed], [f"{places[arm]:g}" for arm in placed])
     axes.minorticks_off()
     for place, arm in enumerate(arms(records)):
-        if arm not in chart.x:
+        if arm not in places:
             level = statistics.spread(list(by_seed(records, arm, chart.metric).values())).mean
             color = COLORS[1 + place % (len(COLORS) - 1)]
             axes.axhline(level, color=color, linestyle="--", linewidth=1, label=arm)

@@ -60,6 +60,12 @@ def articles(split: str) -> Examples:
     return [{"targets": "\n".join(text)} for text in chosen]
 
 
+def whole_articles(split: str) -> Examples:
+    """The same articles as `wikitext` has, each of them one text, a paragraph a line."""
+    known = [*_articles("valid"), *_articles("test")]
+    return [{"targets": "\n".join(text)} for title, text in known if split_of(title) == split]
+
+
 def _articles(part: str) -> list[tuple[str, list[str]]]:
     """Titles with their paragraphs, the heading the first."""
     found: list[tuple[str, list[str]]] = []
@@ -85,6 +91,12 @@ def translations(split: str, num_train: int | None = None) -> Examples:
     english, german = (_lines(f"translation/{part}.{code}.gz") for code in ("en", "de"))
     pairs = sorted(zip(english, german, strict=True), key=lambda pair: digest(pair[0]))
     return [{"en": source, "de": target} for source, target in _part(pairs, split, num_train)]
+
+
+def captions(split: str) -> Examples:
+    """English captions of Multi30k, 50 a text and one a line."""
+    lines = [pair["en"] for pair in translations(split)]
+    return [{"targets": "\n".join(lines[at : at + 50])} for at in range(0, len(lines), 50)]
 
 
 def unpaired(split: str, language: str) -> Examples:

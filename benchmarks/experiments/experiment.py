@@ -50,7 +50,8 @@ class Experiment:
     """`claim` is what the paper or the plan leads one to expect; what came of it is measured.
 
     `measure` yields each record as soon as there is one. `setup` says what a reader needs to judge
-    the numbers. `notes` makes sentences of the records.
+    the numbers, `setup_of` what a lab adds to it by what it was given. `notes` makes sentences of
+    the records.
     """
 
     key: str
@@ -62,6 +63,11 @@ class Experiment:
     metrics: Mapping[str, str]
     comparisons: Sequence[Comparison] = ()
     notes: Callable[[Sequence[Record]], list[str]] = lambda records: []
+    setup_of: Callable[[Lab], str] = lambda lab: ""
+
+    def of(self, lab: Lab) -> "Experiment":
+        """With all of its set-up."""
+        return dataclasses.replace(self, setup=f"{self.setup} {self.setup_of(lab)}".strip())
 
 
 def arms(records: Sequence[Record]) -> list[str]:

@@ -11,7 +11,7 @@ from benchmarks.experiments.runs import Run
 
 TASK = "experiments_maps"
 LENGTHS = {"targets": 2 * maps.NUM_PAIRS + 1}
-STEPS, BATCH_SIZE = 2_500, 64
+STEPS, BATCH_SIZE = 6_000, 64
 NUM_QUESTIONS = 500
 _BYTE_IDS = 3 + 256
 

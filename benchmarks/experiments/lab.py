@@ -1,4 +1,4 @@
-"""The place where experiments run: OUTPUT/{vocabulary.model, vocabulary.bpe, runs, results, ...}.
+"""The place where experiments run: OUTPUT/{vocabulary.model, vocabulary.bpe, runs, results ...}.
 
 Every command is one of `t5x_lite`, called in this process so that nothing is imported or compiled
 twice. What is finished is not run again, and what was killed goes on from its checkpoint: a run's
@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from etils import epath
 
 from benchmarks.experiments import runs
-from benchmarks.experiments.runs import Run
+from benchmarks.experiments.given import NOTHING, Given
+from benchmarks.experiments.runs import Run, Settings
 from t5x_lite.checkpoints.folders import folder_of
 
 
@@ -44,9 +45,37 @@ class Scale:
         return max(2, round(full * self.fraction))
 
 
-SENTENCEPIECE, BYTE_PAIR = "sentencepiece", "bpe"
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """A file under OUTPUT, of a kind that `t5x_lite vocab` knows, trained on the texts of tasks
+    (None: those of the scale), with so large a share of the scale's pieces.
+    """
+
+    file: str
+    kind: str | None = None
+    tasks: tuple[str, ...] | None = None
+    share: float = 1.0
+
+
+SENTENCEPIECE, BYTE_PAIR, WORD_PIECE = "sentencepiece", "bpe", "wordpiece"
+CAPTION_WORD_PIECE = "wordpiece of captions"
+ONE_TEXT, FEW_PIECES, FEW_WORD_PIECES = "one text", "few pieces", "few word pieces"
+_WIKITEXT = ("experiments_wikitext",)
+VOCABULARIES = {
+    SENTENCEPIECE: Vocabulary("vocabulary.model"),
+    BYTE_PAIR: Vocabulary("vocabulary.bpe", "bpe", ("experiments_wikitext_lm",)),
+    WORD_PIECE: Vocabulary("vocabulary.wordpiece", "wordpiece", _WIKITEXT),
+    CAPTION_WORD_PIECE: Vocabulary(
+        "captions.wordpiece",
+        "wordpiece",
+        ("experiments_captions_masked_for_detection",),
+        share=0.25,
+    ),
+    ONE_TEXT: Vocabulary("wikitext.model", None, _WIKITEXT),
+    FEW_PIECES: Vocabulary("wikitext_few.model", None, _WIKITEXT, share=0.25),
+    FEW_WORD_PIECES: Vocabulary("few.wordpiece", "wordpiece", _WIKITEXT, share=0.25),
+}
 FULL = Scale()
-_BYTE_PAIR_TASKS = ("experiments_wikitext_lm",)
 MINIATURE = Scale(
     pieces=924,
     vocabulary_lines=1_000,
@@ -61,9 +90,13 @@ class Lab:
     """Trains and decodes, each thing once."""
 
     def __init__(
-        self, output: pathlib.Path, scale: Scale = FULL, say: Callable[[str], None] = print
+        self,
+        output: pathlib.Path,
+        scale: Scale = FULL,
+        say: Callable[[str], None] = print,
+        given: Given = NOTHING,
     ):
-        self.output, self.scale, self._say = output.resolve(), scale, say
+        self.output, self.scale, self.given, self._say = output.resolve(), scale, given, say
         self.output.mkdir(parents=True, exist_ok=True)
         self._used: dict[str, list[dict[str, float]]] = {}
 
@@ -72,23 +105,15 @@ class Lab:
         return self.output / "runs" / run.name
 
     def vocabulary(self, kind: str = SENTENCEPIECE) -> pathlib.Path:
-        """The vocabulary of all experiments or, of byte pairs, of those on WikiText-2, trained on
-        their texts when first needed.
-        """
-        if kind == BYTE_PAIR:
-            return self._vocabulary("vocabulary.bpe", self.vocab_size(), _BYTE_PAIR_TASKS, kind)
-        return self._vocabulary(
-            "vocabulary.model", self.scale.pieces, self.scale.vocabulary_tasks, None
-        )
-
-    def _vocabulary(
-        self, name: str, size: int, tasks: Sequence[str], kind: str | None
-    ) -> pathlib.Path:
-        path = self.output / name
+        """A vocabulary of `VOCABULARIES`, trained when it is first needed."""
+        row = VOCABULARIES[kind]
+        path, tasks = self.output / row.file, row.tasks or self.scale.vocabulary_tasks
+        # Sentinels stand behind a SentencePiece model's own pieces.
+        size = self._pieces(kind) if row.kind is None else self.vocab_size(kind)
         words = ["vocab", *(f"--task={task}" for task in tasks)]
         words += [f"--module_import={runs.MODULE}", f"--output={path}"]
         words += [f"--size={size}", f"--max_lines={self.scale.vocabulary_lines}"]
-        words += [] if kind is None else [f"--kind={kind}"]
+        words += [] if row.kind is None else [f"--kind={row.kind}"]
         self._once(self.output, path.name.replace(".model", ""), words, label="vocabulary")
         return path
 
@@ -97,23 +122,34 @@ class Lab:
 
         A run that was killed behind its last step but before it was noted needs no step.
         """
-        parent = run.start_from and self.train(run.start_from)
+        parent = None if run.directory is None else str(run.directory(self))
+        if run.start_from is not None:
+            parent = str(_checkpoint(self.train(run.start_from), run.parent_step))
         folder, vocabulary = self.folder(run), run.vocabulary and self.vocabulary(run.vocabulary)
-        run = dataclasses.replace(run, settings={"VOCAB_SIZE": self.vocab_size(), **run.settings})
+        size = self.vocab_size(run.vocabulary or SENTENCEPIECE)
+        run = dataclasses.replace(run, settings={"VOCAB_SIZE": size, **run.settings})
         words = runs.train_words(
             run,
             model_dir=str(folder),
             vocabulary=None if vocabulary is None else str(vocabulary),
-            parent_dir=None if parent is None else str(_checkpoint(parent, run.parent_step)),
+            parent_dir=parent,
         )
         is_trained = _checkpoint(folder, run.last_step).is_dir()
         self._once(folder, "train", words, label=run.name, is_done=is_trained)
         return folder
 
     def decode(
-        self, run: Run, task: str, *, members: Sequence[Run] = (), output: str | None = None
+        self,
+        run: Run,
+        task: str,
+        *,
+        members: Sequence[Run] = (),
+        output: str | None = None,
+        settings: Settings | None = None,
     ) -> pathlib.Path:
-        """The folder with inference_eval/ of a trained run, or of it and `members` together."""
+        """The folder with inference_eval/ of a trained run, or of it and `members` together;
+        `settings` override those of all evaluations.
+        """
         folder = self.train(run)
         destination = self.output / "runs" / output if output else folder
         words = runs.eval_words(
@@ -123,6 +159,7 @@ class Lab:
             output=str(destination),
             num_examples=self.scale.num_examples,
             members=[str(self.train(member)) for member in members],
+            settings=settings or {},
         )
         self._once(destination, f"decode_{task}", words, label=output or run.name)
         return destination
@@ -135,11 +172,14 @@ class Lab:
         self._used = {}
         return {name: sum(part[name] for part in parts) for name in ("seconds", "cpu_seconds")}
 
-    def vocab_size(self) -> int:
-        """Rows of the embedding."""
+    def vocab_size(self, kind: str = SENTENCEPIECE) -> int:
+        """Rows of the embedding for a vocabulary."""
         from t5x_lite.text.special_ids import model_vocab_size
 
-        return model_vocab_size(self.scale.pieces)
+        return model_vocab_size(self._pieces(kind))
+
+    def _pieces(self, kind: str) -> int:
+        return round(self.scale.pieces * VOCABULARIES[kind].share)
 
     def _once(
         self,

@@ -91,8 +91,7 @@ def _pairs(lab: Lab, split: str) -> tuple[np.ndarray, np.ndarray]:
         counted = batch["decoder_loss_weights"] > 0
         for tokens, name in zip(found, names, strict=True):
             tokens.append(batch[name][counted])
-    previous, tokens = map(np.concatenate, found)
-    return previous, tokens
+    return np.concatenate(found[0]), np.concatenate(found[1])
 
 
 def _notes(records: Sequence[Record]) -> list[str]:

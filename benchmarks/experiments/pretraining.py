@@ -103,7 +103,7 @@ def unigram_entropy(lab: Lab) -> float:
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
-    losses = {record.arm: [] for record in records}
+    losses: dict[str, list[float]] = {record.arm: [] for record in records}
     for record in records:
         losses[record.arm].append(record.scores["loss"])
     worst, level = max(losses[TRAINED]), losses[UNIGRAM][0]

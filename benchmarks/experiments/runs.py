@@ -1,7 +1,13 @@
 """What is run, as values, and the command lines that run it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.experiments.lab import Lab
 
 # Everything that all runs have in common: d_model 128, 2 + 2 layers, no dropout unless said.
 MODEL_FILE = "models/t5_1_0/mini.gin"
@@ -12,6 +18,13 @@ COMMON = {"DROPOUT_RATE": 0.0, "SCAN_UNROLL": 2, "LOG_PERIOD": 25, "COMPILATION_
 Settings = Mapping[str, object]
 
 
+class Statement(str):
+    """A value in gin's own words, such as a reference."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A training run and its folder under OUTPUT/runs.
@@ -19,7 +32,8 @@ class Run:
     It begins with the last checkpoint of `start_from`, or that of `start_step`, with its optimizer
     and step, or if `fresh` with its parameters only; or with random ones. `settings` are gin macros
     and bindings that override those of COMMON and the files. `vocabulary` is the kind of the lab's;
-    None is for a task that has its own.
+    None is for a task that has its own. Instead of a run it may start from a Hugging Face
+    `directory`, which the lab asks for when it is needed.
     """
 
     name: str
@@ -32,6 +46,7 @@ class Run:
     fresh: bool = False
     model_file: str = MODEL_FILE
     vocabulary: str | None = "sentencepiece"
+    directory: Callable[["Lab"], pathlib.Path] | None = None
 
     @property
     def first_step(self) -> int:
@@ -93,9 +108,10 @@ def eval_words(
     output: str,
     num_examples: int | None,
     members: Sequence[str] = (),
+    settings: Settings = MappingProxyType({}),
 ) -> list[str]:
     """The command line of `t5x_lite eval` on SCORED_SPLIT; `members` answer together with it."""
-    settings = {
+    given = {
         "MIXTURE_OR_TASK_NAME": task,
         "SPLIT": SCORED_SPLIT,
         "TASK_FEATURE_LENGTHS": {"inputs": 64, "targets": 64},
@@ -103,11 +119,12 @@ def eval_words(
         "MAX_DECODE_LENGTH": 48,
         "NUM_EXAMPLES": num_examples,
         "COMPILATION_CACHE": False,
+        **settings,
         "ENSEMBLE_PATHS": tuple(members),
         "CHECKPOINT_PATH": checkpoint,
         "EVAL_OUTPUT_DIR": output,
     }
-    return ["eval", *_files(("recipes/eval.gin",)), *_flags(settings)]
+    return ["eval", *_files(("recipes/eval.gin",)), *_flags(given)]
 
 
 def _files(names: Sequence[str]) -> list[str]:

@@ -6,6 +6,8 @@
 | experiments_wikitext_iid | the same, each token noise by itself | what they hide |
 | experiments_wikitext_first_N | the same of the first N tokens | what they hide |
 | experiments_wikitext_lm | - | articles, one after another |
+| experiments_masked_..., _permuted | articles, by the objective of an encoder that is named so | |
+| experiments_captions_masked_for_detection | captions, the same | |
 | experiments_maps | - | symbols and labels, each sequence by a map of its own |
 | experiments_unlabelled_sst2, _en, _de | sentences with sentinels, several a row | what they hide |
 | experiments_unlabelled | these three and the first row, equally often | |
@@ -22,7 +24,8 @@ import seqio
 from benchmarks.experiments import corpora, maps
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.bleu import bleu
-from t5x_lite.objectives import documents, table
+from t5x_lite.objectives import documents, masked_table, table
+from t5x_lite.tasks import disaster_tweets as _disaster_tweets  # noqa: F401  registered
 from t5x_lite.tasks import rates, translation
 from t5x_lite.tasks.classification import keyed_text
 from t5x_lite.tasks.corpora import FirstTokens
@@ -75,6 +78,30 @@ seqio.TaskRegistry.add(
     preprocessors=[documents.tokenize, table.preprocessor("full_lm")],
     output_features={"targets": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=False)},
 )
+
+
+def _add_masked(prefix: str, source: seqio.DataSource, objective: str) -> None:
+    seqio.TaskRegistry.add(
+        f"{prefix}_{objective}",
+        source=source,
+        preprocessors=masked_table.preprocessors(objective),
+        output_features=masked_table.output_features(objective),
+    )
+
+
+_ARTICLES = InMemorySource(corpora.whole_articles, SPLITS)
+for _objective in (
+    "masked_for_detection",
+    "masked_full_sentences",
+    "masked_next_sentence",
+    "masked_ngrams",
+    "masked_ngrams_next_sentence",
+    "masked_sentence_order",
+    "permuted",
+):
+    _add_masked("experiments", _ARTICLES, _objective)
+_CAPTIONS = InMemorySource(corpora.captions, SPLITS)
+_add_masked("experiments_captions", _CAPTIONS, "masked_for_detection")
 
 seqio.TaskRegistry.add(
     "experiments_maps",

@@ -67,7 +67,7 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
                     "cost": float(np.median(times[name])),
                     # Of steps of one round, which met the same load.
                     "ratio": float(np.median(np.divide(times[name], times[IID]))),
-                    "step": float(np.median(times[name])) * np.mean(arm.raw_tokens) / 1e3,
+                    "step": float(np.median(times[name])) * float(np.mean(arm.raw_tokens)) / 1e3,
                     "raw": float(np.mean(arm.raw_tokens)) / ROWS,
                     "targets": arm.targets,
                 },

@@ -6,6 +6,7 @@ the results that the text of the program writes, loops by their trips.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 from benchmarks.pods.programs import Program
@@ -30,9 +31,7 @@ class Row:
     reference: Reference | None = None
 
 
-def _xxl(**fields: object) -> Program:
-    return Program(model="xxl", topology="v5e-256", batch_size=2048, **fields)  # type: ignore[arg-type]
-
+_xxl = functools.partial(Program, model="xxl", topology="v5e-256", batch_size=2048)
 
 BLOCKS = {"ComputeConfig.attention": "blockwise", "ComputeConfig.attention_block": "256"}
 # Of gin/runs/pods/xxl_v5e_256.gin: all products but wi_0's, with which the step would not fit.

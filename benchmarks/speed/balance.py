@@ -27,7 +27,7 @@ def machine(settings: Settings) -> Prepared:
 def _shapes(settings: Settings) -> dict[str, tuple[int, int, int]]:
     """Rows, what is summed, columns."""
     model, rows = settings.model, settings.batch
-    block = model.decoder.block
+    block = model.stacks["decoder"].block
     joined_kv = block.attention.num_heads * block.attention.head_dim
     return {
         "query": (rows * settings.inputs, model.embed_dim, joined_kv),

@@ -38,7 +38,7 @@ def _score(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) 
 
 def _encode(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
     model = settings.model
-    keys_and_values = 2 * model.decoder.depth * model.embed_dim * _joined_kv(model)
+    keys_and_values = 2 * model.stacks["decoder"].depth * model.embed_dim * _joined_kv(model)
     positions = settings.batch * settings.inputs
     return _prompt(settings, machine) - 2 * positions * keys_and_values / _flops(machine)
 
@@ -66,20 +66,22 @@ def _beam(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -
 
 def _decoder_weights(model: ModelConfig) -> int:
     """Of one token: keys and values of the encoder's states are computed once for all."""
-    block = model.decoder.block
+    decoder = model.stacks["decoder"]
+    mlp_config = decoder.block.mlp
     attention = (4 + 2) * model.embed_dim * _joined_kv(model)
-    mlp = (len(block.mlp.activations) + 1) * model.embed_dim * block.mlp.mlp_dim
-    return model.decoder.depth * (attention + mlp) + model.embed_dim * model.vocab_size
+    mlp = (len(mlp_config.activations) + 1) * model.embed_dim * mlp_config.mlp_dim
+    return decoder.depth * (attention + mlp) + model.embed_dim * model.vocab_size
 
 
 def _cached_numbers(settings: Settings, beams: int) -> int:
     """Keys and values that a token reads, in the mean over all tokens."""
+    model = settings.model
     positions = settings.batch * (settings.inputs + beams * settings.targets // 2)
-    return 2 * settings.model.decoder.depth * positions * _joined_kv(settings.model)
+    return 2 * model.stacks["decoder"].depth * positions * _joined_kv(model)
 
 
 def _joined_kv(model: ModelConfig) -> int:
-    attention = model.decoder.block.attention
+    attention = model.stacks["decoder"].block.attention
     return attention.num_heads * attention.head_dim
 
 
@@ -87,7 +89,7 @@ def _flops(machine: Mapping[str, Any]) -> float:
     return machine["peak_gflops"] * 1e9
 
 
-_LIMITS: Mapping[str, Callable[[Settings, Mapping[str, Any], int], float]] = {
+_LIMITS: Mapping[str, Callable[[Settings, Mapping[str, Any], float], float]] = {
     "train": _train,
     "greedy": _greedy,
     "beam": _beam,

@@ -30,6 +30,10 @@ class Arm:
     is_fresh: bool = False
 
 
+# The model that all arms have in common.
+MODEL = Arm("benchmarks.speed.models:write")
+
+
 @dataclasses.dataclass(frozen=True)
 class Command:
     """Arms by their names, by theirs what is made before, once for all arms, and the settings whose
@@ -44,8 +48,6 @@ class Command:
 
 # In the mean of what T5.1.1 small reads for a token: its head and `wo` stay float32.
 _OURS_INT8 = 2.5
-# The model that all arms have in common.
-MODEL = Arm("benchmarks.speed.models:write")
 
 
 def _ours(function: str) -> dict[str, Arm]:

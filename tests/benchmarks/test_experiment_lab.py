@@ -17,7 +17,14 @@ from benchmarks.experiments import (
     runs,
     transfer,
 )
-from benchmarks.experiments.lab import BYTE_PAIR, FULL, Forward, Lab
+from benchmarks.experiments.lab import (
+    BYTE_PAIR,
+    FEW_PIECES,
+    FEW_WORD_PIECES,
+    FULL,
+    Forward,
+    Lab,
+)
 from benchmarks.experiments.runs import Run
 from t5x_lite import cli
 
@@ -65,6 +72,33 @@ def test_a_vocabulary_of_byte_pairs_is_one_of_its_own(tmp_path, commands):
     assert f"--gin.VOCABULARY={str(tmp_path / 'vocabulary.bpe')!r}" in train
     lab.vocabulary()
     assert "--kind=bpe" not in commands.given[-1] and "--size=3996" in commands.given[-1]
+
+
+def test_a_vocabulary_of_few_pieces_makes_a_smaller_model(tmp_path, commands):
+    """A quarter of the pieces, and of the rows of the embedding."""
+    lab = Lab(tmp_path)
+    for kind, size in ((FEW_PIECES, "--size=999"), (FEW_WORD_PIECES, "--size=1152")):
+        lab.train(dataclasses.replace(SCRATCH, name=kind, vocabulary=kind))
+        vocabulary, train = commands.given[-2:]
+        assert size in vocabulary and "--task=experiments_wikitext" in vocabulary
+        assert "--gin.VOCAB_SIZE=1152" in train
+
+
+def test_a_run_may_start_from_a_directory(tmp_path, commands):
+    """Which is asked for when it is needed, and counts no steps."""
+    run = dataclasses.replace(SCRATCH, vocabulary=None, directory=lambda lab: lab.output / "hf")
+    Lab(tmp_path).train(run)
+    (train,) = commands.given
+    assert f"--gin.INITIAL_CHECKPOINT_PATH={str(tmp_path / 'hf')!r}" in train
+    assert run.last_step == run.steps
+
+
+def test_settings_of_an_evaluation_override_those_of_all(tmp_path, commands):
+    lab = Lab(tmp_path)
+    lab.decode(SCRATCH, "a_task", settings={"BATCH_SIZE": 7, "TASK_FILES": "files"})
+    words = commands.given[-1]
+    assert "--gin.BATCH_SIZE=7" in words and "--gin.BATCH_SIZE=64" not in words
+    assert "--gin.TASK_FILES='files'" in words
 
 
 def test_a_task_with_a_vocabulary_of_its_own_needs_none(tmp_path, commands):

@@ -92,6 +92,13 @@ def test_a_page_without_a_place_says_which_lines_are_needed():
         report.replaced("# Results", "M-7", "text")
 
 
+def test_what_a_lab_was_given_is_part_of_the_set_up():
+    """So that results of other data are not taken for those of today's."""
+    told = experiment(setup_of=lambda lab: f"The data is {lab}.").of("mine")
+    assert told.setup == "Nothing was set up. The data is mine."
+    assert experiment().of("mine").setup == experiment().setup
+
+
 def test_results_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "M-0.jsonl"
     results.write(path, FOUND)
@@ -105,6 +112,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
 def test_experiments_are_chosen_by_name():
     keys = [each.key for each in catalogue.chosen(["M-3", "M-1", "M-3"])]
     assert keys == ["M-1", "M-3"]
+    assert {each.key for each in catalogue.chosen(["M"])} == {f"M-{i}" for i in range(1, 10)}
     assert len(catalogue.chosen(["all"])) == len(catalogue.EXPERIMENTS)
     with pytest.raises(ValueError, match="no experiment M3.*M-3"):
         catalogue.chosen(["M3"])

@@ -10,7 +10,7 @@ import pathlib
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import seqio
@@ -29,7 +29,7 @@ _TASK = "c4_v310_span_corruption"
 # After two batches, which fill buffers.
 _SECONDS, _FILLING = 8.0, 2
 _MILLION = 1e6
-Batches = Iterator[dict[str, np.ndarray]]
+Batches = Iterator[Mapping[str, np.ndarray]]
 
 
 def ours(settings: Settings) -> Prepared:
@@ -104,8 +104,8 @@ def _numbers(make: Callable[[], Batches]) -> Numbers:
     began, cpu_began, tokens = time.monotonic(), time.process_time(), 0
     while time.monotonic() - began < _SECONDS:
         batch = next(batches)
-        tokens += np.count_nonzero(batch["encoder_input_tokens"])
-        tokens += np.count_nonzero(batch["decoder_target_tokens"])
+        tokens += int(np.count_nonzero(batch["encoder_input_tokens"]))
+        tokens += int(np.count_nonzero(batch["decoder_target_tokens"]))
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu_began
     return {SECONDS: seconds / tokens * _MILLION, "cpu_seconds": cpu / tokens * _MILLION}
 

@@ -1,5 +1,6 @@
 """t5x_lite, through what its commands call."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -90,8 +91,9 @@ def train_batch(settings: Settings) -> dict[str, np.ndarray]:
 def decode(settings: Settings, *, beams: int | None = None, weights: str | None = None) -> Prepared:
     """Greedy decoding, or a beam search, as `t5x_lite infer` runs it."""
     engine, (inputs, _) = _engine(settings, weights), settings.rows()
-    how = {} if beams is None else {"strategy": Strategy.BEAM, "beam_size": beams}
-    decoding = DecodingConfig(max_decode_length=settings.targets, **how)
+    decoding = DecodingConfig(max_decode_length=settings.targets)
+    if beams is not None:
+        decoding = dataclasses.replace(decoding, strategy=Strategy.BEAM, beam_size=beams)
     prompts = [row.tolist() for row in inputs]
 
     def generate() -> list[list[int]]:

@@ -1,0 +1,1 @@
+"""How costs grow with what they are paid for."""
