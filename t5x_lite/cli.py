@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from t5x_lite import errors, flags, jobs, storage
 from t5x_lite.checkpoints.errors import ModelMismatchError
-from t5x_lite.commands import data, export, plan, results, run
+from t5x_lite.commands import cache, corpus, data, export, plan, results, run
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.errors import UserError
 from t5x_lite.stability.errors import Unhealthy
@@ -45,14 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if show_traceback:
             _wait_for_no_one(1)
             raise
-        print(f"t5x_lite: error: {errors.message(error)}", file=sys.stderr)
-        if isinstance(error, ModelMismatchError):
-            print(jobs.fitting_gin_file(error.stored_model), file=sys.stderr)
-        return _wait_for_no_one(2)
+        return _say(error)
     except KeyboardInterrupt:
         print("t5x_lite: interrupted", file=sys.stderr)
         return _wait_for_no_one(130)
     except Exception as error:
+        if not show_traceback and (behind := errors.behind(error)) is not error:
+            return _say(behind)
         if show_traceback or not errors.is_out_of_memory(error):
             _wait_for_no_one(1, is_expected=False)
             raise
@@ -61,6 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException:
         _wait_for_no_one(1, is_expected=False)
         raise
+
+
+def _say(error: Exception) -> int:
+    print(f"t5x_lite: error: {errors.message(error)}", file=sys.stderr)
+    if isinstance(error, ModelMismatchError):
+        print(jobs.fitting_gin_file(error.stored_model), file=sys.stderr)
+    return _wait_for_no_one(2)
 
 
 def _first_line(error: Exception) -> str:
@@ -87,7 +93,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     rewritten = [f"--gin_bindings={word}" if word.startswith(flags.GIN) else word for word in words]
     arguments, unknown = parser.parse_known_args(rewritten)
     if unknown:
-        known = commands[arguments.command]._option_string_actions
+        name = " ".join(filter(None, (arguments.command, getattr(arguments, "action", None))))
+        known = commands[name]._option_string_actions
         messages = []
         for word in unknown:
             flag = word.partition("=")[0]
@@ -95,7 +102,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
             if flag.startswith("--") and flag[2:].replace("_", "").isupper():
                 hint = f"; did you mean {flags.GIN}{word[2:]}?"
             messages.append(f"{word}{hint}")
-        raise errors.UsageError(f"t5x_lite {arguments.command} does not know {', '.join(messages)}")
+        raise errors.UsageError(f"t5x_lite {name} does not know {', '.join(messages)}")
     arguments.words = words
     return arguments
 
@@ -105,8 +112,21 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
         prog="t5x_lite", description="Text-to-text transfer learning in JAX.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (run, plan, data, results, export):
+    for group in (run, plan, data, cache, corpus, results, export):
         group.add(commands)
-    for command in commands.choices.values():
+    known = _named(commands)
+    for command in known.values():
         command.add_argument("--traceback", action="store_true", help="show where an error arose")
-    return parser, commands.choices
+    return parser, known
+
+
+def _named(commands: flags.Commands, before: str = "") -> dict[str, argparse.ArgumentParser]:
+    """All that can be run, such as `train` and `corpus build`."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for name, command in commands.choices.items():
+        inner = [each for each in command._actions if isinstance(each, argparse._SubParsersAction)]
+        if inner:
+            found |= _named(inner[0], f"{before}{name} ")
+        else:
+            found[before + name] = command
+    return found

@@ -1,5 +1,8 @@
 """Errors that are meant for users, whose message says it all, and what is shown of the others."""
 
+import contextlib
+from collections.abc import Iterator
+
 OUT_OF_MEMORY = (
     "it does not fit into memory: lower BATCH_SIZE or lengths, or raise NUM_MICROBATCHES "
     "(training) or NUM_PARTITIONS (more devices share the model)"
@@ -17,6 +20,43 @@ class UserError(ValueError):
 
 class UsageError(UserError):
     """A command line that cannot be understood."""
+
+
+# What was raised within a library that shows it as an error of its own, or not at once.
+_kept: list[Exception] = []
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Keeps what is raised and meant for users, for `behind` and `raise_kept`: tf.data, which calls
+    Python, raises another error, whose message is a traceback.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_for_the_user(error):
+            raise
+        _kept[:] = [error]
+        # TensorFlow writes it to stderr with all of its traceback.
+        raise UserError(message(error)) from None
+
+
+def behind(error: Exception) -> Exception:
+    """The error meant for users that a library shows as `error`; else that error."""
+    if _kept and message(_kept[0]) in str(error):
+        return _kept.pop()
+    return error
+
+
+def raise_kept() -> None:
+    """Raises what was kept and nobody was told."""
+    if _kept:
+        raise _kept.pop()
+
+
+def forget() -> None:
+    """What was kept concerns nobody any more."""
+    _kept.clear()
 
 
 def is_for_the_user(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from t5x_lite import errors
 from t5x_lite.bounds import MAX_COUNT, SEED
 from t5x_lite.data.config import FewShotConfig
 from t5x_lite.places import problem_of
+from t5x_lite.records.config import BadRows
 
 Number = TypeVar("Number", int, float)
 
@@ -136,7 +137,9 @@ def folders(text: str) -> list[str]:
     return found
 
 
-def between(least: int, most: int, kind: type[Number] = int) -> Callable[[str], Number]:
+def between(
+    least: float | int, most: float | int, kind: type[Number] = int
+) -> Callable[[str], Number]:
     """Numbers within bounds, both included."""
 
     def number(text: str) -> Number:
@@ -149,6 +152,11 @@ def between(least: int, most: int, kind: type[Number] = int) -> Callable[[str], 
     return number
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    """Positive numbers between commas."""
+    return tuple(between(0.001, 1_000_000, float)(part) for part in comma_list(text))
+
+
 def lengths(text: str) -> dict[str, int]:
     """`inputs=64,targets=32`, or the mapping that gin wants."""
     try:
@@ -159,6 +167,19 @@ def lengths(text: str) -> dict[str, int]:
     except (ValueError, SyntaxError):
         message = f"needed is inputs=64,targets=32; given {text!r}"
         raise argparse.ArgumentTypeError(message) from None
+
+
+def places(text: str) -> str:
+    """Paths between commas, of files that may be there."""
+    return ",".join(place(part) for part in comma_list(text))
+
+
+def held_out(text: str) -> float | str:
+    """A share, or paths."""
+    try:
+        return float(text)
+    except ValueError:
+        return places(text)
 
 
 # Groups of flags.
@@ -216,6 +237,45 @@ def add_data(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="DIR,DIR",
         help="where cached tasks are",
+    )
+
+
+def add_own_files(command: argparse.ArgumentParser) -> None:
+    """The files, and what is made of their rows."""
+    group = command.add_argument_group("files of your own, in place of a task")
+    group.add_argument(
+        "--data",
+        type=places,
+        metavar="PATHS",
+        help="txt, tsv, csv, jsonl, parquet or arrow, also .gz and .zst: files, folders or quoted "
+        "patterns between commas; the task is named `data`",
+    )
+    group.add_argument("--field", metavar="NAME", help="the text of each row (default: text)")
+    group.add_argument(
+        "--objective", metavar="NAME", help="makes examples of it (default: span_corruption)"
+    )
+    group.add_argument("--inputs", metavar="NAME", help="or rows are pairs: the field to read")
+    group.add_argument("--targets", metavar="NAME", help="and the one to write or to tell")
+    group.add_argument("--prefix", metavar="TEXT", help="in front of inputs, with a blank behind")
+    group.add_argument(
+        "--labels", type=comma_list, metavar="NAME,NAME", help="all that targets may be"
+    )
+    group.add_argument(
+        "--metric",
+        action="append",
+        metavar="NAME",
+        help="accuracy (default), bleu, matthews, pearson, rouge, sequence_accuracy, spearman",
+    )
+    group.add_argument(
+        "--held_out",
+        type=held_out,
+        metavar="SHARE",
+        help="of the rows, for validation (default: 0.02), or other files that are",
+    )
+    group.add_argument(
+        "--on_bad_row",
+        choices=[each.value for each in BadRows],
+        help="a row that cannot be used ends the job (default), or is left out and counted",
     )
 
 

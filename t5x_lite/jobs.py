@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 from etils import epath
 
-from t5x_lite import config, registration
+from t5x_lite import config, own_files, registration
 from t5x_lite.data.config import DatasetConfig, FewShotConfig
 from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.places import check_place
+from t5x_lite.records.config import RecordsConfig
 from t5x_lite.training.config import TrainConfig
 
 Job = TypeVar("Job", TrainConfig, EvalConfig, InferConfig)
@@ -28,7 +29,14 @@ Job = TypeVar("Job", TrainConfig, EvalConfig, InferConfig)
 
 def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[Job]:
     """The configuration that flags and gin files make, and all modules it names found."""
+    arguments.gin_bindings = [*own_files.bindings(arguments), *arguments.gin_bindings]
     assumed: _Assumed = _assumed(root, arguments)
+    own: list[tuple[str, str]] = own_files.overrides(
+        _in_files(arguments),
+        config.defined_by([], overrides=arguments.gin_bindings),
+        assumed.facts,
+        trains=root is TrainConfig,
+    )
     if not arguments.gin_file and not assumed.gin_files:
         needed = (
             "a checkpoint, such as --gin.CHECKPOINT_PATH=/runs/one, or a recipe, such as "
@@ -41,7 +49,7 @@ def resolve(root: type[Job], arguments: argparse.Namespace) -> config.Resolved[J
     resolved: config.Resolved[Job] = config.resolve(
         root,
         [*assumed.gin_files, *arguments.gin_file],
-        overrides=[*assumed.overrides, *arguments.gin_bindings],
+        overrides=[*assumed.overrides, *own, *arguments.gin_bindings],
         search_paths=arguments.gin_search_paths,
         imports=[*assumed.imports, *registration.flag_imports(arguments)],
     )
@@ -101,7 +109,10 @@ def _assumed(root: type[Job], arguments: argparse.Namespace) -> _Assumed:
     registration.announce_imports(
         [*(each.module for each in said.imports), stored], path, arguments
     )
-    if isinstance(task, str) and "SPLIT" not in given:
+    own_data = "DATA" in facts or "DATA" in given
+    if "DATA" in facts:
+        facts.setdefault("SPLIT", own_files.HELD_OUT)
+    if isinstance(task, str) and "SPLIT" not in given and not own_data:
         modules = [*said.imports, *registration.flag_imports(arguments)]
         if isinstance(module, str):
             modules.append(config.named_by_flag(module, "MIXTURE_OR_TASK_MODULE"))
@@ -141,11 +152,16 @@ def _said_by(path: str, output_dir: str) -> _Assumed:
     if found.description is None:
         return _Assumed()
     data = found.description.dataset
-    facts = {name: data[name.lower()] for name in _OF_THE_DATA if data.get(name.lower())}
+    facts = {name: _as_tuple(data[name.lower()]) for name in _OF_THE_DATA if data.get(name.lower())}
     imports = config.imports_in(found.description.operative_config, str(found.path))
     facts |= {output_dir: str(found.path.parent)}
     evaluated = data.get("evaluated_split"), data.get("evaluated_length")
     return _Assumed((), facts, imports, *evaluated)
+
+
+def _as_tuple(value: Any) -> Any:
+    """As it was before it was JSON."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 _OF_THE_DATA = (
@@ -153,6 +169,7 @@ _OF_THE_DATA = (
     "MIXTURE_OR_TASK_MODULE",
     "TASK_FEATURE_LENGTHS",
     "TASK_FILES",
+    *own_files.MACROS.values(),
 )
 
 
@@ -224,7 +241,9 @@ def datasets(job: Job) -> dict[str, DatasetConfig]:
 
 def prepare_job_data(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> None:
     """`prepare_data` with what a job's configuration says."""
-    vocabulary = vocabulary_of(resolved.config)
+    vocabulary, records = vocabulary_of(resolved.config), records_of(resolved.config)
+    if vocabulary is None and records.paths is not None:
+        raise own_files.no_vocabulary(records, resolved.config.model)
     registration.prepare_data(
         arguments,
         imports_of(resolved),
@@ -232,6 +251,7 @@ def prepare_job_data(resolved: config.Resolved[Job], arguments: argparse.Namespa
         flag="--gin.VOCABULARY",
         task_files=task_files_of(resolved.config),
         few_shot=few_shot_of(resolved.config),
+        records=records,
     )
 
 
@@ -256,6 +276,12 @@ def few_shot_of(job: Job) -> FewShotConfig:
     """How a job's prompts are demonstrated; one process has one way, that of what it decodes."""
     found = [dataset.few_shot for dataset in datasets(job).values()]
     return found[-1] if found else FewShotConfig()
+
+
+def records_of(job: Job) -> RecordsConfig:
+    """The files of one's own that a job reads."""
+    found = (dataset.records for dataset in datasets(job).values())
+    return next(found, RecordsConfig())
 
 
 def _task_modules(job: Job) -> list[config.Import]:

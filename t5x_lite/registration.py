@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from t5x_lite import config
+from t5x_lite import config, own_files
 from t5x_lite.data.config import FewShotConfig
 from t5x_lite.data.few_shot import set_few_shot
 from t5x_lite.errors import UsageError
+from t5x_lite.records.config import RecordsConfig
 
 
 def flag_imports(arguments: argparse.Namespace) -> list[config.Import]:
@@ -45,8 +46,11 @@ def prepare_data(
     flag: str = "--vocabulary",
     task_files: str | None = None,
     few_shot: FewShotConfig | None = None,
+    records: RecordsConfig | None = None,
 ) -> None:
-    """Directories, the default vocabulary, then the modules that register tasks."""
+    """Directories, the default vocabulary, then the modules that register tasks, and the task that
+    reads files of one's own.
+    """
     from t5x_lite.data.silence import silence_tensorflow
     from t5x_lite.text.default_vocabulary import set_default_vocabulary
 
@@ -68,6 +72,17 @@ def prepare_data(
             cache_dirs=arguments.seqio_additional_cache_dirs,
         )
     config.import_modules(imports)
+    if records is not None and records.paths is not None:
+        _register_files(records)
+
+
+def _register_files(records: RecordsConfig) -> None:
+    from t5x_lite.tasks.files import add_files_task, remove
+
+    # Another job of this process may have read other files.
+    for name in (own_files.TASK, own_files.ENCODER_TASK):
+        remove(name)
+    add_files_task(own_files.TASK, records)
 
 
 def no_such_vocabulary(flag: str, vocabulary: str) -> UsageError:

@@ -4,6 +4,7 @@ A device or a pipe would be read for ever, a file of another kind gives a page o
 """
 
 import gzip
+import io
 import json
 import os
 import stat
@@ -16,6 +17,7 @@ from etils import epath
 from t5x_lite.errors import UserError
 
 MAX_JSON_BYTES = 2**28
+_ZSTD_BUFFER = 2**18
 _MAGIC = 4
 _NOT_TEXT = {
     b"\x1f\x8b": "compressed by gzip (unpack it first)",
@@ -92,6 +94,21 @@ def text_lines(path: epath.PathLike) -> Iterator[str]:
             raise UserError(
                 f"{path} is no whole file of gzip ({error}); copy or download it again."
             ) from error
+
+
+def unpacked_zstd(file: Any) -> io.BufferedReader:
+    """What is in an open file of Zstandard, of all its frames; `file` is closed with it."""
+    import zstandard
+
+    stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=True)
+    return io.BufferedReader(stream, _ZSTD_BUFFER)
+
+
+def damages() -> tuple[type[Exception], ...]:
+    """What damaged files of gzip and Zstandard raise; an OSError of opening is another matter."""
+    import zstandard
+
+    return (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
 def check_text(path: epath.PathLike) -> None:

@@ -19,7 +19,11 @@ _FAST_COMPILATION = ["--xla_backend_optimization_level=0"]
 # The only branch by version: jax 0.12 ends a process that names a flag it has no more. It can go
 # with jax 0.10.
 if importlib.metadata.version("jax").startswith("0.10."):
-    _FAST_COMPILATION.append("--xla_cpu_use_fusion_emitters=false")
+    _FAST_COMPILATION += [
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+    ]
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_FAST_COMPILATION]).strip()
 devices.simulate_cpu_devices(8)
 
@@ -54,6 +58,26 @@ def _compiled_once(tmp_path_factory, request):
         folder = folder.parent
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+# Linux gives a process 65,530 mappings of memory, and a compiled program takes several: what goes
+# beyond dies in the compiler.
+_MAPPINGS = pathlib.Path("/proc/self/maps")
+_MANY_MAPPINGS = 10_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leaves_room():
+    """What a file of tests compiled goes before it is too much for the process; datasets that wait
+    in cycles of references, each with its threads, go as well.
+    """
+    import jax
+
+    yield
+    gc.collect()
+    if _MAPPINGS.exists() and _MAPPINGS.read_bytes().count(b"\n") > _MANY_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

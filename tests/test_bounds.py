@@ -36,10 +36,16 @@ def examples():
     pending += [configurables()["StatisticsConfig"](), configurables()["LoraConfig"]()]
     pending += [optimizer() for optimizer in options(OptimizerConfig)]
     pending += [configurables()["LearnedPositionsConfig"](max_length=8)]
-    pending += [configurables()["MatchTeacherConfig"]()]
+    pending += [configurables()["RelativeKeysConfig"](max_distance=8)]
+    generator = {"embed_dim": 8, "num_heads": 1, "mlp_dim": 8}
+    pending += [configurables()["GeneratorConfig"](**generator)]
+    pending += [configurables()["UniformGeneratorConfig"]()]
+    terms = ("MatchTeacher", "ClassesLoss", "RegressionLoss", "ReplacedTokensLoss", "SpanLoss")
+    pending += [configurables()[f"{name}Config"]() for name in terms]
     pending += [configurables()["ParameterGroup"](pattern="x")]
     pending += [configurables()["UnfreezingConfig"](steps=9)]
     pending += [configurables()["BatchRampConfig"](start=1, increment=1, rows=1)]
+    pending += [configurables()["CorpusConfig"](inputs=("x.wet",), output="out")]
     export = {"path": "run", "output": "out", "format": Format.HUGGINGFACE}
     pending += [configurables()["ExportConfig"](**export)]
     while pending:

@@ -1,9 +1,11 @@
 """inspect and vocab, which look at data, at text and at what checkpoints hold."""
 
 import argparse
+import functools
 import os
+from collections.abc import Callable, Iterable
 
-from t5x_lite import errors, flags, registration
+from t5x_lite import errors, flags, own_files, registration
 from t5x_lite.bounds import MAX_COUNT, MAX_VOCABULARY, SEED
 
 
@@ -20,7 +22,7 @@ def _add_inspect(commands: flags.Commands) -> None:
         "task",
         metavar="TASK_OR_MIXTURE",
         help="or the path of a checkpoint, a model directory (its newest) or a "
-        "Hugging Face directory, which needs no other flag",
+        "Hugging Face directory, which needs no other flag; `data` with --data=FILES",
     )
     command.add_argument("--split", default="train")
     command.add_argument(
@@ -53,6 +55,7 @@ def _add_inspect(commands: flags.Commands) -> None:
     flags.add_task_files(command)
     flags.add_few_shot(command)
     flags.add_data(command)
+    flags.add_own_files(command)
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -72,6 +75,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
         arguments.vocabulary,
         task_files=arguments.task_files,
         few_shot=flags.few_shot_of(arguments),
+        records=own_files.of_flags(arguments),
     )
     from t5x_lite.inspection.inspect import inspect_task
 
@@ -88,20 +92,25 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 
 def _add_vocab(commands: flags.Commands) -> None:
-    summary = "train a vocabulary on tasks or text files: SentencePiece's or GPT-2's byte-level BPE"
+    summary = "train a vocabulary on tasks or text files: SentencePiece, byte-level BPE, WordPiece"
     command = flags.add_command(commands, "vocab", _vocab, summary)
     command.add_argument(
         "--output",
         required=True,
         type=flags.place,
         metavar="PATH",
-        help="the .model to write, of a bpe the folder",
+        help="the .model to write, of a bpe or wordpiece the folder",
     )
     command.add_argument(
         "--kind",
-        choices=["sentencepiece", "bpe"],
+        choices=["sentencepiece", "bpe", "wordpiece"],
         default="sentencepiece",
-        help="T5's or GPT-2's (default: sentencepiece)",
+        help="T5's, GPT-2's or BERT's (default: sentencepiece)",
+    )
+    command.add_argument(
+        "--cased",
+        action="store_true",
+        help="of a wordpiece: capitals and accents count; others keep them in any case",
     )
     command.add_argument(
         "--size",
@@ -114,7 +123,29 @@ def _add_vocab(commands: flags.Commands) -> None:
         "--task", action="append", default=[], metavar="TASK", help="its text; repeatable"
     )
     command.add_argument(
-        "--file", action="append", default=[], metavar="GLOB", help="lines of text; repeatable"
+        "--file",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="lines of text, or rows of csv, tsv, jsonl, parquet or arrow; repeatable",
+    )
+    command.add_argument(
+        "--field",
+        action="append",
+        metavar="NAME",
+        help="of the rows, the text; repeatable (default: text)",
+    )
+    command.add_argument(
+        "--weights",
+        type=flags.numbers,
+        default=(),
+        metavar="10,1,1",
+        help="how many lines of each --file and then of each --task, in relation to the others",
+    )
+    command.add_argument(
+        "--byte_fallback",
+        action="store_true",
+        help="of a sentencepiece: 256 of the pieces are bytes, of which all else is made",
     )
     command.add_argument("--split", default="train", help="of the tasks (default: train)")
     command.add_argument(
@@ -132,11 +163,23 @@ def _add_vocab(commands: flags.Commands) -> None:
 
 
 def _vocab(arguments: argparse.Namespace) -> None:
+    from t5x_lite.records.texts import field_texts
     from t5x_lite.text.byte_pair_training import train_byte_pair
     from t5x_lite.text.training import train_sentencepiece
-    from t5x_lite.text.training_lines import file_texts
+    from t5x_lite.text.word_piece_training import train_word_piece
 
-    sources = {pattern: file_texts([pattern]) for pattern in arguments.file}
+    if arguments.cased and arguments.kind != "wordpiece":
+        raise errors.UsageError(
+            f"--cased is for --kind=wordpiece; {arguments.kind} keeps capitals in any case"
+        )
+    if arguments.byte_fallback and arguments.kind != "sentencepiece":
+        raise errors.UsageError(
+            f"--byte_fallback is for --kind=sentencepiece; a {arguments.kind} "
+            + ("is made of bytes already" if arguments.kind == "bpe" else "has none")
+        )
+    sources: dict[str, Iterable[str]] = {
+        pattern: field_texts(pattern, arguments.field) for pattern in arguments.file
+    }
     if arguments.task:
         imports = registration.flag_imports(arguments)
         registration.refuse_missing(imports)
@@ -146,12 +189,19 @@ def _vocab(arguments: argparse.Namespace) -> None:
         sources |= {name: task_texts(name, split=arguments.split) for name in arguments.task}
     if not sources:
         raise errors.UsageError("t5x_lite vocab needs text: --task=NAME or --file=GLOB")
-    train = {"sentencepiece": train_sentencepiece, "bpe": train_byte_pair}[arguments.kind]
-    report = train(
+    trainers: dict[str, Callable[..., object]] = {
+        "sentencepiece": functools.partial(
+            train_sentencepiece, byte_fallback=arguments.byte_fallback
+        ),
+        "bpe": train_byte_pair,
+        "wordpiece": functools.partial(train_word_piece, cased=arguments.cased),
+    }
+    report = trainers[arguments.kind](
         sources,
         arguments.output,
         vocab_size=arguments.size,
         max_lines_per_source=arguments.max_lines,
         seed=arguments.seed,
+        weights=arguments.weights,
     )
     print(report)

@@ -12,15 +12,21 @@ from t5x_lite.training.signals import Signals
 
 def add(commands: flags.Commands) -> None:
     """Makes them known to the parser."""
-    flags.add_job(commands, "train", _train, "train a model on a task or mixture")
-    flags.add_job(commands, "eval", _eval, "metrics of a checkpoint on each task of a mixture")
+    flags.add_own_files(
+        flags.add_job(commands, "train", _train, "train a model on a task or mixture")
+    )
+    flags.add_own_files(
+        flags.add_job(commands, "eval", _eval, "metrics of a checkpoint on each task of a mixture")
+    )
     _add_infer(commands)
     _add_check(commands)
 
 
 def _add_infer(commands: flags.Commands) -> None:
     summary = "what a checkpoint generates for a task or a file, or their scores or embeddings"
-    flags.add_shard(flags.add_job(commands, "infer", _infer, summary))
+    command = flags.add_job(commands, "infer", _infer, summary)
+    flags.add_own_files(command)
+    flags.add_shard(command)
 
 
 def _add_check(commands: flags.Commands) -> None:
@@ -32,6 +38,7 @@ def _add_check(commands: flags.Commands) -> None:
         default="train",
         help="whose flags the others are (default: train)",
     )
+    flags.add_own_files(command)
     flags.add_shard(command)
     flags.add_topology(command, required=False)
 

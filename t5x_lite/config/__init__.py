@@ -26,7 +26,7 @@ from t5x_lite.config.errors import ConfigError, Location, Problem
 from t5x_lite.config.files import packaged_root, read_sources
 from t5x_lite.config.modules import import_modules, missing_modules, named_by_flag
 from t5x_lite.config.operative import operative_text
-from t5x_lite.config.parse import Definition, Import, parse_text
+from t5x_lite.config.parse import Definition, Import, Macro, parse_text
 from t5x_lite.config.unused import unused_definitions
 
 __all__ = [
@@ -71,6 +71,11 @@ def defined_by(
     layers = read_sources(gin_files, overrides, search_paths).layers
     every: list[Definition] = [each for layer in layers for each in layer.definitions]
     return {str(each): each.value for each in every}
+
+
+def is_macro(value: object) -> bool:
+    """Whether a value of `defined_by` is that of another name, or one that somebody has to give."""
+    return isinstance(value, Macro)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -292,5 +292,8 @@ class _Unknown:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        return "(no value)"
+
 
 _UNKNOWN = _Unknown()

@@ -52,6 +52,8 @@ class Progress:
     def update(self, step: int, scalars: Mapping[str, float]) -> None:
         """Shows the newest scalars."""
         loss = f"loss {scalars['loss_per_token']:.3f}"
+        if self._bar is None and "accuracy" in scalars:  # a number has none
+            loss += f"  accuracy {scalars['accuracy']:.3f}"
         speed = (
             f"{scalars['timing/steps_per_second']:.2f} steps/s  "
             f"{scalars['timing/real_tokens_per_second']:,.0f} tokens/s"
@@ -64,8 +66,7 @@ class Progress:
             return
         self._printed = now
         eta = shown_time_left((self._last - step) / scalars["timing/steps_per_second"])
-        accuracy = f"accuracy {scalars['accuracy']:.3f}"
-        say(f"{self._label} {step}/{self._last}  {loss}  {accuracy}  {speed}  {eta}")
+        say(f"{self._label} {step}/{self._last}  {loss}  {speed}  {eta}")
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

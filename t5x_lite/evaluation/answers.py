@@ -12,6 +12,7 @@ from t5x_lite.checkpoints import manager, pretrained
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask, Example, inputs_of
 from t5x_lite.data.prompts import prompt_of
+from t5x_lite.data.told import Told
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
@@ -40,14 +41,16 @@ def read_examples(
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """A model's answers to examples: the ids and their texts; where a metric asks for them the
-    log-likelihoods of the targets; where options were ranked a number for each, NaN behind them.
+    """A model's answers to examples: their texts and, where they were written, the ids; where a
+    metric asks for them the log-likelihoods of the targets; where options were ranked a number for
+    each, NaN behind them; where a head told them what it gave.
     """
 
-    rows: Rows
+    rows: Rows | None
     texts: Sequence[str]
     scores: Float[np.ndarray, " examples"] | None = None
     option_scores: Float[np.ndarray, "examples _most"] | None = None
+    told: Float[np.ndarray, "examples _numbers"] | None = None
 
 
 def decoded(
@@ -141,6 +144,8 @@ def _arrays(
     """All that a model says: `ids` or `option_scores`, and `scores` where a metric wants them."""
     settings: dict[str, Any] = {"label": label, "after_batch": after_batch}
     arrays: dict[str, np.ndarray] = {}
+    if task.told is not None:
+        return {"told": _told(predictor, task.told, examples, dataset, **settings)}
     if _is_ranked(examples, how):
         size = dataset.batch_size
         found = ranking.option_scores(predictor, task, examples, how, batch_size=size, **settings)
@@ -158,6 +163,9 @@ def _arrays(
 def _answers(
     task: EvaluationTask, examples: Sequence[Example], arrays: Mapping[str, np.ndarray]
 ) -> Answers:
+    if (told := arrays.get("told")) is not None:
+        said = [task.told_text(row, each) for row, each in zip(told, examples, strict=True)]
+        return Answers(None, said, told=told)
     scores, ranked = arrays.get("scores"), arrays.get("option_scores")
     if ranked is None:
         return decoded(task, arrays["ids"], scores)
@@ -179,6 +187,8 @@ def _what_is_scored(
 ) -> list[object]:
     """What decides scores beside the prompts' ids."""
     found: list[object] = []
+    if task.told is not None:
+        found += [task.told.head, *(example.get("token_types", ()) for example in examples)]
     if _is_ranked(examples, how):
         every = [prompt for prompt in map(prompt_of, examples) if prompt is not None]
         found += [how.value, *((tuple(each.options), each.neutral) for each in every)]
@@ -204,6 +214,28 @@ def _scores(
         after_batch=after_batch,
     )
     return np.array([each.sum(dtype=np.float64) for each in found])
+
+
+def _told(
+    predictor: Predictor,
+    told: Told,
+    examples: Sequence[Example],
+    dataset: DatasetConfig,
+    *,
+    label: str,
+    after_batch: Callable[[], None],
+) -> Float[np.ndarray, "examples _numbers"]:
+    """What is kept of a head's outputs."""
+    outputs = predictor.tell(
+        examples,
+        told.head,
+        of_each_token=told.of_each_token,
+        batch_size=dataset.batch_size,
+        label=label,
+        after_batch=after_batch,
+    )
+    pairs = zip(outputs, examples, strict=True)
+    return np.stack([told.reduce(row, example) for row, example in pairs])
 
 
 def _decode(

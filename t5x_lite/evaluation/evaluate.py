@@ -50,8 +50,9 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
         (output / "eval_config.gin").write_text(operative_config)
         terminal = console()
         write_averages(results, writing)
-        for table in (make_table(results, config.statistics.confidence), make_rates(results)):
-            terminal.print(table)
+        terminal.print(make_table(results, config.statistics.confidence))
+        if written := [result for result in results if result.rates]:
+            terminal.print(make_rates(written))
         warnings = [line for result in results for line in result.warnings]
         for line in warnings + what_is_missing(results):
             say(line)

@@ -65,7 +65,7 @@ def scores(runs: Sequence[Run]) -> str:
                 examples = found.statistics.get("num_examples", "-")
                 place = *scored, metric, run.label
                 rows.append((*place, str(found.step), *shown, str(examples)))
-            if "rates" in found.statistics:
+            if found.statistics.get("rates"):
                 names = list(found.statistics["rates"])
                 numbers = [f"{rate:.1f} %" for rate in found.statistics["rates"].values()]
                 rates.append((*scored, run.label, *numbers))

@@ -76,7 +76,7 @@ def rates_table(runs: Sequence[Run]) -> rich_table.Table:
         (*scored, run.label): found.statistics["rates"]
         for run in runs
         for scored, found in run.newest.items()
-        if found.statistics
+        if found.statistics.get("rates")
     }
     for name in dict.fromkeys(name for each in rates.values() for name in each):
         table.add_column(name, justify="right")

@@ -41,13 +41,13 @@ class Run:
         return {scored: files.read(found.predictions) for scored, found in self.newest.items()}
 
     def baselines(self, scored: Scored) -> dict[str, Number]:
-        """The better of the two trivial baselines, by metric."""
+        """The best of the trivial baselines that there are, by metric."""
         name = self.newest[scored].name
         lines = files.read(self.directory / "inference_eval" / f"{name}-baselines.json")
         if not lines:
             return {}
-        copy, constant = lines[0].values()
-        return {metric: max(copy[metric], constant[metric]) for metric in copy}
+        first, *others = lines[0].values()
+        return {name: max([value, *(o[name] for o in others)]) for name, value in first.items()}
 
     @property
     def averages(self) -> dict[Scored, float]:

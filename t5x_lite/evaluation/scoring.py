@@ -38,7 +38,7 @@ class Result:
     """Scores of one task beside what needs no model: copying the input, one constant answer.
 
     `intervals` are there on the first process only. `rates` and `warnings` are about what was
-    written, whatever the metrics say.
+    written, whatever the metrics say; of what an encoder tells there are none, nor is it copied.
     """
 
     task: str
@@ -53,8 +53,9 @@ class Result:
     warnings: list[str]
 
     def baseline(self, metric: str) -> float | None:
-        """The higher of the two trivial baselines; None of scores, which only models give."""
-        return max(self.copy[metric], self.constant[metric]) if metric in self.copy else None
+        """The higher of the trivial baselines; None of scores, which only models give."""
+        found = [each[metric] for each in (self.copy, self.constant) if metric in each]
+        return max(found, default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,14 +113,15 @@ class ScoredTask:
         scores = task.score(self._targets, predictions)
         if answers.scores is not None:
             scores |= values_of(task.score_metrics, self._targets, answers.scores.tolist())
-        rates = self._rates(rows, texts)
+        rates = {} if rows is None else self._rates(rows, texts)
         if writes:
             with writing.attempting():
                 self._write_scores(writing, step, scores, rates, repeats=repeats)
         copy, constant = self.baselines
         found: dict[str, Interval] = {}
         if writes:
-            baselines = {"copy_input": copy, "most_frequent_target": constant}
+            baselines = {"copy_input": copy} if copy else {}
+            baselines["most_frequent_target"] = constant
             found = intervals(task.metrics, self._targets, predictions, statistics)
             if answers.scores is not None:
                 own = answers.scores.tolist()
@@ -129,7 +131,7 @@ class ScoredTask:
                 write_lines(path, [baselines])
                 line = self._statistics(writing, step, found, rates, statistics)
                 files.put_statistics(writing.folder, writing.name(task.name), line, instead=repeats)
-        warnings = rate_warnings(task.name, rates, self._target_rates)
+        warnings = rate_warnings(task.name, rates, self._target_rates) if rates else []
         if writes:
             warnings += self._slow_metrics(scores.keys() - found.keys(), statistics)
         return Result(
@@ -167,10 +169,13 @@ class ScoredTask:
     @functools.cached_property
     def baselines(self) -> tuple[dict[str, float], dict[str, float]]:
         """Scores of copying the input, and of the most frequent target for every example."""
+        most_frequent = Counter(self._target_texts).most_common(1)[0][0]
+        constant = self._score([most_frequent] * len(self.examples))
+        if self.task.told is not None:
+            return {}, constant
         # T5 writes "task prefix: text"; the copy baseline repeats the text.
         copies = [self.task.text(each, "inputs").split(": ", 1)[-1] for each in self.examples]
-        most_frequent = Counter(self._target_texts).most_common(1)[0][0]
-        return self._score(copies), self._score([most_frequent] * len(copies))
+        return self._score(copies), constant
 
     def _score(self, texts: Sequence[str]) -> dict[str, float]:
         return self.task.score(self._targets, self._predictions(texts))
@@ -187,7 +192,7 @@ class ScoredTask:
 
     @functools.cached_property
     def _target_texts(self) -> list[str]:
-        return [self.task.text(example, "targets") for example in self.examples]
+        return [self.task.target_text(example) for example in self.examples]
 
     @functools.cached_property
     def _target_rates(self) -> dict[str, float]:
@@ -208,7 +213,10 @@ class ScoredTask:
         lines = [
             {
                 "input": {name: value for name, value in example.items() if isinstance(value, str)}
-                | {f"{name}_pretokenized": task.text(example, name) for name in _FEATURES},
+                | {
+                    "inputs_pretokenized": task.text(example, "inputs"),
+                    "targets_pretokenized": task.target_text(example),
+                },
                 "target": target,
                 "prediction": prediction,
                 **scored,
@@ -217,7 +225,7 @@ class ScoredTask:
                 self.examples,
                 self._targets,
                 predictions,
-                _scored(self.examples, answers),
+                _scored(task, self.examples, answers),
                 strict=True,
             )
         ]
@@ -264,7 +272,9 @@ class ScoredTask:
         }
 
 
-def _scored(examples: Sequence[Example], answers: Answers) -> list[dict[str, Any]]:
+def _scored(
+    task: EvaluationTask, examples: Sequence[Example], answers: Answers
+) -> list[dict[str, Any]]:
     """What is said of each answer beside the prediction."""
     found: list[dict[str, Any]] = [{} for _ in answers.texts]
     if answers.scores is not None:
@@ -274,7 +284,8 @@ def _scored(examples: Sequence[Example], answers: Answers) -> list[dict[str, Any
         for line, example, row in zip(found, examples, answers.option_scores, strict=True):
             prompt = prompt_of(example)
             line["option_scores"] = dict(zip(prompt.options, row.tolist())) if prompt else {}
+    if answers.told is not None:
+        for line, row in zip(found, answers.told, strict=True):
+            if probabilities := task.probabilities(row):
+                line["probabilities"] = probabilities
     return found
-
-
-_FEATURES = ("inputs", "targets")

@@ -5,15 +5,13 @@ number of processes. Knows no text and no task, and loads no TensorFlow.
 """
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float32
 
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import Decoded
@@ -27,8 +25,8 @@ from t5x_lite.inference.batching import (
     widths_for,
 )
 from t5x_lite.inference.ensemble import Ensemble, Networks
-from t5x_lite.inference.generate import EXAMPLE_INDEX, make_generate
-from t5x_lite.inference.reading import IS_INPUT, Reading
+from t5x_lite.inference.generate import EXAMPLE_INDEX, Generated, make_generate
+from t5x_lite.inference.reading import PLACE, Asked, Reading
 from t5x_lite.inference.refill import make_refill
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import Partitioner
@@ -37,30 +35,6 @@ from t5x_lite.partitioning.partitioner import Partitioner
 Report = Callable[[int, int], None]
 # What is read of some examples, named by their places, at this width in a batch of so many rows.
 FeaturesOf = Callable[[int, Sequence[int], int], dict[str, np.ndarray]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Generated:
-    """The outputs for one example, best first, as `decoding.language_model.Decoded` says."""
-
-    tokens: Int32[np.ndarray, "decodes length"]
-    log_probs: Float32[np.ndarray, "decodes"]
-    scores: Float32[np.ndarray, "decodes"]
-    end: int
-
-    def ids(self, decode: int = 0) -> list[int]:
-        """One output, its end token included, without the padding behind it."""
-        row = self.tokens[decode].tolist()
-        return row[: row.index(self.end) + 1] if self.end in row else row
-
-    @property
-    def num_tokens(self) -> int:
-        """Of all outputs together, without padding."""
-        return sum(len(self.ids(decode)) for decode in range(len(self.tokens)))
-
-    def ended(self, decode: int = 0) -> bool:
-        """Whether the output has an end token, so was not cut at max_decode_length."""
-        return bool((self.tokens[decode] == self.end).any())
 
 
 class Engine:
@@ -114,6 +88,7 @@ class Engine:
             first_index, index_step: the numbers of the prompts among all examples, which decide
                 what sampling draws.
         """
+        self._check_writes()
         lengths = [len(prompt) for prompt in prompts]
         self._check_length(max(lengths, default=0), decoding.max_decode_length)
         widths = widths or self.widths(lengths, batch_size)
@@ -201,16 +176,13 @@ class Engine:
         """The program that `generate` runs for a batch of prompts of this width; parameters may be
         abstract, and the devices elsewhere.
         """
+        self._check_writes()
         self._check_length(width, decoding.max_decode_length)
         rows = self.partitioner.filled_batch_size(batch_size)
         features = self._reading.prompts([], Group((), rows, width))
         features |= {EXAMPLE_INDEX: np.full(rows, -1, np.int32)}
-        place = self.partitioner.batch_sharding
-        abstract = {
-            name: jax.ShapeDtypeStruct(each.shape, each.dtype, sharding=place)
-            for name, each in features.items()
-        }
-        return self._make_generate(decoding, self._shardings).lower(self.parameters, abstract)
+        generate = self._make_generate(decoding, self._shardings)
+        return generate.lower(self.parameters, self._abstract(features))
 
     def score(
         self,
@@ -220,9 +192,14 @@ class Engine:
         batch_size: int,
         report: Report | None = None,
     ) -> list[Float32[np.ndarray, " _length"]]:
-        """The log-probability of each token of each target, given its input."""
+        """The log-probability of each token of each target, given its input.
+
+        Raises:
+            UserError: the model is an encoder alone, or has not learned enough positions.
+        """
+        self._check_writes()
         results: list[np.ndarray | None] = [None] * len(inputs)
-        run = self._once("score", lambda: self._jit(self._log_probs))
+        run = self._once("score", lambda: self._jit(self.models.log_probs))
         pairs = list(zip(inputs, targets, strict=True))
         lengths = [max(len(i), len(t)) for i, t in pairs]
         if self.layout is not Layout.ENCODER_DECODER:
@@ -253,9 +230,8 @@ class Engine:
         if self.layout is not Layout.ENCODER_DECODER:
             self._check_length(max(map(len, inputs), default=0), 0)
         results: list[np.ndarray | None] = [None] * len(inputs)
-        run = self._once(
-            ("encode", mean), lambda: self._jit(self._pooled if mean else self._encoded)
-        )
+        own = self.models.mean if mean else self.models.encode
+        run = self._once(("encode", mean), lambda: self._jit(own))
         for group in self._reported([len(ids) for ids in inputs], batch_size, report):
             starts, features = self._reading.inputs(
                 [inputs[place] for place in group.places], group
@@ -265,6 +241,58 @@ class Engine:
                 kept = hidden[row] if mean else hidden[row, starts[row] :][: len(inputs[place])]
                 results[place] = kept
         return [result for result in results if result is not None]
+
+    def tell(
+        self,
+        asked: Sequence[Asked],
+        what: str,
+        *,
+        batch_size: int,
+        report: Report | None = None,
+    ) -> list[Float32[np.ndarray, "..."]]:
+        """What an encoder alone tells of one place of each text, or, where none has a place, of all
+        of its tokens ([length, outputs]): the outputs of the head `what`, or the hidden state
+        ("encoder"), or what the pooler makes of that ("pooled").
+
+        Raises:
+            UserError: the model is another one, has no such head or pooler, or too few positions.
+        """
+        if self.layout is not Layout.ENCODER:
+            raise UserError(f"{what!r} is told by an encoder alone; needed is such a model.")
+        lengths = [len(each.framed.ids) for each in asked]
+        self._check_length(max(lengths, default=0), 0)
+        run = self._once(
+            ("tell", what), lambda: self._jit(functools.partial(self.models.tell, what))
+        )
+        results: dict[int, np.ndarray] = {}
+        for group in self._reported(lengths, batch_size, report):
+            own = [asked[place] for place in group.places]
+            told = self._run(run, self._reading.asked(own, group))
+            for number, row in zip(group.places, told, strict=False):
+                has_place = asked[number].place is not None
+                results[number] = row[0] if has_place else row[: lengths[number]]
+        return [results[number] for number in range(len(asked))]
+
+    def lower_tell(
+        self, what: str, *, of_each_token: bool, batch_size: int, width: int
+    ) -> jax.stages.Lowered:
+        """The program that `tell` runs for a batch of texts of this width; parameters may be
+        abstract, and the devices elsewhere.
+        """
+        self._check_length(width, 0)
+        rows = self.partitioner.filled_batch_size(batch_size)
+        places = {} if of_each_token else {PLACE: np.zeros((rows, 1), np.int32)}
+        features = self._reading.asked([], Group((), rows, width)) | places
+        tell = self._jit(functools.partial(self.models.tell, what))
+        return tell.lower(self.parameters, self._abstract(features))
+
+    def _abstract(self, features: Mapping[str, np.ndarray]) -> dict[str, jax.ShapeDtypeStruct]:
+        """Features on the mesh, without their numbers."""
+        place = self.partitioner.batch_sharding
+        return {
+            name: jax.ShapeDtypeStruct(each.shape, each.dtype, sharding=place)
+            for name, each in features.items()
+        }
 
     # Compiled functions.
 
@@ -277,22 +305,7 @@ class Engine:
             first_sentinel=self.first_sentinel,
         )
 
-    def _log_probs(
-        self, parameters: Any, batch: Mapping[str, Array]
-    ) -> Float[Array, "batch length"]:
-        return self.models.log_probs(parameters, batch)
-
-    def _encoded(
-        self, parameters: Any, batch: Mapping[str, Array]
-    ) -> Float[Array, "batch length embed"]:
-        return self.models.encode(parameters, batch)
-
-    def _pooled(self, parameters: Any, batch: Mapping[str, Array]) -> Float[Array, "batch embed"]:
-        is_input = (batch[IS_INPUT] > 0)[..., None]
-        total = jnp.sum(jnp.where(is_input, self._encoded(parameters, batch), 0.0), axis=1)
-        return total / jnp.sum(is_input, axis=1)
-
-    def _jit(self, function: Callable) -> Callable:
+    def _jit(self, function: Callable) -> jax.stages.Wrapped:
         def placed(parameters: Any, batch: Mapping[str, Array]) -> Array:
             with self.partitioner.activations():
                 return function(parameters, batch)
@@ -346,9 +359,18 @@ class Engine:
             if report is not None:
                 report(done, 0)
 
+    def _check_writes(self) -> None:
+        """Refuses what only a decoder can do."""
+        if self.layout is Layout.ENCODER:
+            raise UserError(
+                "the model is an encoder alone, so it writes no text and scores none: needed is a "
+                "model with a decoder. An encoder encodes texts, and its heads tell of each token "
+                "or of whole examples."
+            )
+
     def _check_length(self, read: int, written: int) -> None:
-        """Refuses what a language model with learned positions has no positions for."""
-        bounds = [member.decoder.max_length for member in self.models.members]
+        """Refuses what a model of one stack with learned positions has no positions for."""
+        bounds = [member.top.max_length for member in self.models.members]
         longest = min((bound for bound in bounds if bound is not None), default=None)
         needed = len(self._reading.ahead(())) + read + written
         if self.layout is not Layout.ENCODER_DECODER and longest is not None and needed > longest:

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from t5x_lite.decoding.language_model import LanguageModel
+from t5x_lite.features.outputs import POOLED, Scores, Wanted
 from t5x_lite.inference.config import Average
+from t5x_lite.inference.reading import IS_INPUT, PLACE
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 
@@ -98,6 +100,29 @@ class Ensemble:
         pairs = zip(self.members, parameters, strict=True)
         every = [transformer.encode(member, own, batch) for member, own in pairs]
         return jnp.mean(jnp.stack([hidden.astype(jnp.float32) for hidden in every]), axis=0)
+
+    def mean(
+        self, parameters: Parameters, batch: Mapping[str, Array]
+    ) -> Float[Array, "batch embed"]:
+        """What `encode` gives, averaged over the tokens of the inputs themselves."""
+        is_input = (batch[IS_INPUT] > 0)[..., None]
+        total = jnp.sum(jnp.where(is_input, self.encode(parameters, batch), 0.0), axis=1)
+        return total / jnp.sum(is_input, axis=1)
+
+    def tell(
+        self, what: str, parameters: Parameters, batch: Mapping[str, Array]
+    ) -> Float[Array, "batch length outputs"]:
+        """The mean of what the members' heads of that name give, or of their hidden states where it
+        is "encoder" or "pooled"; where the batch has places, at those only.
+        """
+        is_head = what not in ("encoder", POOLED)
+        wanted = Wanted((what,), ()) if is_head else Wanted((), (what,))
+        every = []
+        for member, own in zip(self.members, parameters, strict=True):
+            outputs = transformer.apply(member, own, batch, wanted=wanted)
+            scores = outputs.heads[what] if is_head else Scores(outputs.hidden[what])
+            every.append(scores.at(batch[PLACE]) if PLACE in batch else scores.all())
+        return jnp.mean(jnp.stack([each.astype(jnp.float32) for each in every]), axis=0)
 
     def _together(
         self, run: Callable[[Any], tuple[Array, Any]], arguments: Sequence[Any]

@@ -1,10 +1,12 @@
 """Models and a decoder as one compiled function from prompts to token ids."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Float32, Int32
 
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.decoding.language_model import Decoded
@@ -17,6 +19,30 @@ from t5x_lite.partitioning.partitioner import Partitioner
 
 # The number of each row's example among all examples, -1 for filler: sampling is a function of it.
 EXAMPLE_INDEX = "example_index"
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated:
+    """The outputs for one example, best first, as `decoding.language_model.Decoded` says."""
+
+    tokens: Int32[np.ndarray, "decodes length"]
+    log_probs: Float32[np.ndarray, "decodes"]
+    scores: Float32[np.ndarray, "decodes"]
+    end: int
+
+    def ids(self, decode: int = 0) -> list[int]:
+        """One output, its end token included, without the padding behind it."""
+        row = self.tokens[decode].tolist()
+        return row[: row.index(self.end) + 1] if self.end in row else row
+
+    @property
+    def num_tokens(self) -> int:
+        """Of all outputs together, without padding."""
+        return sum(len(self.ids(decode)) for decode in range(len(self.tokens)))
+
+    def ended(self, decode: int = 0) -> bool:
+        """Whether the output has an end token, so was not cut at max_decode_length."""
+        return bool((self.tokens[decode] == self.end).any())
 
 
 def make_generate(

@@ -13,15 +13,21 @@ from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import InferConfig, Mode
-from t5x_lite.inference.engine import Engine, Generated
+from t5x_lite.inference.engine import Engine
+from t5x_lite.inference.generate import Generated
+from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.reports import SentinelWarning, progress_of, say_programs
 from t5x_lite.inference.restored import Restored
 from t5x_lite.inference.shards import write_shard
-from t5x_lite.inference.sources import Source, file_source, task_sources
+from t5x_lite.inference.sources import Asking, Source, file_source, task_sources
 from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.text.template import Framed
+
+_PREDICTS = (Mode.PREDICT, Mode.PREDICT_WITH_AUX)
 
 
 def infer(config: InferConfig, operative_config: str) -> None:
@@ -33,7 +39,9 @@ def infer(config: InferConfig, operative_config: str) -> None:
         score            {"inputs": {...}, "score": s, "aux": {"token_log_probs": [...]}}
         encode           {"inputs": {...}, "embedding": [...]}: the mean over the input's tokens
 
-    With several outputs per example, prediction, scores and log_probs are lists, best first.
+    With several outputs per example, prediction, scores and log_probs are lists, best first. Of an
+    encoder by itself a prediction is what its head tells: the name of a class, a number, or the
+    words of an answer; "aux" is {"probabilities": {name: share}} of classes.
     """
     output = absolute(config.output_dir)
     partitioner = make_partitioner(config.partitioning)
@@ -42,7 +50,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
     )
     first_sentinel, sources = _sources(config, found)
     compilation_cache.enable(output, enabled=config.compilation_cache)
-    if config.mode in (Mode.PREDICT, Mode.PREDICT_WITH_AUX):
+    if config.mode in _PREDICTS and found.model.layout is not Layout.ENCODER:
         say(f"decoding: {config.decoding.describe()}")
     engine = found.engine(partitioner, first_sentinel=first_sentinel, weights=config.weights)
     if jax.process_index() == 0:
@@ -68,7 +76,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
 
 def _widths(config: InferConfig, engine: Engine, shard: Source) -> tuple[int, ...] | None:
     """Of what is decoded, the same for all parts."""
-    if config.mode not in (Mode.PREDICT, Mode.PREDICT_WITH_AUX):
+    if config.mode not in _PREDICTS or shard.asking is not None:
         return None
     widths = engine.widths([len(ids) for ids in shard.read], shard.batch_size)
     say_programs(widths, rows=shard.batch_size)
@@ -79,7 +87,7 @@ def _sources(config: InferConfig, found: Restored) -> tuple[int | None, Iterator
     """The ids from which on sentinels stand, and what is read; TensorFlow only for tasks."""
     if config.input_file is not None:
         tokenizer = found.tokenizer(config.input_file.vocabulary)
-        source = file_source(config.input_file, tokenizer, found.model.prompts, config.num_examples)
+        source = file_source(config.input_file, tokenizer, found.model, config.num_examples)
         return tokenizer.first_sentinel, iter([source])
     from t5x_lite.data import checks
     from t5x_lite.data.vocabulary_files import first_sentinel
@@ -134,6 +142,8 @@ class _Job:
         elif mode is Mode.ENCODE:
             means = self.engine.encode(part.read, mean=True, **settings)
             answers = [{"embedding": mean.tolist()} for mean in means]
+        elif part.asking is not None:
+            answers = self._told(part, part.asking, settings)
         else:
             shard_id, num_shards = self.config.shard_id, self.config.num_shards
             outputs = self.engine.generate(
@@ -160,6 +170,23 @@ class _Job:
         return [
             {"score": float(log_probs.sum()), "aux": {"token_log_probs": log_probs.tolist()}}
             for log_probs in every
+        ]
+
+    def _told(
+        self, part: Source, asking: Asking, settings: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        framed = [
+            Framed(list(map(int, ids)), list(types)[: len(ids)])
+            for ids, types in zip(part.read, asking.token_types, strict=True)
+        ]
+        place = None if asking.of_each_token else 0
+        every = self.engine.tell([Asked(each, place) for each in framed], asking.head, **settings)
+        said = [say(outputs) for say, outputs in zip(asking.say, every, strict=True)]
+        wants_aux = self.config.mode is Mode.PREDICT_WITH_AUX
+        return [
+            {"prediction": each.text}
+            | ({"aux": {"probabilities": dict(each.probabilities)}} if wants_aux else {})
+            for each in said
         ]
 
     def _prediction(self, output: Generated) -> dict[str, Any]:

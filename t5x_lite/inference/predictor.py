@@ -13,13 +13,16 @@ from t5x_lite.data.examples import Example, inputs_of
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inference import restored
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import PredictionConfig
-from t5x_lite.inference.engine import Engine
+from t5x_lite.inference.engine import Engine, Report
+from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.reports import progress_of
 from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.text.template import Framed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +44,32 @@ class Predictor:
     ) -> list[Int32[np.ndarray, " _length"]]:
         """The ids of the best output for each example, its end token included, and padding."""
         inputs = [ids[:length] for ids in inputs_of(examples)]
-        progress = progress_of(label, len(examples))
-
-        def report(done: int, written: int) -> None:
-            progress(done, written)
-            after_batch()
-
+        report = _reporting(label, len(examples), after_batch)
         outputs = self.engine.generate(inputs, self.decoding, batch_size=batch_size, report=report)
         return [output.tokens[0] for output in outputs]
+
+    def tell(
+        self,
+        examples: Sequence[Example],
+        head: str,
+        *,
+        of_each_token: bool,
+        batch_size: int,
+        label: str,
+        after_batch: Callable[[], None] = lambda: None,
+    ) -> list[Float32[np.ndarray, "..."]]:
+        """What a head of an encoder gives for each example: at its first position, or at all."""
+        asked = []
+        for example, ids in zip(examples, inputs_of(examples), strict=True):
+            types = np.asarray(example.get("token_types", np.zeros_like(ids)))
+            framed = Framed(ids.tolist(), types.tolist())
+            asked.append(Asked(framed, None if of_each_token else 0))
+        return self.engine.tell(
+            asked,
+            head,
+            batch_size=batch_size,
+            report=_reporting(label, len(asked), after_batch),
+        )
 
     def score(
         self,
@@ -60,13 +81,18 @@ class Predictor:
         after_batch: Callable[[], None] = lambda: None,
     ) -> list[Float32[np.ndarray, " _length"]]:
         """The log-probability of each token of each target, given its input."""
-        progress = progress_of(label, len(inputs))
-
-        def report(done: int, written: int) -> None:
-            progress(done, written)
-            after_batch()
-
+        report = _reporting(label, len(inputs), after_batch)
         return self.engine.score(inputs, targets, batch_size=batch_size, report=report)
+
+
+def _reporting(label: str, examples: int, after_batch: Callable[[], None]) -> Report:
+    progress = progress_of(label, examples)
+
+    def report(done: int, written: int) -> None:
+        progress(done, written)
+        after_batch()
+
+    return report
 
 
 def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predictor:
@@ -77,7 +103,8 @@ def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predicto
     model = found.model
     checks.check_dataset(dataset, model.features, vocab_size=model.vocab_size, is_decoded=True)
     compilation_cache.enable(absolute(config.output_dir), enabled=config.compilation_cache)
-    say(f"decoding: {config.decoding.describe()}")
+    if model.layout is not Layout.ENCODER:
+        say(f"decoding: {config.decoding.describe()}")
     sentinel = first_sentinel(dataset.mixture_or_task_name)
     return Predictor(
         found.engine(partitioner, first_sentinel=sentinel, weights=config.weights),

@@ -4,7 +4,8 @@ import time
 from collections.abc import Sequence
 
 from t5x_lite.display.progress import say, shown_time_left
-from t5x_lite.inference.engine import Generated, Report
+from t5x_lite.inference.engine import Report
+from t5x_lite.inference.generate import Generated
 
 _SECONDS_BETWEEN_LINES = 10.0
 # Fewer may be meant: a task whose targets hold sentinels, or one strange input.

@@ -1,29 +1,62 @@
 """What an inference job reads: the examples of tasks, or the lines of a file."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from etils import epath
+from jaxtyping import Float32
 
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
-from t5x_lite.features.config import PromptConfig
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import InputFileConfig
+from t5x_lite.model.choices import HeadKind
+from t5x_lite.model.config import HeadConfig, ModelConfig
+from t5x_lite.text.template import Framed
 from t5x_lite.text.tokenizer import Tokenizer, inputs_ids, with_end
 from t5x_lite.text_files import parse_json, read_text
 
+if TYPE_CHECKING:
+    from t5x_lite.data.examples import EvaluationTask, Example
+
 _MAX_TOKENS = 2**15
+
+
+class Said(NamedTuple):
+    """What a head tells of an example as a text, and of classes how probable each is."""
+
+    text: str
+    probabilities: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Asking:
+    """What an encoder by itself is asked of each example: a head at the first position, or at all
+    of them; with the types of its tokens, and what is made of the head's outputs.
+    """
+
+    head: str
+    of_each_token: bool
+    token_types: Sequence[Sequence[int]]
+    say: Sequence[Callable[[Float32[np.ndarray, "..."]], Said]]
+
+    def of(self, which: slice) -> "Asking":
+        """The same of some of the examples."""
+        return dataclasses.replace(self, token_types=self.token_types[which], say=self.say[which])
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
     """Examples, each with the ids that are read and scored, and what is written of it.
 
-    `targets` is None where there are none. `width` is the length that inputs are cut to.
+    `targets` is None where there are none. `width` is the length that inputs are cut to. `asking`
+    is there where a head answers.
     """
 
     name: str
@@ -33,6 +66,7 @@ class Source:
     decode: Callable[[Ids], str]
     batch_size: int
     width: int | None
+    asking: Asking | None = None
 
     @property
     def read(self) -> Sequence[Ids]:
@@ -41,19 +75,19 @@ class Source:
 
     def shard(self, index: int, count: int) -> "Source":
         """Every count-th example from `index` on."""
-        targets = None if self.targets is None else self.targets[index::count]
-        return dataclasses.replace(
-            self,
-            inputs=self.inputs[index::count],
-            targets=targets,
-            texts=self.texts[index::count],
-        )
+        return self._of(slice(index, None, count))
 
     def part(self, start: int, end: int) -> "Source":
         """The examples from `start` up to `end`."""
-        targets = None if self.targets is None else self.targets[start:end]
+        return self._of(slice(start, end))
+
+    def _of(self, which: slice) -> "Source":
         return dataclasses.replace(
-            self, inputs=self.inputs[start:end], targets=targets, texts=self.texts[start:end]
+            self,
+            inputs=self.inputs[which],
+            targets=None if self.targets is None else self.targets[which],
+            texts=self.texts[which],
+            asking=None if self.asking is None else self.asking.of(which),
         )
 
 
@@ -95,13 +129,51 @@ def task_sources(dataset: DatasetConfig, num_examples: int | None) -> Iterator[S
             decode=task.decode,
             batch_size=dataset.batch_size,
             width=(dataset.task_feature_lengths or {}).get("inputs"),
+            asking=_asking(task, examples),
         )
+
+
+def _asking(task: "EvaluationTask", examples: "Sequence[Example]") -> Asking | None:
+    """What a task for an encoder by itself asks."""
+    told = task.told
+    if told is None:
+        return None
+
+    def say(example: "Example", outputs: Float32[np.ndarray, "..."]) -> Said:
+        reduced = told.reduce(outputs, example)
+        return Said(task.told_text(reduced, example), task.probabilities(reduced))
+
+    return Asking(
+        told.head,
+        told.of_each_token,
+        [list(map(int, each["token_types"])) for each in examples],
+        [functools.partial(say, each) for each in examples],
+    )
+
+
+def _asking_of_texts(model: ModelConfig, types: Sequence[Sequence[int]]) -> Asking | None:
+    """What the model's own head of classes, or of a number, is asked of texts; None without one."""
+    if (head := model.head(HeadKind.CLASSES)) is not None:
+        return Asking("classes", False, types, [functools.partial(_class, head)] * len(types))
+    if model.head(HeadKind.REGRESSION) is not None:
+        return Asking("regression", False, types, [_number] * len(types))
+    return None
+
+
+def _class(head: HeadConfig, logits: Float32[np.ndarray, " classes"]) -> Said:
+    powers = np.exp(logits - logits.max())
+    shares = dict(zip(head.names, (powers / powers.sum()).tolist(), strict=True))
+    return Said(max(shares, key=shares.__getitem__), shares)
+
+
+def _number(outputs: Float32[np.ndarray, " one"]) -> Said:
+    return Said(f"{float(outputs[0]):.6g}", {})
 
 
 def file_source(
     file: InputFileConfig,
     tokenizer: Tokenizer,
-    prompts: PromptConfig,
+    model: ModelConfig,
     num_examples: int | None,
 ) -> Source:
     """The lines of a file: every line is an example, an empty one too, in the order of the file.
@@ -124,11 +196,18 @@ def file_source(
         for number, line in enumerate(lines, start=1)
     ]
     has_targets = all("targets" in row for row in rows)
-    inputs = inputs_ids(tokenizer, [row["inputs"] for row in rows], prompts)
-    if file.inputs_length is not None:
-        inputs = [_cut(ids, file.inputs_length, keep=int(prompts.end_token)) for ids in inputs]
+    texts, asking = [row["inputs"] for row in rows], None
+    if model.layout is Layout.ENCODER:
+        framed = [_framed(tokenizer, text, file.inputs_length) for text in texts]
+        inputs = [each.ids for each in framed]
+        asking = _asking_of_texts(model, [each.token_types for each in framed])
     else:
+        inputs = inputs_ids(tokenizer, texts, model.prompts)
+    if file.inputs_length is None:
         _refuse_long(path, inputs)
+    elif model.layout is not Layout.ENCODER:
+        keep = int(model.prompts.end_token)
+        inputs = [_cut(ids, file.inputs_length, keep=keep) for ids in inputs]
     known = ("inputs", "targets")
     return Source(
         name=path.stem,
@@ -141,7 +220,16 @@ def file_source(
         decode=tokenizer.decode,
         batch_size=file.batch_size,
         width=file.inputs_length,
+        asking=asking,
     )
+
+
+def _framed(tokenizer: Tokenizer, text: str, length: int | None) -> Framed:
+    """What an encoder by itself reads of a text, which is cut for what stands around it."""
+    ids = tokenizer.encode(text)
+    if length is not None:
+        ids = ids[: max(length - tokenizer.template.num_tokens(is_pair=False), 0)]
+    return tokenizer.template.frame(tokenizer.special, ids)
 
 
 def _cut(ids: list[int], length: int, *, keep: int) -> list[int]:

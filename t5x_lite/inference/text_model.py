@@ -8,26 +8,54 @@ model.generate(["translate English to German: That is good."])
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
 
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
+from t5x_lite.features.outputs import POOLED, TOKENS
 from t5x_lite.inference import restored
 from t5x_lite.inference.config import Average
-from t5x_lite.inference.engine import Engine, Generated
+from t5x_lite.inference.engine import Engine
+from t5x_lite.inference.generate import Generated
+from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.reports import SentinelWarning
-from t5x_lite.model.choices import Weights
+from t5x_lite.model.choices import HeadKind, Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
+from t5x_lite.text.masked_text import encode_masked
+from t5x_lite.text.template import Framed
 from t5x_lite.text.tokenizer import Tokenizer, inputs_ids, with_end
+
+# What stands for a whole text, by what the engine calls it.
+_POOLINGS = {"first": "encoder", "last": "encoder", "pooler": POOLED}
 
 Path = str | os.PathLike[str]
 Texts = Sequence[str]
+Pairs = Sequence[tuple[str, str]]
+Some = TypeVar("Some", bound=Texts | Pairs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Filled:
+    """A token in the place of a mask, and how likely it is there; `text` is it, decoded."""
+
+    text: str
+    probability: float
+    id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Classified:
+    """The likeliest label of a text, and the probabilities of all."""
+
+    label: str
+    probabilities: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,25 +210,89 @@ class TextModel:
         return [int(np.argmax([next(values) for _ in own])) for own in lists]
 
     def encode(
-        self, inputs: Texts, *, pooling: Literal["mean"] | None = "mean"
+        self, inputs: Texts, *, pooling: Literal["mean", "first", "last", "pooler"] | None = "mean"
     ) -> Float32[np.ndarray, "inputs embed"] | list[Float32[np.ndarray, "_length embed"]]:
         """The last hidden states of the inputs, the encoder's or without one the decoder's: their
         mean over the tokens of each as a row of one array; without pooling one array per input, a
-        row per token, T5's end token last.
+        row per token, T5's end token last. An encoder by itself has the tokens around a text as
+        well, of which by the model the "first" or the "last" stands for all of it, or what the
+        model's "pooler" makes of that.
         """
-        if pooling not in ("mean", None):
-            raise UserError(f"pooling={pooling!r}: needed is 'mean' or None.")
-        ids = self._inputs(inputs)
-        mean = pooling == "mean"
-        vectors = self.engine.encode(ids, batch_size=self._batch_size, mean=mean)
-        if not mean:
-            return vectors
+        if pooling not in (*_POOLINGS, "mean", None):
+            known = ", ".join(map(repr, ("mean", *_POOLINGS)))
+            raise UserError(f"pooling={pooling!r}: needed is {known} or None.")
+        if pooling in _POOLINGS:
+            framed = self._framed(inputs)
+            is_last = pooling == "last"
+            asked = [Asked(each, len(each.ids) - 1 if is_last else 0) for each in framed]
+            vectors = self._tell(asked, _POOLINGS[pooling])
+        else:
+            ids, mean = self._inputs(inputs), pooling == "mean"
+            vectors = self.engine.encode(ids, batch_size=self._batch_size, mean=mean)
+            if not mean:
+                return vectors
         width = self.engine.models.members[0].embed_dim
         return np.stack(vectors) if vectors else np.zeros((0, width), np.float32)
 
+    def fill(self, text: str, k: int = 5) -> list[list[Filled]]:
+        """For each mask of a text the `k` tokens that are likeliest in its place, best first; a
+        mask is what the vocabulary calls it: `model.fill("Paris is the [MASK] of France.")`.
+
+        Raises:
+            UserError: the text has no mask, or the model or vocabulary knows none.
+        """
+        ids = encode_masked(self.tokenizer, text)
+        framed = self.tokenizer.template.frame(self.tokenizer.special, ids)
+        mask, count = self.tokenizer.special.mask, self.tokenizer.num_ids
+        assert mask is not None, "without one the text was refused"
+        places = [place for place, each in enumerate(framed.ids) if each == mask]
+        if not places or not 1 <= k <= count:
+            raise UserError(
+                f"text={text!r}, k={k}: needed is a text with {self.tokenizer.name_of(mask)} where "
+                f"a token is to be found, and from 1 to {count} tokens for each."
+            )
+        filled = []
+        for logits in self._tell([Asked(framed, place, places) for place in places], TOKENS):
+            probabilities = _softmax(logits[:count])  # ids behind those in use are no tokens
+            best = np.argsort(-probabilities, kind="stable")[:k].tolist()
+            filled.append(
+                [Filled(self.tokenizer.decode([i]), float(probabilities[i]), i) for i in best]
+            )
+        return filled
+
+    def classify(self, inputs: Texts | Pairs) -> list[Classified]:
+        """The class of each text, or of each pair of texts, by the model's head of classes. Labels
+        are the model's (`HeadConfig.labels`), or LABEL_0, LABEL_1 ... where it has none.
+
+        Raises:
+            UserError: the model has no such head, or is no encoder by itself.
+        """
+        asked = [Asked(each, 0) for each in self._framed(inputs)]
+        told = self._tell(asked, HeadKind.CLASSES.value)
+        head = self.engine.models.members[0].head(HeadKind.CLASSES)
+        assert head is not None, "the engine refuses a head that there is not"
+        every = [dict(zip(head.names, _softmax(logits).tolist(), strict=True)) for logits in told]
+        return [Classified(max(each, key=each.__getitem__), each) for each in every]
+
     def _inputs(self, inputs: Texts) -> list[list[int]]:
+        if self.engine.layout is Layout.ENCODER:
+            return [each.ids for each in self._framed(_texts(inputs, "inputs"))]
         prompts = self.engine.models.members[0].prompts
         return inputs_ids(self.tokenizer, _texts(inputs, "inputs"), prompts)
+
+    def _framed(self, inputs: Texts | Pairs) -> list[Framed]:
+        """Ids of texts or pairs, with what an encoder reads around them."""
+        framed = []
+        for each in _texts(inputs, "inputs"):
+            texts = (each,) if isinstance(each, str) else tuple(each)
+            if len(texts) not in (1, 2):
+                raise UserError(f"{each!r}: needed is a text, or a pair of texts.")
+            ids = [self.tokenizer.encode(text) for text in texts]
+            framed.append(self.tokenizer.template.frame(self.tokenizer.special, *ids))
+        return framed
+
+    def _tell(self, asked: Sequence[Asked], what: str) -> list[Float32[np.ndarray, " _outputs"]]:
+        return self.engine.tell(asked, what, batch_size=self._batch_size)
 
     def _outputs(self, generated: Generated) -> list[Output]:
         outputs = []
@@ -218,8 +310,13 @@ class TextModel:
         return outputs
 
 
-def _texts(texts: Texts, name: str) -> Texts:
+def _texts(texts: Some, name: str) -> Some:
     """A single string is a sequence of strings to Python: of its letters."""
     if isinstance(texts, str):
         raise UserError(f"{name}={texts!r}: needed is a list of texts: [{texts!r}].")
     return texts
+
+
+def _softmax(logits: Float32[np.ndarray, " _outputs"]) -> Float32[np.ndarray, " _outputs"]:
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()

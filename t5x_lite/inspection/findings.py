@@ -14,7 +14,7 @@ class ShownFeature:
     """One feature of an example as a model reads it."""
 
     pieces: Sequence[Piece]
-    ids: Sequence[int]
+    ids: Sequence[int | float]
     limit: int
 
 

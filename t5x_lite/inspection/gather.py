@@ -11,7 +11,7 @@ from t5x_lite.data.examples import EvaluationTask, Example, evaluation_tasks
 from t5x_lite.data.mixture_shares import mixture_shares
 from t5x_lite.data.pieces import Kind, Piece, Pieces
 from t5x_lite.data.prompts import Prompt, prompt_of
-from t5x_lite.features.layouts import Layout, ModelFeatures
+from t5x_lite.features.layouts import ModelFeatures, layout_of, written
 from t5x_lite.inspection.findings import (
     Findings,
     Share,
@@ -55,7 +55,7 @@ def gather(
     checks.check_mixture_or_task(name)
     tasks = evaluation_tasks(name, split=split)
     features = tuple(tasks[0].task.output_features)
-    layout = Layout.ENCODER_DECODER if "inputs" in features else Layout.LM
+    layout = layout_of(features)
     given = lengths or dict.fromkeys(features, DEFAULT_LENGTH)
     checks.check_lengths(name, given, layout)
     config = DatasetConfig(
@@ -117,7 +117,7 @@ def _task(
     return TaskFindings(
         name=task.name,
         num_source_examples=samples.num_source_examples(task, config.split),
-        vocabulary=pieces["targets"].description,
+        vocabulary=pieces[written(pieces)].description,
         examples=[_shown(example, pieces, lengths) for example in shown],
         features=features,
         sample_size=max((len(ids) for ids in sample.ids.values()), default=0),
@@ -129,13 +129,13 @@ def _task(
 def _shown(
     example: Example, pieces: Mapping[str, Pieces], lengths: Mapping[str, int]
 ) -> ShownExample:
-    features = {
-        name: ShownFeature(
-            each.split(np.asarray(example[name])), list(map(int, example[name])), lengths[name]
-        )
-        for name, each in pieces.items()
-        if name in example
-    }
+    features = {}
+    for name, each in pieces.items():
+        if name in example:
+            ids = np.asarray(example[name])
+            chosen = example.get("target_weights") if name == "targets" else None
+            marked = each.split(ids, None if chosen is None else np.asarray(chosen))
+            features[name] = ShownFeature(marked, ids.tolist(), lengths[name])
     # The text before tokenization is what the pieces show already.
     texts = {f"{name}_pretokenized" for name in features}
     prompt = prompt_of(example)

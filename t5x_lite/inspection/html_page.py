@@ -36,7 +36,9 @@ _STYLE = """
 .pieces b.unknown, .pieces b.outside { background: #d55e00; color: #fff; border: 0; }
 .pieces .demonstration { color: rgb(0,114,178); }
 .pieces .item, .right { font-weight: 600; }
-.pieces b.end, .pieces b.padding { color: var(--soft); }
+.pieces b.mask, .pieces .chosen { background: rgba(204,121,167,.28); }
+.pieces b.mask { border-color: rgb(204,121,167); }
+.pieces b.start, .pieces b.end, .pieces b.padding { color: var(--soft); }
 table.example { width: 100%; table-layout: fixed; margin-bottom: 1.2rem; }
 .warning { border-left: 3px solid #e69f00; padding-left: .8rem; color: var(--text); }
 """ + "".join(
@@ -194,7 +196,8 @@ def _piece(piece: Piece) -> str:
     shown = page.text(piece.text)
     if piece.kind is Kind.TEXT:
         return shown
-    tag = "span" if piece.kind in (Kind.DEMONSTRATION, Kind.ITEM) else "b"
+    is_text = piece.kind in (Kind.DEMONSTRATION, Kind.ITEM, Kind.CHOSEN)
+    tag = "span" if is_text else "b"
     return f'<{tag} class="{_class(piece)}">{shown}</{tag}>'
 
 

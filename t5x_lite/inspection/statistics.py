@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from t5x_lite.data.pieces import Pieces
+from t5x_lite.data.pieces import Numbers, Pieces
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -62,9 +62,7 @@ class FeatureStatistics:
         return int(np.count_nonzero(self.lengths == 0))
 
 
-def feature_statistics(
-    ids: Sequence[Int[np.ndarray, " _length"]], pieces: Pieces, *, limit: int
-) -> FeatureStatistics:
+def feature_statistics(ids: Sequence[Numbers], pieces: Pieces, *, limit: int) -> FeatureStatistics:
     """Of the ids of one feature, an array for each example; at least one."""
     sentinels = [pieces.sentinels(each) for each in ids]
     return FeatureStatistics(

@@ -26,7 +26,10 @@ _SENTINEL_STYLES = tuple(
     f"bold {name}" for name in ("magenta", "cyan", "green", "yellow", "blue", "red")
 )
 _STYLES = {
+    Kind.START: "dim",
     Kind.END: "dim",
+    Kind.MASK: "bold magenta",
+    Kind.CHOSEN: "bold magenta",
     Kind.PADDING: "dim",
     Kind.UNKNOWN: "reverse",
     Kind.OUTSIDE: "reverse",

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
-from t5x_lite.data.pieces import Kind, Piece
+from t5x_lite.data.pieces import TEXTS, Kind, Piece
 from t5x_lite.data.prompts import Prompt
 from t5x_lite.inspection.findings import Findings, TaskFindings
 from t5x_lite.inspection.statistics import FeatureStatistics
@@ -11,7 +11,7 @@ from t5x_lite.inspection.statistics import FeatureStatistics
 _MANY_TRUNCATED = 0.05
 _MUCH_PADDING = 0.05
 _MOST_CHARACTERS = 8
-_TEXTS = frozenset({Kind.TEXT, Kind.DEMONSTRATION, Kind.ITEM})
+_TEXTS = frozenset({*TEXTS, Kind.DEMONSTRATION, Kind.ITEM})
 
 
 def headline(findings: Findings) -> str:

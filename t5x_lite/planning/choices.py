@@ -118,7 +118,7 @@ def meshes(job: TrainConfig, topology: Topology) -> Iterator[tuple[int, Between,
 
 
 def _divides(job: TrainConfig, topology: Topology, partitions: int) -> bool:
-    model, block = job.model, job.model.decoder.block
+    model, block = job.model, job.model.block
     widths = (block.attention.num_heads, block.mlp.mlp_dim, model.vocab_size)
     data = topology.num_devices // partitions
     return not any(width % partitions for width in widths) and not job.dataset.batch_size % data

@@ -200,7 +200,10 @@ def model_flops(model: ModelConfig, kind: Kind, shapes: Shapes, decoding: Decodi
         return flops.training_flops(model, shapes)
     if kind is Kind.EVAL:
         return flops.training_flops(model, shapes) / flops.TRAINING_FACTOR
-    (rows, width), (_, length) = shapes["inputs"], shapes["outputs"]
+    rows, width = shapes["inputs"]
+    if "outputs" not in shapes:  # what is told is not written
+        return float(flops.forward_flops(model, rows, width, 0))
+    length = shapes["outputs"][1]
     encoded, prefix = (width, 0) if model.encoder is not None else (0, width)
     answers = rows * _answers(decoding)
     start = flops.forward_flops(model, answers, encoded, 0)
@@ -229,7 +232,7 @@ def assumptions(plan: Plan) -> list[str]:
         "days: all steps without a pause; no compilation, evaluation, checkpoint or restart",
         "a checkpoint leaves through the network of all hosts at once; storage keeps up",
     ]
-    if plan.measured.kind is Kind.DECODE:
+    if "outputs" in plan.measured.shapes:
         said.append("every answer is as long as MAX_DECODE_LENGTH")
     if plan.unknown_loops:
         said.append(

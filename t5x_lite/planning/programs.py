@@ -16,8 +16,11 @@ import jax.numpy as jnp
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.model.choices import HeadKind
+from t5x_lite.model.head_config import OF_EXAMPLES
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.planning.topologies import Topology
 from t5x_lite.training import microbatches
@@ -26,6 +29,8 @@ from t5x_lite.training.state import StateFactory, make_factory
 from t5x_lite.training.step import make_eval_step, make_step_of
 
 Shapes = Mapping[str, tuple[int, ...]]
+# What tasks ask an encoder by itself for.
+_TOLD = (HeadKind.CLASSES, HeadKind.REGRESSION, HeadKind.SPAN)
 
 
 class Kind(enum.Enum):
@@ -99,10 +104,18 @@ def _decode(job: TrainConfig, states: StateFactory) -> Program:
 def lower_answers(
     engine: Engine, decoding: DecodingConfig, *, batch_size: int, width: int
 ) -> Program:
-    """The answers to a batch of inputs of this width, whose rows are filled up to the devices'."""
+    """The answers to a batch of inputs of this width, whose rows are filled up to the devices'; of
+    an encoder by itself what its head tells, or without one of whole examples its hidden states.
+    """
+    rows = engine.partitioner.filled_batch_size(batch_size)
+    if engine.layout is Layout.ENCODER:
+        model = engine.models.members[0]
+        what = next((kind.value for kind in _TOLD if model.head(kind) is not None), "encoder")
+        each = what not in [kind.value for kind in OF_EXAMPLES]
+        lowered = engine.lower_tell(what, of_each_token=each, batch_size=rows, width=width)
+        return Program(Kind.DECODE, lowered, {"inputs": (rows, width)})
     # Which ids sentinels are is the vocabulary's to say, and makes no difference here.
     decoding = dataclasses.replace(decoding, forbid_sentinels=False)
-    rows = engine.partitioner.filled_batch_size(batch_size)
     lowered = engine.lower_generate(decoding, batch_size=rows, width=width)
     return Program(
         Kind.DECODE,

@@ -106,18 +106,17 @@ def _split(names: Axes, rules: AxisRules) -> Split:
 def shares_of(job: TrainConfig, mesh: Mapping[str, int], lengths: Collection[int]) -> Shares:
     """Those of a job whose sequences have these lengths."""
     model, rules = job.model, job.partitioning
-    attention = model.decoder.block.attention
+    attention = model.block.attention
     return Shares(
         sizes={
             "batch": job.dataset.batch_size // job.num_microbatches,
             "vocab": model.vocab_size,
-            "mlp": model.decoder.block.mlp.mlp_dim,
+            "mlp": model.block.mlp.mlp_dim,
             "heads": attention.num_heads,
             "head_dim": attention.head_dim,
             "embed": model.embed_dim,
-            "encoder layers": 0 if model.encoder is None else model.encoder.depth,
-            "decoder layers": model.decoder.depth,
-        },
+        }
+        | {f"{name} layers": stack.depth for name, stack in model.stacks.items()},
         lengths=lengths,
         mesh=mesh,
         activation_rules=rules.activation_rules,

@@ -131,13 +131,13 @@ def _primed(model: ModelConfig) -> ModelConfig:
 
     # Stacks that share weights have one depth.
     own = model.sharing is type(model.sharing).NONE
-    encoder = model.encoder and of_stack(model.encoder, f"{'en' if own else 'de'}coder layers")
+    primed = model.with_stacks(
+        lambda name, stack: of_stack(stack, f"{name if own else 'decoder'} layers")
+    )
     return dataclasses.replace(
-        model,
+        primed,
         vocab_size=PRIME_OF["vocab"],
         embed_dim=PRIME_OF["embed"],
-        encoder=encoder,
-        decoder=of_stack(model.decoder, "decoder layers"),
         # All logits at once: in chunks they would not tell what they are.
         compute=dataclasses.replace(model.compute, logits_bytes=2**62),
     )

@@ -197,10 +197,9 @@ class Evaluate:
             scalars["timing/evaluate_seconds"] = time.monotonic() - began
             if task in self._writers:
                 self._writers[task].write(step, scalars)
-            say(
-                f"step {step}  {task}: held-out loss {scalars['loss_per_token']:.4f}  "
-                f"accuracy {scalars['accuracy']:.4f}"
-            )
+            said = f"step {step}  {task}: held-out loss {scalars['loss_per_token']:.4f}"
+            # Numbers and spans have no accuracy of their own.
+            say(said + (f"  accuracy {scalars['accuracy']:.4f}" if "accuracy" in scalars else ""))
             scores |= {f"{task}/{name}": scalars[name] for name in _HELD_OUT_SCORES}
         self._on_scores(step, scores)
 
@@ -285,9 +284,12 @@ class FirstLoss:
 
     def after_step(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         """Says what was found."""
-        if not self.due(step) or not metrics:  # a first step that was left out has no loss
+        # A first step that was left out has no loss, and classes are no vocabulary.
+        if not self.due(step) or "cross_entropy_sum" not in metrics:
             return
         sums = metrics_lib.add([metrics])
+        if "cross_entropy_sum" not in sums:  # no tokens are told first
+            return
         loss = sums["cross_entropy_sum"] / max(sums["weight_sum"], 1.0)
         say(f"loss at step 0: {loss:.3f}, ln(vocabulary) = {self._expected:.3f}")
         if not self._expected / _FIRST_LOSS_FACTOR <= loss <= self._expected * _FIRST_LOSS_FACTOR:

@@ -53,7 +53,7 @@ def summarize(sums: Mapping[str, float]) -> dict[str, float]:
         name.removesuffix("/term"): value / steps
         for name, value in sums.items()
         if name.endswith("/term")
-    }
+    } | _of_terms(sums)
     means = {
         name.removeprefix(PER_STEP): value / steps
         for name, value in sums.items()
@@ -71,14 +71,32 @@ def _of_tokens(sums: Mapping[str, float], steps: float, weight: float) -> dict[s
     return {
         "cross_ent_loss": sums["term"] / steps * share,
         "z_loss": sums["term"] / steps * (1.0 - share),
-        "accuracy": sums["correct_sum"] / weight,
         "perplexity": math.exp(min(sums["cross_entropy_sum"] / weight, 700.0)),
     }
 
 
+# What terms count -> (its tag, what it is a share of).
+_SHARES = {
+    "correct_sum": ("accuracy", "weight_sum"),
+    "ranked_sum": ("auroc", "pairs_sum"),
+}
+
+
+def _of_terms(sums: Mapping[str, float]) -> dict[str, float]:
+    """Of each term the shares of what it counts, the first one's without its name."""
+    found = {}
+    for name, value in sums.items():
+        term, _, sum_of = name.rpartition("/")
+        if sum_of in _SHARES:
+            tag, whole = _SHARES[sum_of]
+            prefix = f"{term}/" if term else ""
+            found[f"{prefix}{tag}"] = value / max(sums[f"{prefix}{whole}"], 1.0)
+    return found
+
+
 def _per_position(sums: Mapping[str, float]) -> dict[str, float]:
     """The sums over all positions of targets, padding included."""
-    positions = sums.get("positions/decoder_target_tokens", 0.0)
+    positions = _positions_of_targets(sums)
     parts = {"loss": "loss_sum", "cross_ent_loss": "cross_entropy_sum", "z_loss": "z_loss_sum"}
     if not positions:
         return {}
@@ -101,12 +119,18 @@ def _non_padding(sums: Mapping[str, float]) -> dict[str, float]:
     positions = sum(sums[f"positions/{feature}"] for feature in present.values())
     if positions:
         fractions["overall"] = real_tokens(sums) / positions
-    if "decoder" in fractions:
-        fractions["loss_weights"] = sums["weight_sum"] / sums["positions/decoder_target_tokens"]
+    if targets := _positions_of_targets(sums):
+        fractions["loss_weights"] = sums["weight_sum"] / targets
     rows = sums["rows"] / max(sums["steps"], 1.0)
     return {f"non_padding_fraction/{name}": share for name, share in fractions.items()} | {
         f"effective_batch_size/{name}": share * rows for name, share in fractions.items()
     }
+
+
+def _positions_of_targets(sums: Mapping[str, float]) -> float:
+    """Of the decoder, or of an encoder alone, whose targets are aligned with its inputs."""
+    names = (f"positions/{feature}" for feature in reversed(COUNTED.values()))
+    return next((sums[name] for name in names if sums.get(name)), 0.0)
 
 
 def real_tokens(sums: Mapping[str, float]) -> float:
@@ -129,7 +153,7 @@ def speed(
         row_flops: what a row of a batch costs (model.flops.training_flops).
         peak_flops: what one device can do in a second (utilization.peak_flops).
     """
-    rows, targets = sums["rows"], sums.get("positions/decoder_target_tokens", 0.0)
+    rows, targets = sums["rows"], _positions_of_targets(sums)
     scalars = {
         "timing/seconds": seconds,
         "timing/seqs": rows,

@@ -69,6 +69,7 @@ class Observed:
                 "mixture_or_task_name": data.mixture_or_task_name,
                 "mixture_or_task_module": data.module,
                 "task_files": data.task_files,
+                **data.records.facts(),
                 "task_feature_lengths": dict(data.task_feature_lengths or {}),
                 "evaluated_split": held_out.split if held_out else None,
                 "evaluated_length": self.config.decoding.max_decode_length

@@ -11,6 +11,7 @@ from etils import epath
 from t5x_lite.checkpoints import (
     description,
     folders,
+    huggingface,
     lookup,
     multihost,
     pretrained,
@@ -166,7 +167,7 @@ def check_origin(config: TrainConfig, factory: StateFactory, found: Origin) -> R
     if found.path is None:
         return None
     if found.is_foreign:
-        with pretrained.open_foreign(found.path, factory.model.plain):
+        with pretrained.open_foreign(found.path, _foundation(found.path, factory.model)):
             return None
     return restoring.check(found.path, factory.abstract, **_how(config, factory.model, found))
 
@@ -176,7 +177,7 @@ def _own(
 ) -> Origin:
     initial_step, first_step = description.read(own).initial_step, folders.step_of(own)
     last_step = _last_step(config, first_step, initial_step=initial_step, whence=own)
-    pretrained.model_for(own, model)
+    pretrained.check_own(own, model)
     wanted = config.restore.dataset or (launched_at is not None and first_step > launched_at)
     has_dataset = multihost.broadcast_result((own / DATASET).is_dir)
     dataset = own / DATASET if wanted and has_dataset else None
@@ -200,10 +201,12 @@ def _state(config: TrainConfig, factory: StateFactory, found: Origin) -> TrainSt
     if found.path is None:
         return factory.initialize(config.random_seed)
     if found.is_foreign:
-        with pretrained.open_foreign(found.path, factory.model.plain) as (_, parameters):
-            added = additions.names(factory.model)
-            _say_added(added)
-            state = factory.from_parameters(parameters, seed=config.random_seed)
+        before = _foundation(found.path, factory.model)
+        with pretrained.open_foreign(found.path, before) as (_, parameters):
+            added, unused = _changes(factory.model, before)
+            _say_changes(added, unused)
+            kept = additions.without(parameters, unused)
+            state = factory.from_parameters(kept, seed=config.random_seed)
             return _with_prompt(state, added, config)
     reports: list[Report] = []
     state = restoring.restore(
@@ -220,7 +223,7 @@ def _state(config: TrainConfig, factory: StateFactory, found: Origin) -> TrainSt
     if config.restore.is_partial:
         say(reports[0].table())
     else:
-        _say_added(added)
+        _say_changes(added, _changes(factory.model, _foundation(found.path, factory.model))[1])
     state = _with_prompt(state, added, config)
     # Losses of another run, such as pre-training's, would make a spike of this one's first.
     return dataclasses.replace(state, health=factory.fresh_health())
@@ -231,19 +234,47 @@ def _how(config: TrainConfig, model: ModelConfig, found: Origin) -> dict[str, An
     if found.is_own:
         return {"optional": _OPTIONAL}
     given = config.restore
+    assert found.path is not None, "what is read has a path"
     fresh = () if given.optimizer else _FRESH
-    added = [f"{tree}/{name}" for name in additions.names(model) for tree in _PER_PARAMETER]
+    added, unused = (
+        [f"{tree}/{name}" for name in names for tree in _PER_PARAMETER]
+        for names in _changes(model, _foundation(found.path, model, given.is_partial))
+    )
     return {
         "assignment_map": (*fresh, *given.assignment_map),
         "strict": given.strict,
         "optional": (*_OPTIONAL, *added),
+        "unused": unused,
     }
 
 
-def _say_added(names: Sequence[str]) -> None:
-    if names:
-        count = f"{len(names)} tensor{'' if len(names) == 1 else 's'}"
-        say(f"the checkpoint lacks {count}, new from here on: {', '.join(names)}")
+def _foundation(path: epath.Path, model: ModelConfig, is_partial: bool = False) -> ModelConfig:
+    """The part of the model that an initial checkpoint has to hold; of one that does not say what
+    it holds, or of which only a part is asked for, the model as it is pre-trained.
+    """
+    if is_partial:
+        return model.plain
+    if detect(path) is not None:
+        return description.foundation(model, huggingface.read_config(path))
+    if not description.read(path).model:
+        return model.plain
+    return description.foundation(model, description.model_of(path))
+
+
+def _changes(model: ModelConfig, before: ModelConfig) -> tuple[list[str], list[str]]:
+    """Paths of what is new, and of what is not used any more."""
+    return additions.names(model, before), additions.left_over(model, before)
+
+
+def _say_changes(added: Sequence[str], unused: Sequence[str]) -> None:
+    if added:
+        say(f"the checkpoint lacks {_count(added)}, new from here on: {', '.join(added)}")
+    if unused:
+        say(f"of the checkpoint {_count(unused)} are not used here: {', '.join(unused)}")
+
+
+def _count(names: Sequence[str]) -> str:
+    return f"{len(names)} tensor{'' if len(names) == 1 else 's'}"
 
 
 def _with_prompt(state: TrainState, added: Collection[str], config: TrainConfig) -> TrainState:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from t5x_lite.features.layouts import predicted_stack
 from t5x_lite.losses.config import TermConfig
 from t5x_lite.losses.table import make_loss
 from t5x_lite.model import transformer
@@ -213,7 +214,7 @@ def _counts(batch: Batch) -> Metrics:
     """Steps, rows, positions and real tokens, so that speeds and padding follow from sums."""
     counts = {
         "steps": jnp.float32(1),
-        "rows": jnp.float32(len(batch["decoder_target_tokens"])),
+        "rows": jnp.float32(len(batch[f"{predicted_stack(batch)}_segment_ids"])),
     }
     for stack, feature in COUNTED.items():
         if feature in batch:

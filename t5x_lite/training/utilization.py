@@ -62,7 +62,7 @@ class DataWait:
             self._has_advised = True
             say(
                 f"input-bound: {fraction:.0%} of the time is spent waiting for data. Make the "
-                "examples once beforehand (seqio_cache_tasks; caches are found by themselves), "
-                "read in parallel (a higher --gin.NUM_DATA_SHARDS), or give the machine more cores."
+                "examples once beforehand (t5x_lite cache TASK), read in parallel (a higher "
+                "--gin.NUM_DATA_SHARDS), or give the machine more cores."
             )
         return {"timing/data_wait_fraction": fraction}

@@ -1,5 +1,6 @@
 """Commands without what they call, and a run that left a checkpoint."""
 
+import shutil
 import sys
 import types
 
@@ -33,10 +34,12 @@ def events(monkeypatch, tmp_path):
         "t5x_lite.data.silence": ["silence_tensorflow"],
         "t5x_lite.data.directories": ["set_directories"],
         "t5x_lite.inspection.inspect": ["inspect_task"],
+        "t5x_lite.data.caching": ["cache_tasks"],
         "t5x_lite.data.raw_text": ["task_texts"],
         "t5x_lite.text.training": ["train_sentencepiece"],
         "t5x_lite.text.byte_pair_training": ["train_byte_pair"],
-        "t5x_lite.text.training_lines": ["file_texts"],
+        "t5x_lite.text.word_piece_training": ["train_word_piece"],
+        "t5x_lite.records.texts": ["field_texts"],
         "t5x_lite.partitioning.devices": ["simulate_cpu_devices"],
         "t5x_lite.partitioning.processes": ["initialize"],
     }.items():
@@ -67,11 +70,19 @@ def error_of(capsys):
     return said
 
 
+def leave_checkpoint(directory, said):
+    """One of step 5, the only one, which is described so."""
+    shutil.rmtree(directory, ignore_errors=True)
+    (directory / "checkpoint_5" / "state").mkdir(parents=True)
+    checkpoint = epath.Path(directory / "checkpoint_5")
+    description.write(checkpoint, said)
+    manifest.write(checkpoint, process_count=0, leaves={})
+
+
 @pytest.fixture
 def run(events, tmp_path, monkeypatch):
     """A model directory whose newest checkpoint says what its run was; its task has two splits."""
     directory = tmp_path / "run"
-    (directory / "checkpoint_5" / "state").mkdir(parents=True)
     (tmp_path / "run_tasks.py").write_text("")
     said = describe_run(
         "import run_tasks\n",
@@ -85,9 +96,7 @@ def run(events, tmp_path, monkeypatch):
             "evaluated_length": 7,
         },
     )
-    checkpoint = epath.Path(directory / "checkpoint_5")
-    description.write(checkpoint, said)
-    manifest.write(checkpoint, process_count=0, leaves={})
+    leave_checkpoint(directory, said)
     splits = types.SimpleNamespace(
         held_out_split=lambda name, first: (
             events.append(("held_out_split", (name,), {})) or first or "validation"

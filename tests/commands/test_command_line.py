@@ -193,6 +193,11 @@ def test_original_files_are_a_setting_of_the_process(events, tmp_path, words):
     assert [str(folder) for folder in task_files.task_files()] == [str(tmp_path)]
 
 
+def test_capitals_are_a_matter_of_word_pieces(error_of):
+    said = error_of(["vocab", "--kind=bpe", "--cased", "--file=a.txt", "--output=v"])
+    assert "--cased is for --kind=wordpiece; bpe keeps capitals in any case" in said
+
+
 def test_a_folder_of_original_files_that_is_not_there_is_named(events, error_of):
     said = error_of([*TRAIN, "--gin.TASK_FILES=/no/folder"])
     assert "/no/folder: there is no such folder; needed is the one with the original files" in said
@@ -352,7 +357,8 @@ def test_a_bug_of_ours_keeps_its_traceback_too(error, events, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["train"], ["eval"], ["infer"], ["check"], ["inspect"], ["vocab"]]
+    "command",
+    [[], *([name] for name in ("train", "eval", "infer", "check", "inspect", "vocab", "corpus"))],
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:

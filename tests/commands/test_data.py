@@ -23,8 +23,8 @@ def test_a_vocabulary_needs_no_tensorflow_for_text_files(events):
     assert cli.main(["vocab", "--output=v.model", "--file=*.txt", "--size=100"]) == 0
     assert cli.main(["vocab", "--kind=bpe", "--output=v", "--file=*.txt", "--size=300"]) == 0
     assert [name for name, *_ in events] == [
-        *["file_texts", "train_sentencepiece"],
-        *["file_texts", "train_byte_pair"],
+        *["field_texts", "train_sentencepiece"],
+        *["field_texts", "train_byte_pair"],
     ]
 
 
@@ -36,4 +36,10 @@ def test_a_vocabulary_of_tasks_imports_what_registers_them(events):
     _, (sources, output), settings = events[-1]
     assert list(sources) == ["x.txt", "one", "two"]
     assert output == "v.model"
-    assert settings == {"vocab_size": 32_000, "max_lines_per_source": 200_000, "seed": 3}
+    assert settings == {
+        "vocab_size": 32_000,
+        "max_lines_per_source": 200_000,
+        "seed": 3,
+        "weights": (),
+        "byte_fallback": False,
+    }

@@ -65,7 +65,10 @@ def test_a_name_that_means_nothing_is_an_error_in_a_file_and_as_a_flag(
         ("MLPConfig.activations = ('relu')", "a tuple of one needs a comma: ('relu',)"),
         ("MLPConfig.activations = ('relu', 1)", "needs str; given 1 in ('relu', 1)"),
         ("ModelConfig.sharing = 'non'", "needs one of 'none', 'encoder_decoder'; given 'non'; did"),
-        ("ModelConfig.decoder = @BlockConfig()", "needs @StackConfig(); given @BlockConfig()"),
+        (
+            "ModelConfig.decoder = @BlockConfig()",
+            "needs @StackConfig() or None; given @BlockConfig()",
+        ),
         ("ModelConfig.decoder = @StackConfig", "needs its parentheses: @StackConfig()"),
         ("ModelConfig.encoder = 3", "needs @StackConfig() or None; given 3"),
         ("ModelConfig.dropout_rate = @StackConfig()", "needs float; given @StackConfig()"),
@@ -346,3 +349,13 @@ def test_a_file_of_another_kind_is_told_from_gin(in_folder, content, message):
 def test_a_long_value_is_shown_by_its_beginning(problems, tiny_model):
     (line,) = problems(tiny_model.replace("EMBED_DIM = 16", f"EMBED_DIM = '{'x' * 9000}'"))
     assert len(line) < 1000 and "xxx..." in line
+
+
+def test_what_has_no_value_is_shown_so():
+    """Not as an object of ours."""
+    files = ["models/t5_1_1/tiny.gin", "recipes/encoder_finetune.gin"]
+    given = {"TRAIN_STEPS_RELATIVE": 6, "MODEL_DIR": "'run'"}
+    overrides = [(f"--gin.{name}", f"{name}={value}") for name, value in given.items()]
+    with pytest.raises(config.ConfigError, match=r"train_steps=\(no value\)") as caught:
+        config.resolve(TrainConfig, files, overrides=overrides)
+    assert " object at " not in str(caught.value)

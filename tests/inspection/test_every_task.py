@@ -15,6 +15,7 @@ import seqio
 from rich.console import Console
 
 from t5x_lite.data import task_files
+from t5x_lite.data.examples import find_task
 from t5x_lite.inspection.gather import gather
 from t5x_lite.inspection.terminal import print_findings
 from t5x_lite.tasks import (  # noqa: F401, for what they register
@@ -208,6 +209,14 @@ REAL = {
     "wmt15_enfr_v003": ("validation", multi30k("fr", "French")),
     "wmt16_enro_v003": ("train", tatoeba),
 }
+
+
+def registered():
+    """The downstream tasks that there are."""
+    prefixes = ("glue_", "super_glue_", "dpr_", "squad_", "cnn_", "wmt")
+    return {name for name in seqio.TaskRegistry.names() if name.startswith(prefixes)}
+
+
 WITHOUT_REAL_DATA = {
     *(f"glue_{name}_v002" for name in ("qqp", "qnli", "mnli", "ax")),
     *(f"glue_mnli_{name}_v002" for name in ("matched", "mismatched")),
@@ -248,8 +257,30 @@ def test_the_first_example_is_a_golden_text(folders, name):
             assert " ".join(piece.text.split()) in " ".join(output.getvalue().split())
 
 
+@pytest.mark.test_data
+@pytest.mark.parametrize("name", [each for each in REAL if f"{each}_encoder" in registered()])
+def test_its_twin_for_encoders_shows_the_same_example(folders, name):
+    """With word pieces, its label by name; the numbers of STS-B are not rounded to fifths."""
+    split, _ = REAL[name]
+    text = find_task(name).examples(split=split, task_feature_lengths=None, num_examples=1)[0]
+    vocabulary = folders / "vocab" / "bert_uncased_vocab.txt"
+    default_vocabulary.set_default_vocabulary(vocabulary)
+    twin = find_task(f"{name}_encoder")
+    (example,) = twin.examples(split=split, task_feature_lengths=None, num_examples=1)
+    told, wanted = twin.target_text(example), str(text["targets_pretokenized"])
+    if "stsb" in name:
+        told, wanted = float(told), pytest.approx(float(wanted), abs=0.1)
+    assert (told, example.get("idx")) == (wanted, text.get("idx"))
+
+    lengths = {"inputs": 512, "token_types": 512, twin.told.feature: 2 if "squad" in name else 1}
+    found = gather(f"{name}_encoder", split=split, lengths=lengths, num_examples=1, max_sample=3)
+    output = io.StringIO()
+    print_findings(found, Console(file=output, width=20_000))
+    for shown in ("[CLS]", "[SEP]", *([] if twin.told.feature != "classes" else [wanted])):
+        assert shown in output.getvalue()
+
+
 def test_no_task_is_forgotten():
-    """Those without data here have their golden text in tests/tasks."""
-    prefixes = ("glue_", "super_glue_", "dpr_", "squad_", "cnn_", "wmt")
-    registered = {name for name in seqio.TaskRegistry.names() if name.startswith(prefixes)}
-    assert registered == REAL.keys() | WITHOUT_REAL_DATA
+    """Those without data here have their golden text in tests/tasks, as all for encoders do."""
+    of_text = {name for name in registered() if not name.endswith("_encoder")}
+    assert of_text == REAL.keys() | WITHOUT_REAL_DATA

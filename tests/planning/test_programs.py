@@ -1,14 +1,23 @@
 """Lowered programs are those that run: same arguments, same numbers."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.inference.reading import Asked
+from t5x_lite.model.choices import HeadKind
+from t5x_lite.model.config import HeadConfig
+from t5x_lite.planning.plan import model_flops
 from t5x_lite.planning.programs import Kind, lower, make_states
 from t5x_lite.planning.topologies import find
+from t5x_lite.testing import tiny_model
+from t5x_lite.text.template import Framed
 from t5x_lite.training.step import make_eval_step, make_step_of
 
 
@@ -70,6 +79,35 @@ def test_the_program_of_decoding_writes_what_an_engine_does(job, states):
     decoded = compiled(tuple(parameters), states.partitioner.place_batch(features))
     assert program.shapes == {"inputs": (16, 16), "outputs": (16, 4)}
     np.testing.assert_array_equal(decoded[0], [each.tokens for each in expected])
+
+
+@pytest.mark.parametrize("kind", [HeadKind.CLASSES, HeadKind.SPAN, None])
+def test_the_program_of_an_encoder_tells_what_an_engine_does(kind, job):
+    """A head of whole examples at their first positions, one of spans everywhere; or its states."""
+    heads = () if kind is None else (HeadConfig(kind=kind),)
+    model = dataclasses.replace(tiny_model(64, Layout.ENCODER), heads=heads)
+    job = dataclasses.replace(job, model=model)
+    states = make_states(job, find("cpu:8"))
+    program = lower(job, states, Kind.DECODE)
+    parameters = [states.initialize(0).parameters]
+    engine = Engine(Ensemble((model,)), parameters, states.partitioner)
+    rows = [Framed([5, 6, 7, 1], [0] * 4)] * 16
+    place = 0 if kind is HeadKind.CLASSES else None
+    what = "encoder" if kind is None else kind.value
+    expected = engine.tell([Asked(row, place) for row in rows], what, batch_size=16)
+    tokens = np.zeros((16, 16), np.int32)
+    tokens[:, :4] = [row.ids for row in rows]
+    features = {
+        "encoder_input_tokens": tokens,
+        "encoder_segment_ids": (tokens > 0).astype(np.int32),
+        "encoder_token_types": np.zeros_like(tokens),
+        **({"place": np.zeros((16, 1), np.int32)} if place == 0 else {}),
+    }
+    told = program.lowered.compile()(tuple(parameters), states.partitioner.place_batch(features))
+    assert program.shapes == {"inputs": (16, 16)}
+    found = np.asarray(told)[:, 0] if place == 0 else np.asarray(told)[:, :4]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert model_flops(model, Kind.DECODE, program.shapes, job.decoding) > 0
 
 
 @pytest.mark.parametrize(

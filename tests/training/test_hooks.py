@@ -60,6 +60,13 @@ def test_a_first_step_that_was_left_out_has_no_loss(capsys):
     assert not capsys.readouterr().out
 
 
+def test_a_loss_that_tells_no_tokens_is_not_compared(capsys):
+    """Where classes, numbers or replaced tokens are learned, ln(vocabulary) means nothing."""
+    sums = {name: value for name, value in step_metrics(1.0).items() if "cross" not in name}
+    hooks.FirstLoss(VOCABULARY).after_step(1, STATE, sums)
+    assert not capsys.readouterr().out
+
+
 class Recorder(ScalarWriter):
     """A writer that remembers."""
 

@@ -52,6 +52,14 @@ def test_terms_beside_the_first_are_reported_by_their_configs():
     assert scalars["loss_per_token"] == pytest.approx(2.1)
 
 
+def test_shares_of_a_term_bear_its_name():
+    """What is right of what counts, and pairs in the right order of all pairs."""
+    term = {"correct_sum": 3.0, "weight_sum": 4.0, "ranked_sum": 9.0, "pairs_sum": 12.0}
+    scalars = metrics.summarize(two_steps() | {f"Other/{k}": v for k, v in term.items()})
+    assert scalars["Other/accuracy"] == scalars["Other/auroc"] == pytest.approx(0.75)
+    assert scalars["accuracy"] == pytest.approx(0.5) and "auroc" not in scalars
+
+
 def test_a_first_term_that_knows_no_tokens_has_no_accuracy():
     """Whatever it is, its mean and the shares of padding are known."""
     of_tokens = {"cross_entropy_sum", "z_loss_sum", "correct_sum"}
@@ -62,6 +70,25 @@ def test_a_first_term_that_knows_no_tokens_has_no_accuracy():
     assert scalars["non_padding_fraction/loss_weights"] == pytest.approx(0.5)
     absent = {"accuracy", "perplexity", "cross_ent_loss", "z_loss"}
     assert not absent & scalars.keys()
+
+
+def test_every_term_that_counts_what_is_right_has_an_accuracy():
+    """The first one without a name, whatever it is of."""
+    of_tokens = {"cross_entropy_sum", "z_loss_sum"}
+    sums = {name: value for name, value in two_steps().items() if name not in of_tokens}
+    scalars = metrics.summarize(sums | {"Other/correct_sum": 3.0, "Other/weight_sum": 4.0})
+    assert scalars["accuracy"] == pytest.approx(0.5)
+    assert scalars["Other/accuracy"] == pytest.approx(0.75)
+
+
+def test_an_encoder_alone_has_targets_where_its_inputs_are():
+    """Their positions are what target tokens a second count."""
+    sums = {name: value for name, value in two_steps().items() if "decoder" not in name}
+    speeds = metrics.speed(sums, seconds=2.0, devices=4)
+    assert speeds["timing/target_tokens_per_second"] == pytest.approx(40.0)
+    scalars = metrics.summarize(sums)
+    assert scalars["loss_per_all_target_tokens"] == pytest.approx(42 / 80)
+    assert scalars["non_padding_fraction/loss_weights"] == pytest.approx(20 / 80)
 
 
 def test_what_describes_a_step_is_a_mean_over_steps_and_a_scalar_for_each_layer():

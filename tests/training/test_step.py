@@ -204,7 +204,9 @@ def test_clipping_shortens_long_gradients_only():
 
     _, clipped, metrics = one_step(factory, clip_gradient_norm=norm / 4)
     np.testing.assert_allclose(norm_of(given(clipped)), norm / 4, rtol=1e-5)
-    assert float(metrics[f"{metrics_lib.PER_STEP}weight_gradient_norm"]) == norm
+    # Of another program, which may add up in another order: the last bit is the processor's.
+    found = float(metrics[f"{metrics_lib.PER_STEP}weight_gradient_norm"])
+    np.testing.assert_allclose(found, norm, rtol=1e-6)
     _, untouched, _ = one_step(factory, clip_gradient_norm=norm * 1.01)
     np.testing.assert_allclose(norm_of(given(untouched)), norm_of(given(free)), rtol=1e-6)
     short = free.parameters

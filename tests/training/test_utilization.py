@@ -33,7 +33,7 @@ def test_waiting_for_data_is_a_share_of_each_period_and_advised_on_once(capsys):
     assert wait.scalars(5.1, 10.0)["timing/data_wait_fraction"] == pytest.approx(0.41)
     printed = capsys.readouterr().out
     assert "input-bound: 41% of the time" in printed
-    assert "seqio_cache_tasks" in printed
+    assert "t5x_lite cache TASK" in printed
     assert len(printed.splitlines()) == 1
     assert wait.scalars(14.1, 10.0)["timing/data_wait_fraction"] == pytest.approx(0.9)
     assert not capsys.readouterr().out
