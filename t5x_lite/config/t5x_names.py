@@ -30,6 +30,9 @@ _REPLACEMENTS = {
     "EncoderDecoderModel.output_vocabulary": "DatasetConfig.vocabulary (--gin.VOCABULARY=...)",
     "predict_batch_with_aux": "DecodingConfig",
     "predict_batch_with_aux.num_decodes": "DecodingConfig.num_decodes (--gin.NUM_DECODES=...)",
+    "predict_batch_with_aux.prompt_with_targets": (
+        "InferConfig.prompt_with_targets (--gin.PROMPT_WITH_TARGETS=True)"
+    ),
     "DecoderOnlyModel": "ModelConfig with encoder = None (gin/models has lm.gin)",
     "PrefixLanguageModel": "ModelConfig with encoder = None (gin/models has prefix_lm.gin)",
     "DatasetConfig": "DatasetConfig",

@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from t5x_lite.decoding.language_model import Decoded, LanguageModel, without
+from t5x_lite.decoding.examples import Examples
+from t5x_lite.decoding.language_model import Decoded, LanguageModel
+from t5x_lite.decoding.rules import ANYTHING, Rules, Written
 
 
 class _Hypotheses(NamedTuple):
@@ -35,7 +37,7 @@ class _State(NamedTuple):
     of `steps` tokens.
     """
 
-    indices: Int[Array, "examples"]
+    examples: Examples
     steps: Int[Array, "examples"]
     live: _Hypotheses
     ended: _Hypotheses
@@ -62,14 +64,14 @@ class BeamSearch:
         alpha: exponent of `length_penalty`; 0 compares log-probabilities as they are.
         max_decode_length: tokens written at most, the end token included.
         num_decodes: at most `beam_size`.
-        first_forbidden: ids from this one on are never written.
+        rules: what may be written.
     """
 
     beam_size: int
     alpha: float | int
     max_decode_length: int
     num_decodes: int = 1
-    first_forbidden: int | None = None
+    rules: Rules = ANYTHING
 
     @property
     def rows(self) -> int:
@@ -79,15 +81,17 @@ class BeamSearch:
     def begin(
         self,
         first_logits: Float[Array, "examples vocab"],
-        indices: Int[Array, "examples"],
+        examples: Examples,
         model: LanguageModel,
     ) -> _State:
         """The first token of each hypothesis."""
-        none = _nothing(indices.shape[0], self.beam_size, self.max_decode_length, model.padding)
+        none = _nothing(
+            examples.indices.shape[0], self.beam_size, self.max_decode_length, model.padding
+        )
         # One living hypothesis, the empty one: its copies would all grow alike.
         root = none.log_probs.at[:, 0].set(0.0)
         live = none._replace(log_probs=root, scores=root)
-        state = _State(indices, jnp.zeros_like(indices), live, none)
+        state = _State(examples, jnp.zeros_like(examples.indices), live, none)
         return self.grow(state, jnp.repeat(first_logits, self.beam_size, axis=0), model)[0]
 
     def last(self, state: _State) -> Int[Array, "rows"]:
@@ -99,10 +103,10 @@ class BeamSearch:
         self, state: _State, logits: Float[Array, "rows vocab"], model: LanguageModel
     ) -> tuple[_State, Int[Array, "examples beams"]]:
         """One more token: the new living and ended hypotheses, and each living one's parent."""
-        logits = logits.reshape(state.indices.shape[0], self.beam_size, -1)
-        candidates, parents, tokens = _candidates(
-            state.steps, state.live, logits, self.first_forbidden
-        )
+        logits = logits.reshape(*state.live.log_probs.shape, -1)
+        written = Written(state.examples, state.live.tokens, state.steps)
+        allowed = self.rules(jax.nn.log_softmax(logits, axis=-1), written, end=model.end)
+        candidates, parents, tokens = _candidates(state.steps, state.live, allowed)
         ended = tokens == model.end
         log_probs = candidates.log_probs
         alive = jnp.where(ended, -jnp.inf, log_probs)
@@ -111,7 +115,7 @@ class BeamSearch:
         scores = jnp.where(ended, log_probs / penalty, -jnp.inf)
         pool = _concatenate(state.ended, candidates._replace(scores=scores))
         living, places = living.best(self.beam_size)
-        grown = _State(state.indices, state.steps + 1, living, pool.best(self.beam_size)[0])
+        grown = _State(state.examples, state.steps + 1, living, pool.best(self.beam_size)[0])
         finished = self.finished(state)
 
         def kept(old: Array, new: Array) -> Array:
@@ -127,7 +131,7 @@ class BeamSearch:
         # penalty is larger than that of the greatest length.
         hope = state.live.scores[:, 0] / self._last_penalty
         done = (state.ended.scores[:, -1] >= hope) | (state.steps >= self.max_decode_length)
-        return (state.indices < 0) | done
+        return (state.examples.indices < 0) | done
 
     def result(self, state: _State) -> Decoded:
         """Ended hypotheses first."""
@@ -148,14 +152,12 @@ class BeamSearch:
 def _candidates(
     steps: Int[Array, "batch"],
     live: _Hypotheses,
-    logits: Float[Array, "batch beams vocab"],
-    first_forbidden: int | None,
+    log_probs: Float[Array, "batch beams vocab"],
 ) -> tuple[_Hypotheses, Int[Array, "batch candidates"], Int[Array, "batch candidates"]]:
     """The 2 * beams likeliest continuations, best first, the hypothesis that each continues, and
     its new token.
     """
-    batch, beams, vocab = logits.shape
-    log_probs = without(jax.nn.log_softmax(logits, axis=-1), first_forbidden)
+    batch, beams, vocab = log_probs.shape
     total = (live.log_probs[..., None] + log_probs).reshape(batch, beams * vocab)
     log_probs, places = jax.lax.top_k(total, 2 * beams)
     parents, tokens = places // vocab, (places % vocab).astype(jnp.int32)

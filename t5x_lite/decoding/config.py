@@ -31,7 +31,8 @@ class DecodingConfig:
     `temperature`, then keeps the `top_k` likeliest tokens (0: all), then the fewest of these whose
     probabilities sum to `top_p`; example i always draws the same numbers of `seed`, whatever the
     batch. Beam search keeps `beam_size` hypotheses; `alpha` is the exponent of its length penalty.
-    `forbid_sentinels` never writes <extra_id_...>.
+    No output ends before `min_decode_length` tokens, the end token included, nor has a run of
+    `no_repeat_ngram` tokens twice (0: it may); `forbid_sentinels` never writes <extra_id_...>.
     """
 
     strategy: Strategy = Strategy.GREEDY
@@ -43,6 +44,8 @@ class DecodingConfig:
     seed: int = 0
     beam_size: int = 4
     alpha: float | int = 0.6
+    min_decode_length: int = 0
+    no_repeat_ngram: int = 0
     forbid_sentinels: bool = False
 
     def __post_init__(self) -> None:
@@ -56,7 +59,15 @@ class DecodingConfig:
             seed=SEED,
             beam_size=(1, MAX_BATCH),
             alpha=(0.0, FINITE),
+            min_decode_length=(0, MAX_LENGTH),
+            no_repeat_ngram=(0, MAX_LENGTH),
         )
+        if self.min_decode_length > self.max_decode_length:
+            raise UserError(
+                f"min_decode_length={self.min_decode_length} and max_decode_length="
+                f"{self.max_decode_length}: needed is a minimum that is no more: "
+                "--gin.MIN_DECODE_LENGTH=... --gin.MAX_DECODE_LENGTH=..."
+            )
         at_most = {Strategy.GREEDY: 1, Strategy.BEAM: self.beam_size}.get(self.strategy)
         if at_most is not None and self.num_decodes > at_most:
             raise UserError(
@@ -76,4 +87,8 @@ class DecodingConfig:
             Strategy.BEAM: f"beam search, beam_size={self.beam_size}, alpha={self.alpha}",
         }[self.strategy]
         words += f", max_decode_length={self.max_decode_length}, num_decodes={self.num_decodes}"
+        if self.min_decode_length > 1:
+            words += f", min_decode_length={self.min_decode_length}"
+        if self.no_repeat_ngram:
+            words += f", no_repeat_ngram={self.no_repeat_ngram}"
         return words + (", sentinels forbidden" if self.forbid_sentinels else "")

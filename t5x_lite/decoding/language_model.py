@@ -44,16 +44,6 @@ class Decoded(NamedTuple):
     scores: Float[Array, "batch decodes"]
 
 
-def without(
-    values: Float[Array, "*rows vocab"], first_forbidden: int | None
-) -> Float[Array, "*rows vocab"]:
-    """Logits or log-probabilities in which the ids from `first_forbidden` on cannot win."""
-    if first_forbidden is None:
-        return values
-    ids = jnp.arange(values.shape[-1]).reshape((1,) * (values.ndim - 1) + (-1,))
-    return jnp.where(ids < first_forbidden, values, -jnp.inf)
-
-
 def log_prob_of(
     logits: Float[Array, "rows vocab"], tokens: Int[Array, "rows"]
 ) -> Float[Array, "rows"]:

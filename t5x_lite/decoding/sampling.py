@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from t5x_lite.decoding.language_model import without
+from t5x_lite.decoding.examples import Examples
+from t5x_lite.decoding.rules import ANYTHING, Rules, Written
 from t5x_lite.decoding.token_by_token import TokenByToken
 
 
@@ -20,27 +21,31 @@ def sample(
     temperature: float | int = 1.0,
     top_k: int = 0,
     top_p: float | int = 1.0,
-    first_forbidden: int | None = None,
+    rules: Rules = ANYTHING,
 ) -> TokenByToken:
     """`num_decodes` independent sequences per example, the likeliest first.
 
     Args:
         seed, temperature, top_k, top_p: see DecodingConfig; the last three are applied in this
-            order.
+            order. A temperature of an example's own takes the place of this one.
         max_decode_length: tokens written at most, the end token included.
-        first_forbidden: ids from this one on are never written.
+        rules: what may be written.
     """
 
     def choose(
-        logits: Float[Array, "rows vocab"],
-        indices: Int[Array, "examples"],
-        steps: Int[Array, "examples"],
-    ) -> Int[Array, "rows"]:
-        allowed = without(logits, first_forbidden) / temperature
-        keys = _keys(seed, indices, steps, num_decodes)
-        return draw(keys, allowed, top_k=top_k, top_p=top_p)
+        allowed: Float[Array, "examples n vocab"], written: Written
+    ) -> Int[Array, "examples n"]:
+        allowed = allowed / _temperature(written.examples, temperature)
+        keys = _keys(seed, written.examples.indices, written.steps, num_decodes)
+        rows = allowed.reshape(-1, allowed.shape[-1])
+        return draw(keys, rows, top_k=top_k, top_p=top_p).reshape(allowed.shape[:2])
 
-    return TokenByToken(choose, max_decode_length, num_decodes)
+    return TokenByToken(choose, max_decode_length, num_decodes, rules)
+
+
+def _temperature(examples: Examples, common: float | int) -> Float[Array, "examples 1 1"] | float:
+    own = examples.temperature
+    return common if own is None else own[:, None, None]
 
 
 def _keys(

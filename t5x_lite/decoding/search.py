@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded, LanguageModel
 
-# A NamedTuple of arrays that all begin with the examples, `indices` among them.
+# A NamedTuple of arrays that all begin with the examples, with `examples` among them.
 State = Any
 
 
@@ -31,12 +32,10 @@ class Search(Protocol):
     def begin(
         self,
         first_logits: Float[Array, "examples vocab"],
-        indices: Int[Array, "examples"],
+        examples: Examples,
         model: LanguageModel,
     ) -> State:
-        """The state with the first token, of examples with these numbers; -1 is filler, which is
-        finished from the beginning.
-        """
+        """The state with the first token."""
 
     def last(self, state: State) -> Int[Array, "rows"]:
         """What the model reads next: the newest token of each row."""
@@ -61,7 +60,7 @@ def decode(
     cache: Any,
     model: LanguageModel,
     *,
-    indices: Int[Array, "examples"],
+    examples: Examples,
 ) -> Decoded:
     """The outputs for examples that begin and end together.
 
@@ -69,9 +68,9 @@ def decode(
         first_logits: what the model says of the first token.
         cache: the model's state behind those logits, a row for each example.
         model: one step of the model.
-        indices: see `Search.begin`.
+        examples: what is known of each.
     """
-    state, cache = begin(search, first_logits, cache, model, indices=indices)
+    state, cache = begin(search, first_logits, cache, model, examples=examples)
     return search.result(run(search, state, cache, model, left=0)[0])
 
 
@@ -81,10 +80,10 @@ def begin(
     cache: Any,
     model: LanguageModel,
     *,
-    indices: Int[Array, "examples"],
+    examples: Examples,
 ) -> tuple[State, Any]:
     """The state with the first token, and the cache with as many rows as the search has."""
-    state = search.begin(first_logits, indices, model)
+    state = search.begin(first_logits, examples, model)
     if search.rows == 1:
         return state, cache
     assert model.repeat is not None, "several rows of an example need its memory repeated"

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded, LanguageModel, log_prob_of
+from t5x_lite.decoding.rules import ANYTHING, Rules, Written
 
-# Logits, and for each example its number and how many tokens are written, to a token for each row.
-Choose = Callable[
-    [Float[Array, "rows vocab"], Int[Array, "examples"], Int[Array, "examples"]], Int[Array, "rows"]
-]
+# Logits, minus infinity where a token may not follow, and what is written, to a token for each row.
+Choose = Callable[[Float[Array, "examples n vocab"], Written], Int[Array, "examples n"]]
 
 
 class Rows(NamedTuple):
@@ -20,7 +20,7 @@ class Rows(NamedTuple):
     of a row counted in.
     """
 
-    indices: Int[Array, "examples"]
+    examples: Examples
     steps: Int[Array, "examples"]
     tokens: Int[Array, "examples decodes length"]
     ended: Bool[Array, "examples decodes"]
@@ -37,6 +37,7 @@ class TokenByToken:
     choose: Choose
     max_decode_length: int
     num_decodes: int = 1
+    rules: Rules = ANYTHING
 
     @property
     def rows(self) -> int:
@@ -46,14 +47,14 @@ class TokenByToken:
     def begin(
         self,
         first_logits: Float[Array, "examples vocab"],
-        indices: Int[Array, "examples"],
+        examples: Examples,
         model: LanguageModel,
     ) -> Rows:
         """The first token of each sequence."""
-        shape = (indices.shape[0], self.num_decodes)
+        shape = (examples.indices.shape[0], self.num_decodes)
         empty = Rows(
-            indices,
-            jnp.zeros_like(indices),
+            examples,
+            jnp.zeros_like(examples.indices),
             jnp.full((*shape, self.max_decode_length), model.padding, jnp.int32),
             jnp.zeros(shape, bool),
             jnp.zeros(shape),
@@ -71,12 +72,13 @@ class TokenByToken:
         """One more token, padding behind the end."""
         unfinished = ~self.finished(state)
         going = unfinished[:, None] & ~state.ended
-        chosen = self.choose(logits, state.indices, state.steps).astype(jnp.int32)
-        log_probs = log_prob_of(logits, chosen).reshape(going.shape)
-        chosen = chosen.reshape(going.shape)
+        written = Written(state.examples, state.tokens, state.steps)
+        allowed = self.rules(logits.reshape(*going.shape, -1), written, end=model.end)
+        chosen = self.choose(allowed, written).astype(jnp.int32)
+        log_probs = log_prob_of(logits, chosen.reshape(-1)).reshape(going.shape)
         place = jnp.arange(self.max_decode_length)[None, None] == state.steps[:, None, None]
         return Rows(
-            state.indices,
+            state.examples,
             state.steps + unfinished,
             jnp.where(place & going[..., None], chosen[..., None], state.tokens),
             state.ended | (going & (chosen == model.end)),
@@ -86,7 +88,7 @@ class TokenByToken:
     def finished(self, state: Rows) -> Bool[Array, "examples"]:
         """All sequences have ended, or are as long as they may be."""
         full = state.steps >= self.max_decode_length
-        return (state.indices < 0) | full | jnp.all(state.ended, axis=1)
+        return (state.examples.indices < 0) | full | jnp.all(state.ended, axis=1)
 
     def result(self, state: Rows) -> Decoded:
         """The likeliest sequence first."""

@@ -88,7 +88,8 @@ class InferConfig(PredictionConfig):
 
     Shard `shard_id` of `num_shards` answers every num_shards-th example. After every
     `checkpoint_period` batches the answers are on disk, and a job that is started again goes on
-    behind them. `output_ids` adds `prediction_tokens`.
+    behind them. `output_ids` adds `prediction_tokens`. `prompt_with_targets` makes each prediction
+    begin with the example's target, its end token left out.
     """
 
     dataset: DatasetConfig | None = None
@@ -98,6 +99,7 @@ class InferConfig(PredictionConfig):
     num_shards: int = 1
     checkpoint_period: int = 100
     output_ids: bool = False
+    prompt_with_targets: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,6 +113,11 @@ class InferConfig(PredictionConfig):
             raise UserError(
                 "needed is either dataset or input_file: recipes/infer.gin reads a task, "
                 "recipes/infer_file.gin a file."
+            )
+        if self.prompt_with_targets and self.mode not in (Mode.PREDICT, Mode.PREDICT_WITH_AUX):
+            raise UserError(
+                f"prompt_with_targets=True with mode={self.mode.value!r}, which writes nothing: "
+                "needed is mode=predict or predict_with_aux, or --gin.PROMPT_WITH_TARGETS=False."
             )
         if self.shard_id >= self.num_shards:
             raise UserError(

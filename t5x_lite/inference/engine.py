@@ -28,6 +28,7 @@ from t5x_lite.inference.ensemble import Ensemble, Networks
 from t5x_lite.inference.generate import EXAMPLE_INDEX, Generated, make_generate
 from t5x_lite.inference.reading import PLACE, Asked, Reading
 from t5x_lite.inference.refill import make_refill
+from t5x_lite.inference.wishes import NO_WISHES, Wishes
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import Partitioner
 
@@ -76,6 +77,7 @@ class Engine:
         widths: Sequence[int] | None = None,
         first_index: int = 0,
         index_step: int = 1,
+        wishes: Wishes = NO_WISHES,
         report: Report | None = None,
     ) -> list[Generated]:
         """Answers `prompts`, which end as `PromptConfig` says.
@@ -87,8 +89,10 @@ class Engine:
                 its parts has few programs by naming the `widths` of the whole.
             first_index, index_step: the numbers of the prompts among all examples, which decide
                 what sampling draws.
+            wishes: of each prompt.
         """
         self._check_writes()
+        wishes.check(decoding, len(prompts))
         lengths = [len(prompt) for prompt in prompts]
         self._check_length(max(lengths, default=0), decoding.max_decode_length)
         widths = widths or self.widths(lengths, batch_size)
@@ -100,12 +104,14 @@ class Engine:
             index = np.full(rows, -1, np.int32)
             index[: len(places)] = first_index + index_step * np.array(places, np.int32)
             features = self._reading.prompts([prompts[place] for place in places], group)
-            return features | {EXAMPLE_INDEX: index}
+            own = wishes.features(places, rows, decoding)
+            return {**features, EXAMPLE_INDEX: index, **own}
 
         if widths is None:
             answers = self._in_batches(lengths, decoding, batch_size, features_of)
         else:
-            answers = self._in_pools(lengths, decoding, batch_size, widths, features_of)
+            own = wishes.names
+            answers = self._in_pools(lengths, decoding, batch_size, widths, features_of, own)
         for several in answers:
             found |= several
             written += sum(each.num_tokens for each in several.values())
@@ -139,6 +145,7 @@ class Engine:
         batch_size: int,
         widths: Sequence[int],
         features_of: FeaturesOf,
+        wished: tuple[str, ...],
     ) -> Iterator[dict[int, Generated]]:
         """The same, from a pool of each width."""
         given, shardings = self._decoder()
@@ -156,7 +163,7 @@ class Engine:
                 batch_size=rows,
                 prompts_of=prompts_of,
             )
-            refill = self._once(("refill", decoding, rows, width), make)
+            refill = self._once(("refill", decoding, rows, width, wished), make)
             for ended in refill.answers(places, prompts_of, self.partitioner.place_batch, given):
                 yield self._generated(*ended)
 

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float32, Int32
 
 from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded
+from t5x_lite.decoding.rules import rules_of
 from t5x_lite.decoding.search import Search, decode
 from t5x_lite.decoding.table import search_of
 from t5x_lite.errors import UserError
@@ -19,6 +21,8 @@ from t5x_lite.partitioning.partitioner import Partitioner
 
 # The number of each row's example among all examples, -1 for filler: sampling is a function of it.
 EXAMPLE_INDEX = "example_index"
+# The tokens that each row's output has to begin with, and the temperature of each row, where given.
+FORCED_TOKENS, TEMPERATURE = "forced_tokens", "temperature"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +59,8 @@ def make_generate(
 ) -> jax.stages.Wrapped:
     """Decoding, jitted for a mesh: a function of the networks that `Ensemble.prepare` made, or with
     `shardings` of the parameters of each member, and of prompts (encoder_input_tokens, or
-    decoder_prefix_tokens without an encoder, and example_index) that gives `Decoded`.
+    decoder_prefix_tokens without an encoder, example_index, perhaps forced_tokens and temperature)
+    that gives `Decoded`.
 
     Args:
         shardings: those of the parameters.
@@ -91,7 +96,12 @@ def search_for(decoding: DecodingConfig, first_sentinel: int | None) -> Search:
             "forbid_sentinels=True, but the vocabulary does not say which ids are sentinels: "
             "use a SentencePiece or byte vocabulary, or --gin.FORBID_SENTINELS=False."
         )
-    return search_of(decoding, first_sentinel if decoding.forbid_sentinels else None)
+    return search_of(decoding, rules_of(decoding, first_sentinel))
+
+
+def examples_of(prompts: Mapping[str, Array]) -> Examples:
+    """What a decoder is told of the rows of a batch."""
+    return Examples(prompts[EXAMPLE_INDEX], prompts.get(FORCED_TOKENS), prompts.get(TEMPERATURE))
 
 
 def decode_prompts(
@@ -103,8 +113,8 @@ def decode_prompts(
 ) -> Decoded:
     """Decoding, traced; `prompts` as of `make_generate`."""
     logits, caches = models.start(networks, prompts, max_decode_length=max_decode_length)
-    model, indices = models.language_model(networks), prompts[EXAMPLE_INDEX]
-    return decode(search, logits, caches, model, indices=indices)
+    model = models.language_model(networks)
+    return decode(search, logits, caches, model, examples=examples_of(prompts))
 
 
 def options_for(decoding: DecodingConfig, partitioner: Partitioner) -> dict[str, str]:

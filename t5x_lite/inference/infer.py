@@ -23,6 +23,7 @@ from t5x_lite.inference.reports import SentinelWarning, progress_of, say_program
 from t5x_lite.inference.restored import Restored
 from t5x_lite.inference.shards import write_shard
 from t5x_lite.inference.sources import Asking, Source, file_source, task_sources
+from t5x_lite.inference.wishes import NO_WISHES, Wishes
 from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.text.template import Framed
@@ -59,7 +60,9 @@ def infer(config: InferConfig, operative_config: str) -> None:
     for source in sources:
         shard = source.shard(config.shard_id, config.num_shards)
         warning = SentinelWarning(first_sentinel)
-        job = _Job(config, engine, shard, _widths(config, engine, shard), warning)
+        wishes = _wishes(config, shard, engine)
+        wishes.check(config.decoding, len(shard.inputs))
+        job = _Job(config, engine, shard, _widths(config, engine, shard), wishes, warning)
         path = write_shard(
             output,
             f"{source.name}-{config.mode.value}",
@@ -81,6 +84,25 @@ def _widths(config: InferConfig, engine: Engine, shard: Source) -> tuple[int, ..
     widths = engine.widths([len(ids) for ids in shard.read], shard.batch_size)
     say_programs(widths, rows=shard.batch_size)
     return widths
+
+
+def _wishes(config: InferConfig, shard: Source, engine: Engine) -> Wishes:
+    """How outputs are to begin, if targets tell."""
+    if not config.prompt_with_targets:
+        return NO_WISHES
+    if shard.asking is not None:
+        raise UserError(
+            "prompt_with_targets=True of an encoder by itself, which writes nothing: needed is a "
+            "model with a decoder, or --gin.PROMPT_WITH_TARGETS=False."
+        )
+    if shard.targets is None:
+        raise UserError(
+            f"prompt_with_targets=True, and {shard.name} has an example without targets: add the "
+            'field "targets" to each line of a .jsonl file ("" forces nothing), or use a task with '
+            "targets."
+        )
+    end = engine.special.end
+    return Wishes([[token for token in map(int, ids) if token != end] for ids in shard.targets])
 
 
 def _sources(config: InferConfig, found: Restored) -> tuple[int | None, Iterator[Source]]:
@@ -115,18 +137,22 @@ def _settings(config: InferConfig, found: Restored, shard: Source) -> dict[str, 
         "decoding": repr(config.decoding),
         "width": shard.width,
         "output_ids": config.output_ids,
+        "prompt_with_targets": config.prompt_with_targets,
         "examples": digest.hexdigest(),
     }
 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """A shard of a source and what is done with it, and how wide the pools are that decode it."""
+    """A shard of a source and what is done with it, how wide the pools are that decode it, and what
+    its examples ask for.
+    """
 
     config: InferConfig
     engine: Engine
     shard: Source
     widths: tuple[int, ...] | None
+    wishes: Wishes
     warning: SentinelWarning
 
     def answer(self, start: int, end: int) -> list[dict[str, Any]]:
@@ -152,6 +178,7 @@ class _Job:
                 widths=self.widths,
                 first_index=shard_id + num_shards * start,
                 index_step=num_shards,
+                wishes=self.wishes.part(start, end),
                 **settings,
             )
             self.warning.look_at(outputs)

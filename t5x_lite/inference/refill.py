@@ -20,7 +20,7 @@ from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.decoding.search import State
 from t5x_lite.inference.ensemble import Caches, Ensemble
-from t5x_lite.inference.generate import EXAMPLE_INDEX, options_for, search_for
+from t5x_lite.inference.generate import examples_of, options_for, search_for
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import Partitioner
 
@@ -122,8 +122,8 @@ def make_refill(
         logits, caches = models.start(
             networks, prompts, max_decode_length=decoding.max_decode_length
         )
-        model, indices = models.language_model(networks), prompts[EXAMPLE_INDEX]
-        return Pool(*searches.begin(search, logits, caches, model, indices=indices))
+        model, examples = models.language_model(networks), examples_of(prompts)
+        return Pool(*searches.begin(search, logits, caches, model, examples=examples))
 
     def placed(function: Callable) -> Callable:
         def run(*arguments: Any) -> Any:
@@ -168,8 +168,9 @@ def make_refill(
 
 def _empty(shapes: Pool) -> Pool:
     pool = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-    nobody = jnp.full_like(pool.state.indices, -1)
-    return pool._replace(state=pool.state._replace(indices=nobody))
+    examples = pool.state.examples
+    nobody = examples._replace(indices=jnp.full_like(examples.indices, -1))
+    return pool._replace(state=pool.state._replace(examples=nobody))
 
 
 def _shardings(shapes: Pool, partitioner: Partitioner) -> Pool:

@@ -24,6 +24,7 @@ from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.generate import Generated
 from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.reports import SentinelWarning
+from t5x_lite.inference.wishes import Wishes
 from t5x_lite.model.choices import HeadKind, Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -131,38 +132,60 @@ class TextModel:
         strategy: Literal["greedy", "sample", "beam"] = "greedy",
         max_decode_length: int = 128,
         num_decodes: int = 1,
-        temperature: float | int = 1.0,
+        temperature: float | int | Sequence[float] = 1.0,
         top_k: int = 0,
         top_p: float | int = 1.0,
         seed: int = 0,
         beam_size: int = 4,
         alpha: float | int = 0.6,
+        min_decode_length: int = 0,
+        no_repeat_ngram: int = 0,
         forbid_sentinels: bool = False,
+        prefixes: Texts | None = None,
     ) -> list[str] | list[list[str]]:
         """The text that the model writes for each input; with `num_decodes` > 1 a list,
         best first. The arguments are those of `DecodingConfig`.
+
+        Args:
+            temperature: one for all inputs, or one for each.
+            prefixes: what the text of each input begins with ("": with anything).
         """
         decoding = DecodingConfig(
             strategy=Strategy(strategy),
             max_decode_length=max_decode_length,
             num_decodes=num_decodes,
-            temperature=temperature,
+            temperature=temperature if isinstance(temperature, float | int) else 1.0,
             top_k=top_k,
             top_p=top_p,
             seed=seed,
             beam_size=beam_size,
             alpha=alpha,
+            min_decode_length=min_decode_length,
+            no_repeat_ngram=no_repeat_ngram,
             forbid_sentinels=forbid_sentinels,
         )
-        every = [[output.text for output in outputs] for outputs in self.outputs(inputs, decoding)]
+        temperatures = None if isinstance(temperature, float | int) else list(temperature)
+        found = self.outputs(inputs, decoding, prefixes=prefixes, temperatures=temperatures)
+        every = [[output.text for output in outputs] for outputs in found]
         return every if num_decodes > 1 else [texts[0] for texts in every]
 
-    def outputs(self, inputs: Texts, decoding: DecodingConfig | None = None) -> list[list[Output]]:
+    def outputs(
+        self,
+        inputs: Texts,
+        decoding: DecodingConfig | None = None,
+        *,
+        prefixes: Texts | None = None,
+        temperatures: Sequence[float] | None = None,
+    ) -> list[list[Output]]:
         """What `generate` gives, with scores, log-probabilities and ids; greedy if not told."""
+        forced = None
+        if prefixes is not None:
+            forced = [self.tokenizer.encode(text) for text in _texts(prefixes, "prefixes")]
         generated = self.engine.generate(
             self._inputs(inputs),
             decoding or DecodingConfig(),
             batch_size=self._batch_size,
+            wishes=Wishes(forced, temperatures),
         )
         warning = SentinelWarning(self.engine.first_sentinel)
         warning.look_at(generated)

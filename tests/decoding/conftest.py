@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import LanguageModel
 from t5x_lite.decoding.search import decode
 
@@ -47,11 +48,12 @@ class Toy:
         example, prefix = cache
         return example, jnp.take_along_axis(prefix.reshape(chosen.shape), chosen, 1).reshape(-1)
 
-    def decode(self, search, *, indices=None, **changes):
+    def decode(self, search, *, indices=None, forced=None, temperature=None, **changes):
         """What a search finds, the examples numbered 0, 1, ... if not told."""
         indices = jnp.arange(self.batch) if indices is None else indices
+        examples = Examples(indices, forced, temperature)
         model = dataclasses.replace(self.model, **changes)
-        run = jax.jit(lambda logits, cache: decode(search, logits, cache, model, indices=indices))
+        run = jax.jit(lambda logits, cache: decode(search, logits, cache, model, examples=examples))
         return jax.tree.map(np.asarray, run(self.first_logits, self.cache))
 
     def log_prob(self, example, tokens):

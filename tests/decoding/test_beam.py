@@ -7,6 +7,7 @@ import pytest
 
 from t5x_lite.decoding.beam import BeamSearch, length_penalty
 from t5x_lite.decoding.greedy import greedy
+from t5x_lite.decoding.rules import Rules
 
 ALPHA = 0.6
 # Of at most 4**4 living hypotheses none of the 5 continuations is ever dropped.
@@ -90,7 +91,7 @@ def test_the_live_path_of_width_one_is_greedy_without_end_tokens(toy):
 def test_without_a_finished_hypothesis_the_best_living_one_is_given(toy, cut):
     """Banning the ids from 1 on leaves one endless sequence; it has no end token."""
     model = toy(seed=1)
-    found = search(model, beam_size=2, num_decodes=2, first_forbidden=1)
+    found = search(model, beam_size=2, num_decodes=2, rules=Rules(first_forbidden=1))
     assert (found.tokens[:, 0] == 0).all()
     for example in range(model.batch):
         expected = model.log_prob(example, (0,) * model.length)

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import LanguageModel
+from t5x_lite.decoding.rules import Rules
 from t5x_lite.decoding.search import decode
 
 EOS, PAD = 1, 0
@@ -30,7 +32,7 @@ def counter(vocab: int):
 def run(first_logits, model, length, indices=None):
     indices = jnp.arange(len(first_logits)) if indices is None else indices
     search = greedy(max_decode_length=length)
-    return decode(search, first_logits, jnp.int32(0), model, indices=indices)
+    return decode(search, first_logits, jnp.int32(0), model, examples=Examples(indices))
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -95,9 +97,8 @@ def test_log_probabilities_are_those_of_the_tokens(toy, cut):
     """Also where a ban took the likeliest token away: the model's distribution is not changed."""
     model = toy(seed=9)
     for first_forbidden in (None, 3):
-        found = model.decode(
-            greedy(max_decode_length=model.length, first_forbidden=first_forbidden)
-        )
+        rules = Rules(first_forbidden=first_forbidden)
+        found = model.decode(greedy(max_decode_length=model.length, rules=rules))
         for example, row in enumerate(np.asarray(found.tokens)[:, 0]):
             expected = model.log_prob(example, cut(row))
             assert float(found.log_probs[example, 0]) == pytest.approx(expected, rel=1e-5)

@@ -15,6 +15,7 @@ from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.inference.wishes import Wishes
 from t5x_lite.model import transformer
 
 LENGTH = 6
@@ -57,6 +58,33 @@ def test_a_shard_draws_what_the_whole_draws(engine_of, prompts, answers):
     settings = {"batch_size": 4, "widths": (12,), "first_index": 1, "index_step": 3}
     found = engine_of().generate(prompts[1::3], SAMPLE, **settings)
     assert_same(found, answers(SAMPLE)[1::3])
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
+def test_each_output_begins_as_its_example_asks(decoding, engine_of, prompts, answers):
+    """In pools and in one batch on one device; the answer itself as its beginning changes nothing
+    where it is the only likeliest, and where examples ask for nothing they are answered as ever.
+    """
+    rng = np.random.default_rng(5)
+    forced = [rng.integers(2, 40, size=place % 3).tolist() for place in range(len(prompts))]
+    wishes = Wishes(forced)
+    settings = {"batch_size": 4, "widths": (12,), "wishes": wishes}
+    found = engine_of().generate(prompts, decoding, **settings)
+    alone = engine_of(num_partitions=1, devices=1)
+    assert_same(found, alone.generate(prompts, decoding, batch_size=11, wishes=wishes))
+    for output, ids in zip(found, forced, strict=True):
+        assert output.tokens[:, : len(ids)].tolist() == [ids] * decoding.num_decodes
+    free = [place for place, ids in enumerate(forced) if not ids]
+    assert_same([found[i] for i in free], [answers(decoding)[i] for i in free])
+
+
+def test_each_example_is_sampled_with_its_temperature(engine_of, prompts, answers):
+    """As where all are; its neighbours in the pool do not matter."""
+    cold = dataclasses.replace(SAMPLE, temperature=0.05)
+    expected = [answers(cold)[i] if i % 2 else answers(SAMPLE)[i] for i in range(len(prompts))]
+    temperatures = [0.05 if place % 2 else 1.0 for place in range(len(prompts))]
+    settings = {"batch_size": 4, "widths": (12,), "wishes": Wishes(None, temperatures)}
+    assert_same(engine_of().generate(prompts, SAMPLE, **settings), expected)
 
 
 @pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t5x_lite.decoding.examples import Examples
+from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.search import decode
-from t5x_lite.decoding.token_by_token import TokenByToken
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.batching import Group
 from t5x_lite.inference.reading import Reading
@@ -31,8 +32,9 @@ def forced(engine, prompt, target):
         networks = engine.models.prepare(parameters)
         logits, cache = engine.models.start(networks, features, max_decode_length=LENGTH)
         model = engine.models.language_model(networks)
-        search = TokenByToken(lambda logits, indices, steps: target[steps], LENGTH)
-        return decode(search, logits, cache, model, indices=jnp.zeros(1, jnp.int32)).log_probs[0]
+        search = greedy(max_decode_length=LENGTH)
+        examples = Examples(jnp.zeros(1, jnp.int32), target[None])
+        return decode(search, logits, cache, model, examples=examples).log_probs[0]
 
     return float(jax.jit(run)(engine.parameters, features, jnp.asarray(target, jnp.int32))[0])
 

@@ -79,6 +79,19 @@ def test_n_best_with_scores_and_ids(byt5, folder, model):
         )
 
 
+def test_targets_are_what_predictions_begin_with(byt5, folder, model, capsys):
+    """T5X's prompt_with_targets, for each line its own; where they are too long it is said."""
+    words = ["--gin.PROMPT_WITH_TARGETS=True", "--gin.MAX_DECODE_LENGTH=12"]
+    assert infer(byt5, folder, *words) == 0
+    lines = read(folder / "out" / "inputs-predict.jsonl-00000-of-00001")
+    targets = [text[::-1] for text in INPUTS]
+    assert all(a["prediction"].startswith(b) for a, b in zip(lines, targets, strict=True))
+    expected = model.generate(INPUTS, prefixes=targets, max_decode_length=12)
+    assert [line["prediction"] for line in lines] == expected
+    assert infer(byt5, folder, *words, "--gin.MAX_DECODE_LENGTH=9") == 2
+    assert "input 1 is to begin with 9 tokens" in capsys.readouterr().err
+
+
 def test_scores_and_embeddings(byt5, folder, model):
     """The other two modes, against the Python API."""
     assert infer(byt5, folder, "--gin.MODE=score") == 0

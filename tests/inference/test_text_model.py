@@ -38,6 +38,18 @@ def test_several_outputs_are_a_list_for_each_input(model):
         assert all(o.ended == (o.ids[-1] == 1) for o in own)
 
 
+def test_texts_begin_as_asked(model):
+    """Each its own way, an empty beginning as ever; with rules for all."""
+    prefixes = ["x", "", "yes", "", "é"]
+    found = model.generate(TEXTS, prefixes=prefixes, max_decode_length=8)
+    free = model.generate(TEXTS, max_decode_length=8)
+    assert all(text.startswith(prefix) for text, prefix in zip(found, prefixes, strict=True))
+    assert [found[1], found[3]] == [free[1], free[3]]
+    decoding = DecodingConfig(max_decode_length=8, min_decode_length=8, no_repeat_ngram=1)
+    for (output,) in model.outputs(TEXTS, decoding):
+        assert len(set(output.ids)) == len(output.ids) == 8
+
+
 def test_scores_ranks_and_vectors_agree(model):
     """The likeliest option is the one whose score is highest; a score is the sum of its tokens."""
     options = ["yes", "no", "perhaps"]
@@ -68,6 +80,17 @@ def test_vectors(model):
         (lambda m: m.generate("a single text"), "needed is a list of texts: \\['a single text'\\]"),
         (lambda m: m.generate(["a"], num_decodes=2), "num_decodes=2.*sample.*beam"),
         (lambda m: m.generate(["a"], strategy="beam", num_decodes=9), "at most 4"),
+        (lambda m: m.generate(["a"], prefixes=[]), "0 prefixes for 1 inputs"),
+        (
+            lambda m: m.generate(["a"], prefixes=["abc"], max_decode_length=3),
+            "input 0 is to begin with 3 tokens.*needed is 4 at least",
+        ),
+        (lambda m: m.generate(["a"], temperature=[0.5]), "needed is strategy='sample'"),
+        (
+            lambda m: m.generate(["a"], strategy="sample", temperature=[0.0]),
+            "temperature=0.0 of input 0: needed is a positive",
+        ),
+        (lambda m: m.generate(["a"], min_decode_length=200), "min_decode_length=200 and max"),
         (lambda m: m.score(["a"], []), "1 inputs and 0 targets"),
         (lambda m: m.rank(["a"], []), "list of texts to choose from"),
         (lambda m: m.rank(["a"], [["b"], ["c"]]), "2 lists of options for 1 inputs"),

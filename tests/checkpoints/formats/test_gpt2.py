@@ -16,6 +16,7 @@ from t5x_lite.checkpoints import huggingface
 from t5x_lite.checkpoints.description import differences
 from t5x_lite.checkpoints.formats.gpt2 import GPT2
 from t5x_lite.config import resolve
+from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.language_model import LanguageModel
 from t5x_lite.decoding.search import decode
@@ -58,8 +59,8 @@ def continued(config, parameters, batch, length):
     logits, cache = transformer.start(config, parameters, batch, max_decode_length=length)
     advance = functools.partial(transformer.advance, config, parameters)
     model = LanguageModel(advance, config.special.end, config.special.padding)
-    search, indices = greedy(max_decode_length=length), jnp.arange(len(logits))
-    return decode(search, logits, cache, model, indices=indices).tokens[:, 0]
+    search, examples = greedy(max_decode_length=length), Examples(jnp.arange(len(logits)))
+    return decode(search, logits, cache, model, examples=examples).tokens[:, 0]
 
 
 def test_greedy_text_is_hugging_faces(stored):
