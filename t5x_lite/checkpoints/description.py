@@ -125,15 +125,23 @@ def foundation(job: ModelConfig, stored: ModelConfig) -> ModelConfig:
     heads there, and a generator: what it lacks begins anew, what is left over is left.
     """
     stored = as_read(stored, job)
-    model = job.plain if stored == stored.plain else job
+    kept = stored.kept
+    model = job.plain if kept == kept.plain else job
+    model = dataclasses.replace(model, projections=stored.projections)
     if model.layout is not Layout.ENCODER or stored.layout is not Layout.ENCODER:
         return model
     return dataclasses.replace(model, heads=stored.heads, pooler=stored.pooler)
 
 
 def as_read(stored: ModelConfig, job: ModelConfig | None) -> ModelConfig:
-    """What a job reads of a stored model: no generator, unless it trains one."""
-    return stored if job is not None and job.generator is not None else stored.kept
+    """What a job reads of a stored model: no generator, unless it trains one, and no projections
+    but such as its own.
+    """
+    if job is None:
+        return stored.kept
+    generator = None if job.generator is None else stored.generator
+    projections = stored.projections if stored.projections == job.projections else None
+    return dataclasses.replace(stored, generator=generator, projections=projections)
 
 
 def differences(ours: ModelConfig, theirs: ModelConfig) -> list[tuple[str, Any, Any]]:
