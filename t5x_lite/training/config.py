@@ -8,7 +8,7 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
-from t5x_lite.losses.config import LossConfig, MatchTeacherConfig, TermConfig
+from t5x_lite.losses.config import LossConfig, TeacherTermConfig, TermConfig
 from t5x_lite.metrics.direction import Direction
 from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
@@ -148,9 +148,11 @@ class TrainConfig:
                 f"loss={tuple(kind.__name__ for kind in kinds)}: needed is a term, or several of "
                 "different kinds: --gin.TrainConfig.loss=(@LossConfig(),)"
             )
-        if (MatchTeacherConfig in kinds) != (self.teacher_path is not None):
+        has_term = any(issubclass(kind, TeacherTermConfig) for kind in kinds)
+        if has_term != (self.teacher_path is not None):
             raise UserError(
                 f"teacher_path={self.teacher_path!r} with the terms "
-                f"{', '.join(kind.__name__ for kind in kinds)}: a teacher is needed where the loss "
-                "has MatchTeacherConfig, and nowhere else: --gin.TrainConfig.teacher_path=..."
+                f"{', '.join(kind.__name__ for kind in kinds)}: a teacher is needed where a "
+                "term of the loss matches one (Match...Config), and nowhere else: "
+                "--gin.TrainConfig.teacher_path=..."
             )
