@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 
 from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
+from t5x_lite.compression.teacher import Teacher, make_teacher
 from t5x_lite.data.ramp import ONE_SIZE, Ramp, make_ramp
 from t5x_lite.features.outputs import Outputs, Wanted
 from t5x_lite.finetuning import additions, unfreezing
@@ -24,7 +25,6 @@ from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.stability import health
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.ramped_schedule import schedule_over
-from t5x_lite.training.teacher import Teacher, make_teacher
 
 # What steps read and never change, nor checkpoints hold: a teacher's parameters.
 Frozen = Mapping[str, Any]
@@ -210,7 +210,7 @@ def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
         groups,
         None
         if config.teacher_path is None
-        else make_teacher(config.teacher_path, config.model, partitioner),
+        else make_teacher(config.teacher_path, config.model, partitioner, config.loss),
         make_ramp(config.dataset),
     )
 

@@ -12,6 +12,7 @@ from t5x_lite import cli, config, json_lines
 from t5x_lite.checkpoints import huggingface, manager
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
+from t5x_lite.compression.teacher import make_teacher
 from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig, MatchTeacherConfig
 from t5x_lite.model import transformer
@@ -23,7 +24,6 @@ from t5x_lite.stability.examine import make_examination
 from t5x_lite.testing import tiny_model
 from t5x_lite.training.state import StateFactory, make_factory
 from t5x_lite.training.step import make_eval_step, make_gradients, make_train_step
-from t5x_lite.training.teacher import make_teacher
 
 TERMS = (LossConfig(z_loss=0.01), MatchTeacherConfig(temperature=2.0, weight=0.5))
 DIVERGENCE = "MatchTeacherConfig/term"

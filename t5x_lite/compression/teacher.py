@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,8 +10,10 @@ from jaxtyping import Array
 
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.parameters import abstract_parameters
+from t5x_lite.compression import fitting
 from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import Outputs, Wanted
+from t5x_lite.losses.config import TermConfig
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.partitioner import Partitioner
@@ -49,11 +51,14 @@ class Teacher:
         return jax.lax.stop_gradient(outputs)
 
 
-def make_teacher(path: str, student: ModelConfig, partitioner: Partitioner) -> Teacher:
+def make_teacher(
+    path: str, student: ModelConfig, partitioner: Partitioner, terms: Sequence[TermConfig] = ()
+) -> Teacher:
     """The teacher of a path, before any tensor is read.
 
     Raises:
-        UserError: it reads or writes another way than the model that it teaches.
+        UserError: it reads or writes another way than the model that it teaches, or does not fit
+            the terms that match it.
         FileNotFoundError: there is no checkpoint.
     """
     model = pretrained.describe(path).model
@@ -64,4 +69,5 @@ def make_teacher(path: str, student: ModelConfig, partitioner: Partitioner) -> T
                 f"the teacher {path} has {name}={theirs}, the model that trains {ours}: needed is "
                 "a teacher that reads the same batches and scores the same tokens."
             )
+    fitting.check(terms, student, model, path)
     return Teacher(path, model, partitioner)
