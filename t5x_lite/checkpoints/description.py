@@ -122,7 +122,8 @@ def check_initial(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike)
 def foundation(job: ModelConfig, stored: ModelConfig) -> ModelConfig:
     """The part of a job's model that its initial checkpoint has to hold. What fine-tuning adds
     (adapters) a checkpoint of a pre-trained model may lack, and an encoder by itself may have other
-    heads there, and a generator: what it lacks begins anew, what is left over is left.
+    heads there, and a generator: what it lacks begins anew, what is left over is left. So do
+    projections to another width.
     """
     stored = as_read(stored, job)
     kept = stored.kept
@@ -134,13 +135,13 @@ def foundation(job: ModelConfig, stored: ModelConfig) -> ModelConfig:
 
 
 def as_read(stored: ModelConfig, job: ModelConfig | None) -> ModelConfig:
-    """What a job reads of a stored model: no generator, unless it trains one, and no projections
-    but such as its own.
+    """What a job reads of a stored model: neither a generator nor projections, unless it trains
+    some.
     """
     if job is None:
         return stored.kept
     generator = None if job.generator is None else stored.generator
-    projections = stored.projections if stored.projections == job.projections else None
+    projections = None if job.projections is None else stored.projections
     return dataclasses.replace(stored, generator=generator, projections=projections)
 
 
