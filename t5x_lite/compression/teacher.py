@@ -61,7 +61,11 @@ def make_teacher(
             the terms that match it.
         FileNotFoundError: there is no checkpoint.
     """
-    model = pretrained.describe(path).model
+    try:
+        model = pretrained.describe(path).model
+    except FileNotFoundError as error:
+        flag = "name a teacher: --gin.TrainConfig.teacher_path=..."
+        raise FileNotFoundError(f"{error} To be taught, {flag}") from error
     for name in ("layout", "vocab_size", "special"):
         theirs, ours = getattr(model, name), getattr(student, name)
         if theirs != ours:
