@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from t5x_lite.bounds import MAX_LAYERS
+from t5x_lite.bounds import MAX_COUNT, MAX_LAYERS, SEED, SHARE, check_bounds
 from t5x_lite.errors import UserError
 
 # Parts that a student may begin without.
@@ -38,3 +38,25 @@ class StudentConfig:
     def is_all(self) -> bool:
         """Whether nothing is left out."""
         return self == StudentConfig()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """More sentences like a sentence (Jiao et al. 2020, algorithm 1): up to `copies` of it in which
+    each word that is no stop word is, with `probability`, another one of `candidates`. `seed` and
+    the number of the row say which.
+    """
+
+    probability: float = 0.4
+    copies: int = 20
+    candidates: int = 15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            probability=SHARE,
+            copies=(0, MAX_COUNT),
+            candidates=(1, MAX_COUNT),
+            seed=SEED,
+        )
