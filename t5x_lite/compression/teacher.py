@@ -2,18 +2,21 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array
 
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.parameters import abstract_parameters
 from t5x_lite.compression import fitting
+from t5x_lite.compression.memory import Memory, Said, said_of, with_said
 from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import Outputs, Wanted
 from t5x_lite.losses.config import TermConfig
+from t5x_lite.losses.table import make_loss
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.partitioner import Partitioner
@@ -22,12 +25,15 @@ from t5x_lite.partitioning.partitioner import Partitioner
 @dataclasses.dataclass(frozen=True)
 class Teacher:
     """A checkpoint, a model directory or a foreign one; its parameters are read when they are first
-    needed, and lie on the mesh as the trained model's do.
+    needed, and lie on the mesh as the trained model's do. With a `memory` what is `wanted` of rows
+    that were seen before is read from there.
     """
 
     path: str
     model: ModelConfig
     partitioner: Partitioner
+    wanted: Wanted | None = None
+    memory: Memory | None = None
 
     @functools.cached_property
     def parameters(self) -> Any:
@@ -48,13 +54,41 @@ class Teacher:
         """What it says of a batch, without dropout and without a gradient."""
         with self.partitioner.activations():
             outputs = transformer.apply(self.model, parameters, batch, wanted=wanted)
-        return jax.lax.stop_gradient(outputs)
+        return jax.lax.stop_gradient(with_said(outputs, batch))
+
+    def placed(self, rows: Mapping[str, np.ndarray]) -> dict[str, Array]:
+        """A global batch of this process's rows, with what the teacher says of it if it is kept."""
+        batch = self.partitioner.global_batch(rows)
+        if self.memory is None:
+            return batch
+        arguments = self.parameters, batch
+        shapes = jax.eval_shape(self._say, *arguments)
+        said = self.memory.recall(rows, shapes, lambda: jax.device_get(self._say(*arguments)))
+        return batch | self.partitioner.global_batch(said)
+
+    @functools.cached_property
+    def _say(self) -> Callable[[Any, Mapping[str, Array]], Said]:
+        wanted = self.wanted
+        assert wanted is not None, "what is kept is wanted"
+        say = jax.jit(
+            lambda parameters, batch: said_of(self.outputs(parameters, batch, wanted)),
+            out_shardings=self.partitioner.batch_sharding,
+        )
+        return say
 
 
 def make_teacher(
-    path: str, student: ModelConfig, partitioner: Partitioner, terms: Sequence[TermConfig] = ()
+    path: str,
+    student: ModelConfig,
+    partitioner: Partitioner,
+    terms: Sequence[TermConfig] = (),
+    cache: str | None = None,
 ) -> Teacher:
     """The teacher of a path, before any tensor is read.
+
+    Args:
+        terms: those of the loss; what they want of it is kept in the folder `cache`, if there is
+            one.
 
     Raises:
         UserError: it reads or writes another way than the model that it teaches, or does not fit
@@ -74,4 +108,9 @@ def make_teacher(
                 "a teacher that reads the same batches and scores the same tokens."
             )
     fitting.check(terms, student, model, path)
-    return Teacher(path, model, partitioner)
+    if cache is None:
+        return Teacher(path, model, partitioner)
+    wanted = make_loss(terms).wanted_of_teacher
+    assert wanted is not None, "a job without a term that matches it is refused"
+    memory = Memory(cache, pretrained.identity(path), wanted)
+    return Teacher(path, model, partitioner, wanted, memory)

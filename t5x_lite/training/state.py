@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int
 
@@ -82,6 +83,12 @@ class StateFactory:
             return None
         assert self.teacher is not None, "TrainConfig refuses a term that lacks its teacher"
         return self.teacher.outputs(frozen["teacher"], batch, wanted)
+
+    def placed(self, rows: Mapping[str, np.ndarray]) -> dict[str, Array]:
+        """A global batch of this process's rows, and what is known of what the teacher says."""
+        if self.teacher is None:
+            return self.partitioner.global_batch(rows)
+        return self.teacher.placed(rows)
 
     @functools.cached_property
     def groups(self) -> Groups:
@@ -210,7 +217,9 @@ def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
         groups,
         None
         if config.teacher_path is None
-        else make_teacher(config.teacher_path, config.model, partitioner, config.loss),
+        else make_teacher(
+            config.teacher_path, config.model, partitioner, config.loss, config.teacher_cache
+        ),
         make_ramp(config.dataset),
     )
 

@@ -192,6 +192,15 @@ def test_a_teacher_and_its_term_need_each_other(loss, teacher_path, message, job
         dataclasses.replace(job, loss=loss, teacher_path=teacher_path)
 
 
+def test_what_packed_rows_are_told_is_not_kept(job):
+    """They never come again."""
+    taught = {"loss": TERMS, "teacher_path": "somewhere", "teacher_cache": "cache"}
+    with pytest.raises(ValueError, match=r"dataset.pack=True: needed is .* --gin.PACK=False"):
+        dataclasses.replace(job, **taught)
+    apart = dataclasses.replace(job.dataset, pack=False)
+    assert dataclasses.replace(job, **taught, dataset=apart).teacher_cache == "cache"
+
+
 def test_a_teacher_that_reads_otherwise_is_refused(paths, tmp_path, student):
     """Before a tensor is read; and one that is not there."""
     path = str(paths["huggingface"])
