@@ -96,4 +96,4 @@ class Outputs(NamedTuple):
     heads: Mapping[str, Scores]
     hidden: Mapping[str, Float[Array, "batch length embed"]]
     read: Int[Array, "batch length"] | None = None
-    inside: Mapping[str, Float[Array, "layers batch ..."]] = {}  # noqa: RUF012
+    inside: Mapping[str, Float[Array, "layers batch ..."]] = {}
