@@ -110,6 +110,15 @@ def comma_list(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
 
+def layers(text: str) -> tuple[int, ...]:
+    """Numbers of layers between commas."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        message = f"{text!r}: needed are whole numbers between commas, such as 1,3,5"
+        raise argparse.ArgumentTypeError(message) from error
+
+
 def place(text: str) -> str:
     """A path, of files that may be there."""
     if problem := problem_of(text):

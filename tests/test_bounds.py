@@ -42,6 +42,9 @@ def examples():
     pending += [configurables()["UniformGeneratorConfig"]()]
     terms = ("MatchTeacher", "ClassesLoss", "RegressionLoss", "ReplacedTokensLoss", "SpanLoss")
     pending += [configurables()[f"{name}Config"]() for name in terms]
+    matched = ("MatchDirection", "MatchInput", "MatchStates", "MatchScores")
+    pending += [configurables()[f"{name}Config"]() for name in matched]
+    pending += [configurables()["ProjectionsConfig"](width=8), configurables()["AugmentConfig"]()]
     pending += [configurables()["ParameterGroup"](pattern="x")]
     pending += [configurables()["UnfreezingConfig"](steps=9)]
     pending += [configurables()["BatchRampConfig"](start=1, increment=1, rows=1)]

@@ -122,18 +122,27 @@ def check_initial(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike)
 def foundation(job: ModelConfig, stored: ModelConfig) -> ModelConfig:
     """The part of a job's model that its initial checkpoint has to hold. What fine-tuning adds
     (adapters) a checkpoint of a pre-trained model may lack, and an encoder by itself may have other
-    heads there, and a generator: what it lacks begins anew, what is left over is left.
+    heads there, and a generator: what it lacks begins anew, what is left over is left. So do
+    projections to another width.
     """
     stored = as_read(stored, job)
-    model = job.plain if stored == stored.plain else job
+    kept = stored.kept
+    model = job.plain if kept == kept.plain else job
+    model = dataclasses.replace(model, projections=stored.projections)
     if model.layout is not Layout.ENCODER or stored.layout is not Layout.ENCODER:
         return model
     return dataclasses.replace(model, heads=stored.heads, pooler=stored.pooler)
 
 
 def as_read(stored: ModelConfig, job: ModelConfig | None) -> ModelConfig:
-    """What a job reads of a stored model: no generator, unless it trains one."""
-    return stored if job is not None and job.generator is not None else stored.kept
+    """What a job reads of a stored model: neither a generator nor projections, unless it trains
+    some.
+    """
+    if job is None:
+        return stored.kept
+    generator = None if job.generator is None else stored.generator
+    projections = None if job.projections is None else stored.projections
+    return dataclasses.replace(stored, generator=generator, projections=projections)
 
 
 def differences(ours: ModelConfig, theirs: ModelConfig) -> list[tuple[str, Any, Any]]:

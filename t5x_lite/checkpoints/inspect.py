@@ -12,6 +12,7 @@ from etils import epath
 from t5x_lite import gin_text
 from t5x_lite.checkpoints import folders, manifest, pretrained, restoring
 from t5x_lite.checkpoints import scores as scores_log
+from t5x_lite.checkpoints.description import Description
 from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.checkpoints.pretrained import Pretrained
 from t5x_lite.display.terminal import aligned, shown_size
@@ -143,7 +144,7 @@ def _facts(found: Pretrained) -> Iterable[str]:
         "none missing or of another size"
     )
     yield f"model: {in_words(found.model)}"
-    yield f"run: began at step {found.description.initial_step:,}"
+    yield f"run: began at step {found.description.initial_step:,}{_taught(found.description)}"
     yield f"data position: {_position(found)}"
     names = [] if found.vocabulary is None else [path.name for path in found.vocabulary.iterdir()]
     yield f"vocabulary: {', '.join(sorted(names)) or 'none is stored'}"
@@ -153,6 +154,13 @@ def _facts(found: Pretrained) -> Iterable[str]:
     pinned = (checkpoint / folders.PINNED).exists()
     hint = "yes" if pinned else f"no (a file {folders.PINNED} in its folder keeps it for good)"
     yield f"pinned: {hint}"
+
+
+def _taught(description: Description) -> str:
+    """By whom the run was, if it was."""
+    given = gin_text.statements(description.operative_config)
+    path = given.get("TEACHER_PATH", given.get("TrainConfig.teacher_path", "None"))
+    return "" if path in ("None", "%TEACHER_PATH") else f", taught by {path}"
 
 
 def _position(found: Pretrained) -> str:

@@ -20,8 +20,8 @@ _SHOWN = 5
 # is then that of all slots they have.
 _COUNT, COUNT_OF_ALL = "/count", "optimizer_state/step"
 # What a checkpoint may have beyond a model: slots of parameters that are frozen here, and what was
-# of use while the model was pre-trained. Other parameters it may not.
-_MAY_BE_LEFT_OVER = ("optimizer_state", "parameters/generator")
+# of use while the model was trained. Other parameters it may not.
+_MAY_BE_LEFT_OVER = ("optimizer_state", "parameters/generator", "parameters/projections")
 
 
 class Source(enum.Enum):

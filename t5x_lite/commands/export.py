@@ -7,6 +7,7 @@ from typing import Any
 
 from t5x_lite import flags, jobs
 from t5x_lite.bounds import MAX_LENGTH
+from t5x_lite.compression.config import PARTS, StudentConfig
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
@@ -25,6 +26,7 @@ def add(commands: flags.Commands) -> None:
         "example:\n  t5x_lite export runs/one --format=huggingface --output=one_hf\n"
         "  t5x_lite export runs/one --format=stablehlo --output=one_hlo --platforms=cpu,cuda"
         "\n  t5x_lite export runs/one --format=checkpoint --weights=int8 --output=one_int8"
+        "\n  t5x_lite export runs/one --format=huggingface --output=student --decoder_layers=1,12"
         "\n\nLoRA is put into the kernels. What is written is whole or not there. int8 is measured "
         "first,\non the task and split that `eval` would take, with its flags, and refused where "
         "it is worse\nby more than .01 nats per token or .5 BLEU."
@@ -60,6 +62,7 @@ def add(commands: flags.Commands) -> None:
     command.add_argument(
         "--accept_gap", action="store_true", help="write int8 however much worse it is"
     )
+    _add_student(command)
     _add_stablehlo(command)
     flags.add_configuration(command, dry_run=False)
     flags.add_data(command)
@@ -73,6 +76,25 @@ def add(commands: flags.Commands) -> None:
         process_count=1,
         process_index=None,
         initialization_timeout=0,
+    )
+
+
+def _add_student(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("a student, which begins as a part of the model")
+    for name in ("encoder_layers", "decoder_layers"):
+        group.add_argument(
+            f"--{name}",
+            type=flags.layers,
+            default=(),
+            metavar="1,3,5",
+            help="of it, counted from 1 (default: all)",
+        )
+    group.add_argument(
+        "--without",
+        type=flags.comma_list,
+        default=[],
+        metavar="PART,PART",
+        help=f"what it has not: {', '.join(PARTS)}",
     )
 
 
@@ -125,6 +147,11 @@ def _export(arguments: argparse.Namespace) -> None:
         output=arguments.output,
         format=Format(arguments.format),
         vocabulary=arguments.vocabulary,
+        student=StudentConfig(
+            encoder_layers=arguments.encoder_layers,
+            decoder_layers=arguments.decoder_layers,
+            without=tuple(arguments.without),
+        ),
         weights=Weights(arguments.weights),
         quality=_quality(arguments),
         accept_gap=arguments.accept_gap,

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from t5x_lite.bounds import MAX_LENGTH, check_bounds
+from t5x_lite.compression.config import StudentConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
@@ -27,7 +28,8 @@ class Format(enum.Enum):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
     """`path` is a checkpoint, a model directory (its newest) or a Hugging Face directory, `output`
-    a directory that is not there yet, or empty. INT8 `weights` are measured by `quality`, an
+    a directory that is not there yet, or empty. What is written is the `student` that begins as a
+    part of the model, by default all of it. INT8 `weights` are measured by `quality`, an
     evaluation of the same path, and refused where they are too much worse, unless `accept_gap`.
 
     The others are of STABLEHLO: programs run on each of `platforms`; inputs are padded to
@@ -40,6 +42,7 @@ class ExportConfig:
     output: str
     format: Format
     vocabulary: str | None = None
+    student: StudentConfig = StudentConfig()
     weights: Weights = Weights.FLOAT32
     quality: EvalConfig | None = None
     accept_gap: bool = False

@@ -12,12 +12,15 @@ from t5x_lite.checkpoints import codec, huggingface, pretrained
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.manager import Checkpoints
+from t5x_lite.compression import students
+from t5x_lite.compression.config import StudentConfig
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.exporting import source, stablehlo
 from t5x_lite.exporting.config import ExportConfig, Format, check_holds_int8
 from t5x_lite.exporting.source import Source
+from t5x_lite.model import transformer
 from t5x_lite.model.choices import Weights
 
 CARD = "quality.md"
@@ -34,6 +37,8 @@ def export(config: ExportConfig) -> None:
     output = _new_folder(config.output)
     partial = output.with_name(f"{output.name}.partial")
     found = source.read(config.path, config.vocabulary)
+    if not config.student.is_all:
+        found = _student(found, config.student)
     if found.model.weights is Weights.INT8:
         check_holds_int8(config.format)
     page = None
@@ -51,6 +56,13 @@ def export(config: ExportConfig) -> None:
     partial.rename(output)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     say(f"{config.output}: {config.format.value} of step {found.step}, {size / 1e6:,.1f} MB")
+
+
+def _student(found: Source, config: StudentConfig) -> Source:
+    model, parameters = students.make(config, found.model, found.parameters)
+    counts = [transformer.num_parameters(each) for each in (model, found.model)]
+    say(f"the student has {counts[0]:,} of {counts[1]:,} parameters")
+    return dataclasses.replace(found, model=model, parameters=parameters)
 
 
 def _measured(found: Source, config: ExportConfig, job: EvalConfig) -> tuple[Source, str]:

@@ -13,24 +13,33 @@ from jaxtyping import Array, Float, Int, Shaped
 TOKENS = "tokens"
 # What a pooler makes of hidden states, among them.
 POOLED = "pooled"
+# What is inside a stack, behind the name of the stack and a slash: its input and the output of each
+# layer, [layers + 1, batch, length, embed]; the scores of self-attention before their softmax, 0
+# where a query does not see a key, [layers, batch, heads, length, length]; their mean over heads,
+# [layers, batch, length, length].
+STATES = "states"
+SCORES = "self_attention/scores"
+MEAN_SCORES = "self_attention/mean_scores"
 
 
 class Wanted(NamedTuple):
     """Names of heads, and of stacks ("encoder", "decoder") whose last hidden states are wanted, or
     POOLED for what the pooler makes of them: a row for each position, meant at the first one of an
-    example.
+    example. `inside` are names such as "encoder/states", of what layers make on the way.
 
     What nothing wanted needs is not computed: an encoder alone runs where only it is asked for.
     """
 
     heads: tuple[str, ...] = (TOKENS,)
     hidden: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
 
     def __or__(self, other: "Wanted") -> "Wanted":
         """All that either wants, once."""
         return Wanted(
             tuple(dict.fromkeys(self.heads + other.heads)),
             tuple(dict.fromkeys(self.hidden + other.hidden)),
+            tuple(dict.fromkeys(self.inside + other.inside)),
         )
 
 
@@ -87,3 +96,4 @@ class Outputs(NamedTuple):
     heads: Mapping[str, Scores]
     hidden: Mapping[str, Float[Array, "batch length embed"]]
     read: Int[Array, "batch length"] | None = None
+    inside: Mapping[str, Float[Array, "layers batch ..."]] = {}

@@ -36,6 +36,16 @@ class TermConfig:
                 "--gin.LOSS_NORMALIZING_FACTOR=NUM_REAL_TARGET_TOKENS"
             )
 
+    @property
+    def counted_stack(self) -> str | None:
+        """The stack whose tokens count; None is that of targets."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TeacherTermConfig(TermConfig):
+    """A term that asks a frozen teacher: 0 for a copy of it."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig(TermConfig):
@@ -97,13 +107,23 @@ class SpanLossConfig(TermConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MatchTeacherConfig(TermConfig):
+class MatchTeacherConfig(TeacherTermConfig):
     """How far the model's tokens are from a teacher's: the divergence of the two distributions,
     both softened by `temperature`, times its square (Hinton et al. 2015, section 2).
+
+    With another `head` it is of whole examples: of their "classes" or "sentence" the divergence, of
+    "regression" the squared difference, which knows no temperature.
     """
 
     temperature: float = 1.0
+    head: str = "tokens"
 
     def __post_init__(self) -> None:
         check_bounds(self, temperature=(POSITIVE, FINITE))
+        known = ("tokens", "classes", "sentence", "regression")
+        if self.head not in known:
+            raise UserError(
+                f"head={self.head!r} is not matched to a teacher's; needed is one of "
+                f"{', '.join(known)}: --gin.MatchTeacherConfig.head=..."
+            )
         super().__post_init__()

@@ -24,6 +24,13 @@ from t5x_lite.losses.examples import ClassCrossEntropy, SquaredError
 from t5x_lite.losses.matching import MatchTeacher
 from t5x_lite.losses.replaced import ReplacedTokens
 from t5x_lite.losses.spans import SpanCrossEntropy
+from t5x_lite.losses.states import match_direction, match_input, match_scores, match_states
+from t5x_lite.losses.states_config import (
+    MatchDirectionConfig,
+    MatchInputConfig,
+    MatchScoresConfig,
+    MatchStatesConfig,
+)
 from t5x_lite.losses.tokens import TokenCrossEntropy
 from t5x_lite.losses.weighting import Batch, Sums, loss_normalizer
 
@@ -66,6 +73,10 @@ TERMS: Mapping[type[TermConfig], Callable[[Any], Term]] = {
     ReplacedTokensLossConfig: ReplacedTokens,
     SpanLossConfig: SpanCrossEntropy,
     MatchTeacherConfig: MatchTeacher,
+    MatchDirectionConfig: match_direction,
+    MatchInputConfig: match_input,
+    MatchStatesConfig: match_states,
+    MatchScoresConfig: match_scores,
 }
 
 

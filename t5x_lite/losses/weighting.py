@@ -47,6 +47,11 @@ def first_positions(batch: Batch) -> Float[Array, "batch length"]:
     return of_rows(batch, is_real(batch) & (of_targets(batch, "positions") == 0))
 
 
+def counted_segments(batch: Batch, config: TermConfig) -> Int[Array, "batch length"]:
+    """Of the tokens that a term counts."""
+    return batch[f"{config.counted_stack or predicted_stack(batch)}_segment_ids"]
+
+
 def loss_normalizer(
     batch: Batch, weights: Float[Array, "batch length"], config: TermConfig
 ) -> Float[Array, ""]:
@@ -73,7 +78,7 @@ def sequence_scale(
     """1 over the weight of the sequence a token belongs to, if sequences count alike, else 1."""
     if config.normalizing_factor is not LossNormalization.AVERAGE_PER_SEQUENCE:
         return jnp.ones((weights.shape[0], 1), jnp.float32)
-    total = _sum_by_segment(weights, of_targets(batch, "segment_ids"))
+    total = _sum_by_segment(weights, counted_segments(batch, config))
     return jnp.where(total > 0, 1.0 / jnp.where(total > 0, total, 1.0), 0.0)
 
 

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from t5x_lite.model import attention, maxima
+from t5x_lite.features.outputs import STATES
+from t5x_lite.model import attention, maxima, taps
 from t5x_lite.model.adapter import Adapter
 from t5x_lite.model.attention import Attention, KeysValues, Remembered
 from t5x_lite.model.compute_config import ComputeConfig
@@ -178,7 +179,7 @@ class Block(nnx.Module):
         seen: KeysValues | Remembered = new
         if cache is not None:
             seen = attention.insert(cache.self_attention, new, context.mask.q_positions)
-        with maxima.within("self_attention"):
+        with maxima.within("self_attention"), taps.within("self_attention"):
             h = self.self_attention(
                 h,
                 seen,
@@ -194,7 +195,7 @@ class Block(nnx.Module):
             crossed = self._crossed(context, cache, dropout.fold("cross_attention"))
             # Rows that decode one example read its keys and values as several queries of one row.
             examples = crossed.keys.shape[0]
-            with maxima.within("cross_attention"):
+            with maxima.within("cross_attention"), taps.within("cross_attention"):
                 h = self.encoder_decoder_attention(
                     h.reshape(examples, -1, h.shape[-1]),
                     crossed,
@@ -210,6 +211,7 @@ class Block(nnx.Module):
         if hasattr(self, "adapter"):
             x = x + dropout(self.adapter(x), "adapter_output")
         maxima.observe("residual", x)
+        taps.tell(STATES, lambda: x)
         return x, _kept(seen, crossed)
 
     def _read(

@@ -54,6 +54,7 @@ from t5x_lite.model.positions_config import (
     RelativeBiasConfig,
     RelativeKeysConfig,
 )
+from t5x_lite.model.projections_config import ProjectionsConfig
 from t5x_lite.model.stack_config import StackConfig
 
 __all__ = [
@@ -92,7 +93,8 @@ class ModelConfig:
     hidden states, or without one the encoder's; `pooler` is a dense layer with tanh between them
     and heads of whole examples. Those read at the token `example_place` of each example and tell
     what they read at its first one, wherever it was. A model has either stack or both. A
-    `generator` replaces tokens that it reads while it is pre-trained, and is not kept.
+    `generator` replaces tokens that it reads while it is pre-trained, and is not kept; nor are
+    `projections`, by which states of a narrow student are compared with a wider teacher's.
     """
 
     vocab_size: int
@@ -106,6 +108,9 @@ class ModelConfig:
     pooler: bool = False
     example_place: ExamplePlace = ExamplePlace.FIRST
     generator: GeneratorConfig | UniformGeneratorConfig | None = None
+    projections: ProjectionsConfig | None = dataclasses.field(
+        default=None, metadata={"built_if_bound": True}
+    )
     sharing: Sharing = Sharing.NONE
     logits_via_embedding: bool = True
     scale_logits: bool = True
@@ -300,12 +305,18 @@ class ModelConfig:
 
     @property
     def plain(self) -> "ModelConfig":
-        """The model that is pre-trained, without what fine-tuning adds to it."""
-        return dataclasses.replace(self, prompt_length=0).with_blocks(adapter_dim=None, lora=None)
+        """The model that is pre-trained, without what fine-tuning or a teacher adds to it."""
+        bare = dataclasses.replace(self, prompt_length=0, projections=None)
+        return bare.with_blocks(adapter_dim=None, lora=None)
 
     @property
     def kept(self) -> "ModelConfig":
-        """The model that is left when its pre-training is over: without its generator."""
+        """The model that is left when its training is over: without what served that alone."""
+        return dataclasses.replace(self, generator=None, projections=None)
+
+    @property
+    def alone(self) -> "ModelConfig":
+        """The model as it trains, without the generator beside it."""
         return dataclasses.replace(self, generator=None)
 
     def with_blocks(self, **fields: Any) -> "ModelConfig":

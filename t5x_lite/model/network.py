@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import Scores
-from t5x_lite.model import masks, maxima
+from t5x_lite.model import masks, maxima, taps
 from t5x_lite.model.block import LayerCache
 from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
@@ -19,6 +19,7 @@ from t5x_lite.model.heads import Pooler, Read, make_heads
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.precision import activation_dtype
+from t5x_lite.model.projections import Projections
 from t5x_lite.model.prompt import Prompt
 from t5x_lite.model.quantization import quantized_parameter
 from t5x_lite.model.stack import Stack
@@ -87,6 +88,9 @@ class Transformer(nnx.Module):
             if config.prompt_length
             else None
         )
+        if config.projections is not None:
+            own = jax.random.fold_in(key, 7)
+            self.projections = Projections(config.projections, config, key=own)
         if config.weights is Weights.INT8:
             self.quantize()
 
@@ -113,7 +117,7 @@ class Transformer(nnx.Module):
         positions = masks.row_positions(x.shape[1])
         order = order_of(config, batch)
         shared = self.config.sharing is Sharing.ENCODER_DECODER
-        with maxima.within("encoder"):
+        with maxima.within("encoder"), taps.within("encoder"):
             hidden, _ = (self.decoder if shared else self.encoder)(
                 x,
                 config,
@@ -161,7 +165,7 @@ class Transformer(nnx.Module):
                 q_segments=q_segments,
                 kv_segments=encoded.segments,
             )
-        with maxima.within("decoder"):
+        with maxima.within("decoder"), taps.within("decoder"):
             return self.decoder(
                 x,
                 self.config.decoder,

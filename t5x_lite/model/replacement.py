@@ -65,7 +65,7 @@ def with_generator(model: ModelConfig, make: Callable[[ModelConfig], dict]) -> d
         make: gives the tree of a model without one.
     """
     generator = generator_of(model)
-    tree = make(model.kept)
+    tree = make(model.alone)
     if generator is None:
         return tree
     own = dict(make(generator))

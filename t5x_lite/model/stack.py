@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import execution, maxima, relative_keys, streams
+from t5x_lite.features.outputs import MEAN_SCORES, SCORES, STATES
+from t5x_lite.model import execution, maxima, relative_keys, streams, taps
 from t5x_lite.model.attend import choice
 from t5x_lite.model.block import SHARED, Block, LayerCache, Part, Seen, StackContext, copies
 from t5x_lite.model.choices import LAYER_INPUT, LayerSharing
@@ -114,7 +115,8 @@ class Stack(nnx.Module):
         `token_types` all tokens are of the first type; with an `order` the output is that of the
         second stream.
         """
-        if cache is not None or config.relative_keys is not None:
+        is_looked_into = taps.are_asked(SCORES, MEAN_SCORES)
+        if cache is not None or config.relative_keys is not None or is_looked_into:
             compute = choice.always_dense(compute)
         shared_bias = self._positions(x, config, mask, token_types, compute, dropout)
         is_memory = None
@@ -133,31 +135,32 @@ class Stack(nnx.Module):
 
         def run_layer(
             x: Array, inputs: tuple[Block, Array, LayerCache | None]
-        ) -> tuple[Array, tuple[Seen | LayerCache | None, maxima.Maxima]]:
+        ) -> tuple[Array, tuple[Seen | LayerCache | None, maxima.Maxima, taps.Told]]:
             layer, index, layer_cache = inputs
             x = x if is_memory is None else streams.without_gradient(x, is_memory)
             x = named(constrain(x, ("batch", "length", "embed")), LAYER_INPUT)
             own = dataclasses.replace(context, mask=_mask_of_layer(config, mask, index))
             if config.layer_sharing is not LayerSharing.NONE and not is_apart:
                 layer.take(self.shared_layer)
-            with maxima.apart() as found:
+            with maxima.apart() as found, taps.apart() as told:
                 x, seen = layer(x, own, cache=layer_cache, dropout=dropout.fold(index))
-            return x, (seen if keep_cache else None, found)
+            return x, (seen if keep_cache else None, found, told)
 
-        is_apart = isinstance(self.layers, nnx.List)
+        first, is_apart = x, isinstance(self.layers, nnx.List)
         if isinstance(self.layers, nnx.List):
             caches = [None] * config.depth if cache is None else cache
             assert isinstance(caches, list), "layers are apart where their caches are"
-            x, (seen, found) = _one_by_one(run_layer, x, list(self.layers), caches)
+            x, (seen, found, told) = _one_by_one(run_layer, x, list(self.layers), caches)
         else:
             unroll = min(execution.unroll(compute, self._layer_size), config.depth)
-            x, (seen, found) = jax.lax.scan(
+            x, (seen, found, told) = jax.lax.scan(
                 rematerialized(run_layer, compute, unroll=unroll),
                 x,
                 (self.layers, jnp.arange(config.depth), cache),
                 unroll=unroll,
             )
         maxima.add(found, "layers")
+        taps.add(_whole(told, first, has_order=order is not None))
         x = x if order is None else streams.queries_of(x)
         if config.has_final_norm:
             x = self.final_norm(x)
@@ -247,11 +250,22 @@ def _mask_of_layer(
 
 def _one_by_one(
     run_layer: Callable, x: Array, layers: Sequence[Block], caches: Sequence[LayerCache | None]
-) -> tuple[Array, tuple[list[Any], maxima.Maxima]]:
+) -> tuple[Array, tuple[list[Any], maxima.Maxima, taps.Told]]:
     """What a loop over the stack gives, of layers and caches that stand apart."""
     seen, found = [], []
     for index, (layer, cache) in enumerate(zip(layers, caches, strict=True)):
-        x, (own, observed) = run_layer(x, (layer, jnp.int32(index), cache))
+        x, (own, *observed) = run_layer(x, (layer, jnp.int32(index), cache))
         seen.append(own)
         found.append(observed)
-    return x, (seen, jax.tree.map(lambda *each: jnp.stack(each), *found))
+    return x, (seen, *jax.tree.map(lambda *each: jnp.stack(each), *found))
+
+
+def _whole(told: taps.Told, first: Array, *, has_order: bool) -> taps.Told:
+    """What all layers told, with the stack's input before their states; of two streams the second,
+    which heads read.
+    """
+    if STATES in told:
+        told = told | {STATES: jnp.concatenate([first[None], told[STATES]])}
+    if not has_order:
+        return told
+    return {name: each[..., each.shape[-2] // 2 :, :] for name, each in told.items()}

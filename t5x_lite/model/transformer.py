@@ -16,8 +16,24 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.errors import UserError
-from t5x_lite.features.outputs import POOLED, TOKENS, Outputs, Wanted
-from t5x_lite.model import decoding_cache, execution, masks, maxima, parameter_tree, replacement
+from t5x_lite.features.outputs import (
+    MEAN_SCORES,
+    POOLED,
+    SCORES,
+    STATES,
+    TOKENS,
+    Outputs,
+    Wanted,
+)
+from t5x_lite.model import (
+    decoding_cache,
+    execution,
+    masks,
+    maxima,
+    parameter_tree,
+    replacement,
+    taps,
+)
 from t5x_lite.model.choices import ExamplePlace, HeadKind, Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
@@ -39,6 +55,7 @@ select = decoding_cache.select
 put = decoding_cache.put
 cache_axes = decoding_cache.axes
 TOKEN_LOGITS = Wanted()
+_INSIDE = (STATES, SCORES, MEAN_SCORES)
 
 
 def init_parameters(config: ModelConfig, key: PRNGKeyArray) -> Parameters:
@@ -46,7 +63,7 @@ def init_parameters(config: ModelConfig, key: PRNGKeyArray) -> Parameters:
 
     def make(model: ModelConfig) -> Parameters:
         # Folded: the model begins as it would without a generator.
-        own = key if model == config.kept else jax.random.fold_in(key, 6)
+        own = key if model == config.alone else jax.random.fold_in(key, 6)
         return parameter_tree.to_tree(Transformer(model, key=own))
 
     return replacement.with_generator(config, make)
@@ -89,7 +106,8 @@ def apply(
     dropout_key: PRNGKeyArray | None = None,
 ) -> Outputs:
     """What is wanted of every position; without a dropout key nothing is dropped. Hidden states are
-    those behind the last norm, in the activations' dtype, the prompt's included.
+    those behind the last norm, in the activations' dtype, the prompt's included. States inside a
+    stack are before that norm, and as wide as a model's `projections` make them.
 
     Raises:
         UserError: the model has no such head or stack.
@@ -105,7 +123,21 @@ def _apply(
     config: ModelConfig, parameters: Parameters, batch: Batch, wanted: Wanted, dropout: Dropout
 ) -> Outputs:
     network = parameter_tree.to_modules(config, parameters)
-    reads_top = bool(wanted.heads) or not {config.top_name, POOLED}.isdisjoint(wanted.hidden)
+    with taps.asking(wanted.inside) as told:
+        outputs = _run(network, batch, wanted, dropout)
+    if config.projections is not None:
+        told |= {
+            name: network.projections(states)
+            for name, states in told.items()
+            if name.endswith(STATES)
+        }
+    return outputs._replace(inside=told)
+
+
+def _run(network: Transformer, batch: Batch, wanted: Wanted, dropout: Dropout) -> Outputs:
+    config = network.config
+    stacks = {*wanted.hidden, *(name.partition("/")[0] for name in wanted.inside)}
+    reads_top = bool(wanted.heads) or not stacks.isdisjoint({config.top_name, POOLED})
     encoded, found = None, {}
     if config.encoder is not None:
         encoded = network.encode(batch, dropout)
@@ -142,7 +174,7 @@ def _apply_with_generator(
         with maxima.within(replacement.GENERATOR):
             told = _apply(generator, own, batch, TOKEN_LOGITS, dropout.fold("generator"))
     heads = {TOKENS: told.heads[TOKENS]} if told is not None and TOKENS in wanted.heads else {}
-    rest = Wanted(tuple(name for name in wanted.heads if name != TOKENS), wanted.hidden)
+    rest = wanted._replace(heads=tuple(name for name in wanted.heads if name != TOKENS))
     if rest == Wanted((), ()):
         return Outputs(heads, {})
     key = dropout.fold("replacements").key
@@ -151,8 +183,8 @@ def _apply_with_generator(
         config, scores, batch, jax.random.key(0) if key is None else key
     )
     batch = {**batch, "encoder_input_tokens": read}
-    found = _apply(config.kept, parameters, batch, rest, dropout)
-    return Outputs(heads | dict(found.heads), found.hidden, read)
+    found = _apply(config.alone, parameters, batch, rest, dropout)
+    return found._replace(heads=heads | dict(found.heads), read=read)
 
 
 def logits(
@@ -204,8 +236,9 @@ def _check(config: ModelConfig, wanted: Wanted) -> None:
     heads = [head.kind.value for head in config.heads]
     heads += [TOKENS] if replacement.generator_of(config) is not None else []
     hidden = [*config.stacks, *([POOLED] if config.pooler else [])]
-    for name, known in [*((h, heads) for h in wanted.heads), *((s, hidden) for s in wanted.hidden)]:
-        if name not in known:
+    inside = [f"{stack}/{what}" for stack in config.stacks for what in _INSIDE]
+    for names, known in zip(wanted, (heads, hidden, inside), strict=True):
+        for name in (name for name in names if name not in known):
             raise UserError(f"the model has no {name!r}; it has {', '.join(known) or 'none'}.")
 
 

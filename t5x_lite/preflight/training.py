@@ -12,12 +12,13 @@ from typing import Any
 import jax
 
 from t5x_lite import config, jobs
-from t5x_lite.checkpoints import folders, pretrained
+from t5x_lite.checkpoints import folders, inspect, pretrained
 from t5x_lite.checkpoints.config import SavedDtype
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.data.ramp import make_ramp
 from t5x_lite.display.terminal import shown_size
 from t5x_lite.errors import UserError
+from t5x_lite.losses.config import LossConfig
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
@@ -51,8 +52,10 @@ def checks(
     """All of them; what they find out decides which come later."""
     job, processes = resolved.config, arguments.process_count or 1
     one_device = make_partitioner(PartitioningConfig(), jax.devices()[:1])
-    found = _Found(make_factory(job, one_device), processes)
+    found = _Found(make_factory(_untaught(job), one_device), processes)
     yield Check("model", lambda: _model(job, found))
+    if job.teacher_path is not None:
+        yield Check("teacher", lambda: _teacher(job, one_device))
     yield Check("mesh and batch", lambda: _mesh(job, found, processes))
     if arguments.topology is not None:
         topology, slices = arguments.topology, arguments.slices
@@ -86,11 +89,27 @@ def _model(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
     )
 
 
+def _untaught(job: TrainConfig) -> TrainConfig:
+    """The job as far as its own states go, so that a teacher that is not there hides nothing."""
+    return dataclasses.replace(job, teacher_path=None, loss=(LossConfig(),))
+
+
+def _teacher(job: TrainConfig, partitioner: Partitioner) -> Iterator[Outcome]:
+    """Whether it is there and fits what the loss compares."""
+    teacher = make_factory(job, partitioner).teacher
+    assert teacher is not None, "asked of a job with a teacher"
+    yield (
+        Kind.OK,
+        f"{teacher.path}: {inspect.in_words(teacher.model)}, frozen and not saved, "
+        f"{shown_size(_num_bytes(teacher.abstract))} beside the model",
+    )
+
+
 def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Outcome]:
     """Whether parameters and batches divide over the devices, and what a device holds."""
     partitioner = make_partitioner(job.partitioning)
     found.readers = _readers(partitioner, processes)
-    factory, problems = make_factory(job, partitioner), []
+    factory, problems = make_factory(_untaught(job), partitioner), []
     fitting: list[Callable[[], object]] = [lambda: factory.abstract]
     for dataset in (job.dataset, job.eval_dataset):
         if dataset is None:

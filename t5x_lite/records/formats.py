@@ -21,6 +21,7 @@ import io
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -211,14 +212,18 @@ FORMATS: Mapping[str, Format] = {
     ".arrow": Format(_arrow, may_be_packed=False),
 }
 _PACKED = (".gz", ".zst")
+_ONE_OF_SEVERAL = re.compile(r"-\d{5}-of-\d{5}$")
 _OF_ARROW = (".parquet", ".arrow")
 # Of a folder's own files these are descriptions, as datasets and tools write them.
 _BESIDE = (".json",)
 
 
 def format_of(path: epath.PathLike) -> Format | None:
-    """The row of the table; None if the name has no end that is known."""
-    stem, end = os.path.splitext(os.fspath(path).lower())
+    """The row of the table; None if the name has no end that is known. What `infer` writes, as
+    others do, says behind it which of several files it is: x.jsonl-00000-of-00002.
+    """
+    name = _ONE_OF_SEVERAL.sub("", os.fspath(path).lower())
+    stem, end = os.path.splitext(name)
     if end in _PACKED:
         found = FORMATS.get(os.path.splitext(stem)[1])
         return found if found is not None and found.may_be_packed else None
@@ -334,11 +339,14 @@ def _unpacked(file: Bytes, path: epath.Path) -> Any:
 
 
 def text_of(values: Values, field: str) -> str:
-    """A row's text in a field; numbers are written out.
+    """A row's text in a field, or with dots in a field of a field; numbers are written out.
 
     Raises:
         BadRowError: there is no such field, or no text in it.
     """
+    outer, dot, inner = field.partition(".")
+    if dot and field not in values and isinstance(values.get(outer), Mapping):
+        return text_of(values[outer], inner)
     if field not in values:
         known = ", ".join(map(str, list(values)[:8])) or "nothing"
         raise BadRowError(f"it has no field {field!r}; it has {known}")

@@ -8,7 +8,7 @@ from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
-from t5x_lite.losses.config import LossConfig, MatchTeacherConfig, TermConfig
+from t5x_lite.losses.config import LossConfig, TeacherTermConfig, TermConfig
 from t5x_lite.metrics.direction import Direction
 from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
@@ -60,7 +60,8 @@ class TrainConfig:
     A batch is computed in `num_microbatches` parts, one after the other, which needs less memory
     and gives the same update. Gradients with a longer norm than `clip_gradient_norm` are shortened
     to it. `loss` is a sum of terms; `teacher_path` is the checkpoint of a frozen model that a term
-    matches. With `unfreezing` layers begin to train one after the other; parameter groups go first.
+    matches; what it says of rows that are not packed is kept in the folder `teacher_cache`. With
+    `unfreezing` layers begin to train one after the other; parameter groups go first.
     `log_weight_metrics` adds the size of every parameter, gradient and update to the log. With
     `dataset.batch_ramp` a step of half a batch is half a step to the learning rate.
     """
@@ -76,6 +77,7 @@ class TrainConfig:
     checkpoints: SaveCheckpointConfig
     restore: RestoreCheckpointConfig
     teacher_path: str | None = None
+    teacher_cache: str | None = None
     health: HealthConfig = HealthConfig()
     parameter_groups: tuple[ParameterGroup, ...] = ()
     unfreezing: UnfreezingConfig | None = dataclasses.field(
@@ -125,6 +127,12 @@ class TrainConfig:
                 "'float32', in which a model is trained."
             )
         self._check_loss()
+        if self.teacher_cache is not None and (self.teacher_path is None or self.dataset.pack):
+            raise UserError(
+                f"teacher_cache={self.teacher_cache!r} with teacher_path={self.teacher_path!r} and "
+                f"dataset.pack={self.dataset.pack}: needed is a teacher whose rows come again, as "
+                "those of packed examples do not: --gin.PACK=False, or --gin.TEACHER_CACHE=None"
+            )
         if self.dataset.batch_ramp is not None and self.restore.brings_step:
             raise UserError(
                 f"batch_ramp with restore.path={self.restore.path!r}, which brings a step: batches "
@@ -148,9 +156,11 @@ class TrainConfig:
                 f"loss={tuple(kind.__name__ for kind in kinds)}: needed is a term, or several of "
                 "different kinds: --gin.TrainConfig.loss=(@LossConfig(),)"
             )
-        if (MatchTeacherConfig in kinds) != (self.teacher_path is not None):
+        has_term = any(issubclass(kind, TeacherTermConfig) for kind in kinds)
+        if has_term != (self.teacher_path is not None):
             raise UserError(
                 f"teacher_path={self.teacher_path!r} with the terms "
-                f"{', '.join(kind.__name__ for kind in kinds)}: a teacher is needed where the loss "
-                "has MatchTeacherConfig, and nowhere else: --gin.TrainConfig.teacher_path=..."
+                f"{', '.join(kind.__name__ for kind in kinds)}: a teacher is needed where a "
+                "term of the loss matches one (Match...Config), and nowhere else: "
+                "--gin.TrainConfig.teacher_path=..."
             )

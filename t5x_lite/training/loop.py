@@ -238,7 +238,7 @@ class _Steps:
         self._guard.remember(step, batch)
         if step in self._job.recovery.left_out:
             return health.pass_over(state), {}
-        placed = self._job.factory.partitioner.global_batch(batch)
+        placed = self._job.factory.placed(batch)
         state, metrics = self._job.train_step(state, placed)
         self._in_flight.append(metrics)
         if len(self._in_flight) > _STEPS_IN_FLIGHT:

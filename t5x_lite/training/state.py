@@ -7,11 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int
 
 from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
+from t5x_lite.compression.teacher import Teacher, make_teacher
 from t5x_lite.data.ramp import ONE_SIZE, Ramp, make_ramp
 from t5x_lite.features.outputs import Outputs, Wanted
 from t5x_lite.finetuning import additions, unfreezing
@@ -24,7 +26,6 @@ from t5x_lite.partitioning.partitioner import Partitioner
 from t5x_lite.stability import health
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.ramped_schedule import schedule_over
-from t5x_lite.training.teacher import Teacher, make_teacher
 
 # What steps read and never change, nor checkpoints hold: a teacher's parameters.
 Frozen = Mapping[str, Any]
@@ -82,6 +83,12 @@ class StateFactory:
             return None
         assert self.teacher is not None, "TrainConfig refuses a term that lacks its teacher"
         return self.teacher.outputs(frozen["teacher"], batch, wanted)
+
+    def placed(self, rows: Mapping[str, np.ndarray]) -> dict[str, Array]:
+        """A global batch of this process's rows, and what is known of what the teacher says."""
+        if self.teacher is None:
+            return self.partitioner.global_batch(rows)
+        return self.teacher.placed(rows)
 
     @functools.cached_property
     def groups(self) -> Groups:
@@ -210,7 +217,9 @@ def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
         groups,
         None
         if config.teacher_path is None
-        else make_teacher(config.teacher_path, config.model, partitioner),
+        else make_teacher(
+            config.teacher_path, config.model, partitioner, config.loss, config.teacher_cache
+        ),
         make_ramp(config.dataset),
     )
 

@@ -54,33 +54,6 @@ def written(folder, model):
     return folder
 
 
-def test_a_student_is_every_other_layer_bit_for_bit():
-    """And all else that it has; the tree is that of its model."""
-    model, parameters = teacher()
-    student, made = students.every_other_layer(model, parameters)
-    assert student.encoder.depth == 2 and student.encoder.token_types == 0 and not student.pooler
-    wanted = transformer.abstract_parameters(student)
-    assert jax.tree.structure(made) == jax.tree.structure(wanted)
-    jax.tree.map(
-        lambda leaf, given: np.testing.assert_array_equal(given.shape, leaf.shape), made, wanted
-    )
-    theirs = parameters["encoder"].pop("layers")
-    ours = made["encoder"].pop("layers")
-    for place in range(2):
-        jax.tree.map(
-            lambda one, other, place=place: np.testing.assert_array_equal(
-                one[place], other[2 * place]
-            ),
-            ours,
-            theirs,
-        )
-    parameters["encoder"]["layers"], made["encoder"]["layers"] = theirs, ours
-    rest = {**made, "encoder": {k: v for k, v in made["encoder"].items() if k != "layers"}}
-    for path, leaf in jax.tree.leaves_with_path(rest):
-        found = functools.reduce(lambda tree, key: tree[key.key], path, parameters)
-        np.testing.assert_array_equal(leaf, found)
-
-
 def test_a_student_is_written_once_and_is_the_model_that_trains(tmp_path, monkeypatch):
     """Read back it is the half of its teacher, of the family that has no types."""
     model, parameters = teacher()

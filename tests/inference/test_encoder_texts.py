@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 
 from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
+from t5x_lite.compression.augmentation import replaceable
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import Layout
+from t5x_lite.inference.candidates import Candidates
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.text_model import TextModel
 from t5x_lite.model import transformer
 from t5x_lite.model.choices import HeadKind
-from t5x_lite.model.config import RelativeKeysConfig
+from t5x_lite.model.config import LearnedPositionsConfig, RelativeKeysConfig
 from t5x_lite.model.head_config import HeadConfig
 from t5x_lite.testing import tiny_model
 from t5x_lite.text.word_piece import WordPieceTokenizer
@@ -131,3 +134,52 @@ def test_what_cannot_be_told_is_refused(model_of, engine_of):
         decoder.encode(TEXTS, pooling="first")
     with pytest.raises(UserError, match="of 2 classes: needed is a name for each"):
         HeadConfig(kind=HeadKind.CLASSES, labels=("one",))
+
+
+def candidates_of(model, count, text="the cats sat on 2 mats"):
+    words = replaceable(text, {"the", "on"})
+    (found,) = Candidates(model, count).of_texts([text], [words])
+    return dict(zip([word.text for word in words], found, strict=True))
+
+
+def test_candidates_are_whole_words_and_never_the_word_itself(model_of):
+    """Of one piece (sat) those that the masked text and the text behind it make likeliest, of
+    several (cats) those with near vectors.
+    """
+    found = candidates_of(model_of(), len(PIECES))
+    words = {"the", "cat", "sat", "on", "mat", "dog"}
+    assert {word: set(others) for word, others in found.items()} == {
+        "cats": words,
+        "sat": words - {"sat"},
+        "mats": words,
+    }
+    # Among as many as are asked for, pieces and marks may be.
+    few = candidates_of(model_of(), 3)
+    for word, others in few.items():
+        assert others == found[word][: len(others)] and len(others) <= 3
+
+
+def test_the_likeliest_candidate_is_what_a_mask_is_filled_with(model_of):
+    model, text = model_of(), "the cat sat"
+    tokenizer = model.tokenizer
+    framed = tokenizer.template.frame(tokenizer.special, [5, 4, 7], tokenizer.encode(text))
+    (logits,) = model.engine.tell([Asked(framed, 2, [2])], "tokens", batch_size=1)
+    best = sorted((i for i in (5, 7, 8, 9, 10)), key=lambda i: -logits[i])
+    found = candidates_of(model, len(PIECES), text)
+    assert found["cat"] == [PIECES[i] for i in best]
+
+
+def test_a_near_vector_is_a_near_word(model_of):
+    """Of a word in pieces the mean of theirs."""
+    model = model_of()
+    (parameters,) = model.engine.parameters
+    table = np.array(parameters["token_embedder"]["embedding"])
+    table[10] = table[6] + table[11]  # a dog is what cat and ##s are
+    vectors = {**parameters, "token_embedder": {"embedding": jax.numpy.asarray(table)}}
+    model.engine = model.engine.with_parameters([vectors])
+    assert candidates_of(model, len(PIECES), "cats")["cats"][0] == "dog"
+
+
+def test_a_text_too_long_for_a_second_one_stands_alone(model_of):
+    model = model_of(positions=LearnedPositionsConfig(max_length=8))
+    assert candidates_of(model, 3, "the cat sat on the mat").keys() == {"cat", "sat", "mat"}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.features.outputs import Wanted
+from t5x_lite.features.outputs import SCORES, Wanted
 from t5x_lite.model import flops, transformer
 from t5x_lite.model.choices import ActivationDtype, AttentionForm, Remat
 from t5x_lite.model.compute_config import ComputeConfig
@@ -250,6 +250,18 @@ def test_streams_are_the_same_where_nothing_is_predicted(told):
     assert np.abs(queries - contents)[predicted].max(axis=-1).min() > 0.01
     plain = APART | {"encoder_loss_weights": zeros, "encoder_order": zeros + 1}
     assert_same(told(config, plain), told(config, of_streams(APART, 1)))
+
+
+def test_what_is_inside_is_of_the_stream_that_heads_read(parameters_of):
+    """The second one; its queries see keys of the first."""
+    config, wanted = model(), Wanted((), ("encoder",), ("encoder/states", f"encoder/{SCORES}"))
+    batch = jax.tree.map(jnp.asarray, APART)
+    found = jax.jit(lambda p: transformer.apply(config, p, batch, wanted=wanted))(
+        parameters_of(config)
+    )
+    count, length = APART["encoder_input_tokens"].shape
+    assert found.inside[f"encoder/{SCORES}"].shape == (DEPTH, count, HEADS, length, length)
+    np.testing.assert_array_equal(found.inside["encoder/states"][-1], found.hidden["encoder"])
 
 
 def test_what_sees_nothing_knows_nothing(told):

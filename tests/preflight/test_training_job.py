@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pathlib
+import re
 import resource
 import subprocess
 import sys
@@ -192,6 +193,29 @@ def test_a_directory_that_cannot_be_written_is_named(check_train, monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     _, findings, _ = check_train()
     assert "(Read-only file system): give a directory" in to_fix(findings)[0][1]
+
+
+def test_a_teacher_is_looked_at_and_hides_nothing(check_train, resolve, tmp_path):
+    """One that is there, one that is not, one of another width."""
+    model = resolve().model
+    parameters = transformer.init_parameters(model, jax.random.key(0))
+    huggingface.save(tmp_path / "teacher", model, parameters)
+    taught = ["--gin_file=compression/distil.gin", f"--gin.TEACHER_PATH={tmp_path / 'teacher'}"]
+    status, findings, _ = check_train(*taught)
+    (text,) = [text for kind, subject, text in findings if (kind, subject) == ("ok", "teacher")]
+    assert status == 0 and "frozen and not saved" in text
+    wrong = {
+        "not there": (["--gin.TEACHER_PATH=nowhere"], "no checkpoint at .*nowhere"),
+        "narrow": (
+            ["--gin.EMBED_DIM=64", "--gin.TrainConfig.loss=(@MatchDirectionConfig(),)"],
+            "MatchDirectionConfig: last hidden states of width 64 of the student and",
+        ),
+    }
+    for words, message in wrong.values():
+        status, findings, _ = check_train(*taught, *words, "--gin.BATCH_SIZE=7")
+        to_fix = {subject: text for kind, subject, text in findings if kind == "FIX"}
+        assert status == 2 and re.search(message, to_fix["teacher"])
+        assert "--gin." in to_fix["teacher"] and "mesh and batch" in to_fix
 
 
 def test_another_model_than_the_checkpoints_is_compared_without_reading_it(

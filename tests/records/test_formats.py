@@ -80,6 +80,22 @@ def test_what_is_wrong_with_a_row(name, content, said, write):
     assert re.match(said, problem(write(name, content), ("a",)))
 
 
+def test_a_field_may_be_within_a_field():
+    """As in what `infer` writes; a name with a dot comes first."""
+    values = {"inputs": {"text": "one", "n": {"x": 2}}, "inputs.text": "two"}
+    assert formats.text_of(values, "inputs.text") == "two"
+    assert formats.text_of(values, "inputs.n.x") == "2"
+    with pytest.raises(formats.BadRowError, match="no field 'other'; it has text, n"):
+        formats.text_of(values, "inputs.other")
+
+
+def test_which_of_several_files_it_is_does_not_matter():
+    """Of files as `infer` writes them; what says that they are complete is none."""
+    assert formats.format_of("x-predict.jsonl-00000-of-00002") == formats.FORMATS[".jsonl"]
+    assert formats.format_of("x.txt.gz-00001-of-00002") == formats.FORMATS[".txt"]
+    assert formats.format_of("x-predict.jsonl-00000-of-00002.COMPLETED") is None
+
+
 def test_numbers_are_written_out():
     """A label may be one; truth is no number."""
     assert formats.text_of({"a": 3}, "a") == "3"

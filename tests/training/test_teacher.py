@@ -12,6 +12,7 @@ from t5x_lite import cli, config, json_lines
 from t5x_lite.checkpoints import huggingface, manager
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
+from t5x_lite.compression.teacher import make_teacher
 from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig, MatchTeacherConfig
 from t5x_lite.model import transformer
@@ -23,7 +24,6 @@ from t5x_lite.stability.examine import make_examination
 from t5x_lite.testing import tiny_model
 from t5x_lite.training.state import StateFactory, make_factory
 from t5x_lite.training.step import make_eval_step, make_gradients, make_train_step
-from t5x_lite.training.teacher import make_teacher
 
 TERMS = (LossConfig(z_loss=0.01), MatchTeacherConfig(temperature=2.0, weight=0.5))
 DIVERGENCE = "MatchTeacherConfig/term"
@@ -190,6 +190,15 @@ def test_a_teacher_and_its_term_need_each_other(loss, teacher_path, message, job
     """And a loss has terms, no two of one kind, whose names would be one."""
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(job, loss=loss, teacher_path=teacher_path)
+
+
+def test_what_packed_rows_are_told_is_not_kept(job):
+    """They never come again."""
+    taught = {"loss": TERMS, "teacher_path": "somewhere", "teacher_cache": "cache"}
+    with pytest.raises(ValueError, match=r"dataset.pack=True: needed is .* --gin.PACK=False"):
+        dataclasses.replace(job, **taught)
+    apart = dataclasses.replace(job.dataset, pack=False)
+    assert dataclasses.replace(job, **taught, dataset=apart).teacher_cache == "cache"
 
 
 def test_a_teacher_that_reads_otherwise_is_refused(paths, tmp_path, student):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from t5x_lite.model import masks, maxima
+from t5x_lite.model import masks, maxima, taps
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.precision import precision_of
@@ -38,6 +38,8 @@ def attend(
         shared = platform() == "cpu" and position_bias.shape[0] == 1
         logits = _with_shared(logits, position_bias) if shared else logits + position_bias
     maxima.observe("logits", logits)
+    taps.tell("scores", lambda: _seen(logits, mask))
+    taps.tell("mean_scores", lambda: jnp.mean(_seen(logits, mask), axis=1))
     weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(queries.dtype)
     if mask.q_reach is not None:
         # In an order of its own a token may see none: not even a little of what it must not see.
@@ -48,6 +50,13 @@ def attend(
     # A CPU multiplies what lies head by head four times as fast.
     by_head = jnp.einsum("bhqk,bhkd->bhqd", weights, values.swapaxes(1, 2), precision=precision)
     return by_head.swapaxes(1, 2)
+
+
+def _seen(
+    logits: Float[Array, "batch heads q_len kv_len"], mask: AttentionMask
+) -> Float[Array, "batch heads q_len kv_len"]:
+    """Those of keys that a query sees, and 0."""
+    return jnp.where(masks.allowed(mask), logits, 0.0)
 
 
 @jax.custom_vjp
