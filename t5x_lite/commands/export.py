@@ -60,6 +60,11 @@ def add(commands: flags.Commands) -> None:
     command.add_argument(
         "--accept_gap", action="store_true", help="write int8 however much worse it is"
     )
+    command.add_argument(
+        "--sparse",
+        action="store_true",
+        help="leave the zeros of a pruned model out of a checkpoint, which all commands read",
+    )
     _add_stablehlo(command)
     flags.add_configuration(command, dry_run=False)
     flags.add_data(command)
@@ -128,6 +133,7 @@ def _export(arguments: argparse.Namespace) -> None:
         weights=Weights(arguments.weights),
         quality=_quality(arguments),
         accept_gap=arguments.accept_gap,
+        sparse=arguments.sparse,
         platforms=tuple(arguments.platforms),
         inputs_length=arguments.inputs_length,
         max_decode_length=arguments.max_decode_length,

@@ -29,6 +29,7 @@ class ExportConfig:
     """`path` is a checkpoint, a model directory (its newest) or a Hugging Face directory, `output`
     a directory that is not there yet, or empty. INT8 `weights` are measured by `quality`, an
     evaluation of the same path, and refused where they are too much worse, unless `accept_gap`.
+    `sparse` leaves the zeros of a pruned model out of a CHECKPOINT.
 
     The others are of STABLEHLO: programs run on each of `platforms`; inputs are padded to
     `inputs_length`, targets and what is written to `max_decode_length` (None: the lengths of the
@@ -43,6 +44,7 @@ class ExportConfig:
     weights: Weights = Weights.FLOAT32
     quality: EvalConfig | None = None
     accept_gap: bool = False
+    sparse: bool = False
     platforms: tuple[str, ...] = ("cpu", "tpu", "cuda")
     inputs_length: int | None = None
     max_decode_length: int | None = None
@@ -54,6 +56,11 @@ class ExportConfig:
         for name in ("path", "output", "vocabulary"):
             check_place(name, getattr(self, name))
         self._check_weights()
+        if self.sparse and self.format is not Format.CHECKPOINT:
+            raise UserError(
+                f"--sparse with format={self.format.value!r}, which has a place for every zero: "
+                "needed is --format=checkpoint, or no --sparse, and the zeros are written."
+            )
         unknown = [name for name in self.platforms if name not in PLATFORMS]
         if unknown or not self.platforms:
             raise UserError(
