@@ -8,6 +8,8 @@ import re
 from t5x_lite.bounds import BELOW_ONE, MAX_COUNT, POSITIVE, check_bounds
 from t5x_lite.errors import UserError
 
+# Paths of the kernels in all layers of both stacks, but of adapters: what is pruned.
+KERNELS = r"(encoder|decoder)/(layers|shared_layer)/(?!adapter/).*/kernel"
 _LARGEST_GROUP = 64
 
 
@@ -44,7 +46,7 @@ class PruningConfig:
     begin_step: int = 0
     end_step: int | None = None
     update_period: int = 1000
-    weights: str = r"(encoder|decoder)/(layers|shared_layer)/(?!adapter/).*/kernel"
+    weights: str = KERNELS
 
     def __post_init__(self) -> None:
         check_bounds(

@@ -8,7 +8,7 @@ is rolled back or leaves a step out goes on as it must, and whoever reads the mo
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -195,7 +195,6 @@ def make_pruning(config: PruningConfig, axes: Any, shapes: Any, groups: Groups) 
             f"weights={config.weights!r} of pruning matches no parameter; needed is a regular "
             f"expression for whole paths, such as {', '.join(kernels[:3])}: {_FLAG}"
         )
-    treatments = leaves(groups.treatments)
     for name, kernel in chosen.items():
         _check_kernel(config, name, kernel)
         if f"{name.removesuffix('kernel')}lora/a" in every:
@@ -203,11 +202,8 @@ def make_pruning(config: PruningConfig, axes: Any, shapes: Any, groups: Groups) 
                 f"{name} has LoRA beside it: merged, their product would fill the zeros. Needed is "
                 f"another method of fine-tuning, or {_FLAG} without this kernel."
             )
-        if config.method is not PruningMethod.LOCKED and treatments[name].is_ever_frozen:
-            raise UserError(
-                f"{name} is to be pruned, and a parameter group keeps it as it is: needed is one "
-                f"of the two, --gin.PARAMETER_GROUPS=... or {_FLAG} without it."
-            )
+    if config.method is not PruningMethod.LOCKED:
+        _check_moving(chosen, groups)
     return Pruning(config, chosen)
 
 
@@ -224,3 +220,13 @@ def _check_kernel(config: PruningConfig, name: str, kernel: Kernel) -> None:
             f"is an m of which {shape[0]} is a multiple, --gin.PRUNING_PATTERN=..., or "
             f"{_FLAG} without this kernel."
         )
+
+
+def _check_moving(chosen: Iterable[str], groups: Groups) -> None:
+    treatments = leaves(groups.treatments)
+    for name in chosen:
+        if treatments[name].is_ever_frozen:
+            raise UserError(
+                f"{name} is to be pruned, and a parameter group keeps it as it is: needed is one "
+                f"of the two, --gin.PARAMETER_GROUPS=... or {_FLAG} without it."
+            )
