@@ -37,7 +37,7 @@ def test_zeros_of_each_layer_of_each_kernel_are_shown(tmp_path, capsys):
     assert rows["encoder/layers/mlp/wi/kernel"] == ["4,096", "0.00 %", "0.00 in each of 2"]
     kernels = [int(row[0].replace(",", "")) for name, row in rows.items() if "/kernel" in name]
     assert rows["all of these"][0] == f"{sum(kernels):,}"
-    assert not any("embedding" in name for name in rows)
+    assert "token_embedder/embedding" not in rows
 
 
 def test_a_run_that_pruned_needs_no_flag(tmp_path, capsys):
