@@ -123,6 +123,16 @@ def _check_sparsity(config: PruningConfig) -> None:
         )
 
 
+def _check_one_shot(config: PruningConfig) -> None:
+    _check_sparsity(config)
+    if config.end_step is not None:
+        raise UserError(
+            f"method='one_shot' with end_step={config.end_step}: all goes behind begin_step="
+            f"{config.begin_step}; needed is compression/one_shot.gin without "
+            "compression/prune.gin, or the latter alone."
+        )
+
+
 def _check_locked(config: PruningConfig) -> None:
     given = [
         f"{name}={value}"
@@ -138,6 +148,6 @@ def _check_locked(config: PruningConfig) -> None:
 
 _CHECKS = {
     PruningMethod.GRADUAL: _check_gradual,
-    PruningMethod.ONE_SHOT: _check_sparsity,
+    PruningMethod.ONE_SHOT: _check_one_shot,
     PruningMethod.LOCKED: _check_locked,
 }

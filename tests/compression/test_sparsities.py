@@ -58,6 +58,7 @@ def test_a_pattern_is_reached_to_the_last_weight():
         ({"pattern": "two"}, "pattern='two': needed is 'n:m'"),
         ({"pattern": "2:4"}, "sparsity=0.9 with pattern='2:4', .* needed is 0.5, --gin.SPARSITY"),
         ({"weights": "("}, r"weights='\(' is no regular expression"),
+        ({"method": PruningMethod.ONE_SHOT}, "'one_shot' with end_step=50000: all goes behind"),
         ({"method": PruningMethod.LOCKED}, "'locked' with sparsity=0.9, end_step=50000"),
     ],
 )
