@@ -2,6 +2,7 @@
 
 checkpoint_12/                 a checkpoint
   state/                       parameters, optimizer slots, step: Orbax
+  sparse/                      of an export, parameters without their zeros (sparse_tensors.py)
   config/metadata              what it says of its run: JSON
   dataset/, vocabulary/        positions of the data, the tokenizer
   manifest.json                sizes and checksums of all files, written last

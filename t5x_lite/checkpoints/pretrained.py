@@ -16,7 +16,7 @@ from typing import Any
 from etils import epath
 
 from t5x_lite.checkpoints import description as descriptions
-from t5x_lite.checkpoints import folders, huggingface, lookup, manifest
+from t5x_lite.checkpoints import folders, huggingface, lookup, manifest, sparse_tensors
 from t5x_lite.checkpoints.description import Description, check_model
 from t5x_lite.checkpoints.formats.format import Format
 from t5x_lite.checkpoints.formats.table import detect
@@ -91,10 +91,12 @@ def identity(path: epath.PathLike) -> str:
         parts = [(name, int(stat.length), stat.mtime) for name, stat in stats]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
     checkpoint = lookup.find(directory)
-    leaves = manifest.leaf_sums(checkpoint)
+    leaves, written = manifest.leaf_sums(checkpoint), manifest.read(checkpoint)["files"]
     if leaves is not None:
-        return hashlib.sha256(repr(sorted(leaves.items())).encode()).hexdigest()
-    written = manifest.read(checkpoint)["files"]
+        sparse = written.get(f"{sparse_tensors.FOLDER}/{sparse_tensors.FILE}")
+        sums: list[Any] = sorted(leaves.items())
+        sums += [] if sparse is None else [sparse]
+        return hashlib.sha256(repr(sums).encode()).hexdigest()
     # What is written beside the state later, such as PINNED, changes no parameter.
     state = sorted((name, sums) for name, sums in written.items() if name.startswith("state/"))
     return hashlib.sha256(repr(state).encode()).hexdigest()

@@ -18,7 +18,14 @@ from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 
 from t5x_lite import storage
-from t5x_lite.checkpoints import folders, leaf_sums, manifest, multihost, tensors
+from t5x_lite.checkpoints import (
+    folders,
+    leaf_sums,
+    manifest,
+    multihost,
+    sparse_tensors,
+    tensors,
+)
 from t5x_lite.checkpoints.errors import DamagedError
 from t5x_lite.checkpoints.plan import (
     COUNT_OF_ALL,
@@ -115,7 +122,11 @@ def metadata(checkpoint: epath.Path) -> Any:
         DamagedError: it cannot be read.
     """
     try:
-        return ocp.PyTreeCheckpointHandler().metadata(checkpoint / folders.STATE).tree
+        tree = ocp.PyTreeCheckpointHandler().metadata(checkpoint / folders.STATE).tree
+        for name, leaf in sparse_tensors.shapes(checkpoint).items():
+            *way, last = name.split("/")
+            functools.reduce(lambda node, key: node.setdefault(key, {}), way, tree)[last] = leaf
+        return tree
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problem = f"its state cannot be read ({type(error).__name__}: {error})"
         raise DamagedError(checkpoint, [problem]) from error
@@ -200,18 +211,32 @@ def _exact(
         name: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=leaf.sharding)
         for name, (leaf, dtype) in asked.items()
     }
+    sparse = {name: exact.pop(name) for name in sparse_tensors.shapes(checkpoint) if name in exact}
     found: dict[str, Any] = {}
     own_sums: dict[str, int] = {}
     problems: list[str] = []
     try:
         with _damage_noticed(checkpoint), storage.watched(checkpoint):
             found, own_sums = tensors.read(checkpoint / folders.STATE, exact)
+            found |= _without_zeros(checkpoint, sparse)
     except DamagedError as error:
         problems = error.problems
     # Another process may have read what is damaged.
     if not multihost.all_true(not problems):
         raise DamagedError(checkpoint, problems or ["another process cannot read its tensors"])
     return found, dict(zip(own_sums, multihost.totals([*own_sums.values()]), strict=True))
+
+
+def _without_zeros(
+    checkpoint: epath.Path, asked: Mapping[str, jax.ShapeDtypeStruct]
+) -> dict[str, jax.Array]:
+    """Leaves that are stored so; their file has a checksum in the manifest."""
+    if not asked:
+        return {}
+    return {
+        name: jax.make_array_from_callback(array.shape, asked[name].sharding, array.__getitem__)
+        for name, array in sparse_tensors.read(checkpoint, asked)
+    }
 
 
 @contextlib.contextmanager

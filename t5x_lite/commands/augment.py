@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from t5x_lite import flags
-from t5x_lite.compression.config import AugmentConfig
+from t5x_lite.compression.distillation_config import AugmentConfig
 from t5x_lite.text_files import text_lines
 
 

@@ -44,6 +44,12 @@ def _add_inspect(commands: flags.Commands) -> None:
         metavar="inputs=64,targets=32",
         help="task feature lengths (default: 512 each)",
     )
+    command.add_argument(
+        "--sparsity",
+        action="store_true",
+        help="of a checkpoint: how many weights of each layer are 0, as is shown of one that was "
+        "pruned",
+    )
     command.add_argument("--ids", action="store_true", help="show ids below their text")
     command.add_argument(
         "--html", type=flags.new_file, metavar="FILE", help="write it as one page with charts, too"
@@ -66,6 +72,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
         if is_path or checkpoint_inspect.is_inspectable(arguments.task):
             print(checkpoint_inspect.inspect_checkpoint(arguments.task))
+            _show_zeros(arguments)
             return
     imports = registration.flag_imports(arguments)
     registration.refuse_missing(imports)
@@ -89,6 +96,13 @@ def _inspect(arguments: argparse.Namespace) -> None:
         ids=arguments.ids,
         html=arguments.html,
     )
+
+
+def _show_zeros(arguments: argparse.Namespace) -> None:
+    from t5x_lite.compression import report
+
+    if arguments.sparsity or report.was_pruned(arguments.task):
+        print(f"\n{report.sparsity(arguments.task)}")
 
 
 def _add_vocab(commands: flags.Commands) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from t5x_lite import flags, jobs
 from t5x_lite.bounds import MAX_LENGTH
-from t5x_lite.compression.config import PARTS, StudentConfig
+from t5x_lite.compression.distillation_config import PARTS, StudentConfig
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
@@ -63,6 +63,11 @@ def add(commands: flags.Commands) -> None:
         "--accept_gap", action="store_true", help="write int8 however much worse it is"
     )
     _add_student(command)
+    command.add_argument(
+        "--sparse",
+        action="store_true",
+        help="leave the zeros of a pruned model out of a checkpoint, which all commands read",
+    )
     _add_stablehlo(command)
     flags.add_configuration(command, dry_run=False)
     flags.add_data(command)
@@ -155,6 +160,7 @@ def _export(arguments: argparse.Namespace) -> None:
         weights=Weights(arguments.weights),
         quality=_quality(arguments),
         accept_gap=arguments.accept_gap,
+        sparse=arguments.sparse,
         platforms=tuple(arguments.platforms),
         inputs_length=arguments.inputs_length,
         max_decode_length=arguments.max_decode_length,

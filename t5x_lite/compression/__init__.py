@@ -1,1 +1,1 @@
-"""Making a trained model smaller: teachers and the students that are made of them."""
+"""Making a trained model smaller: teachers, weights that go, ranges of 8 bits, fewer pieces."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from t5x_lite.compression.config import AugmentConfig
+from t5x_lite.compression.distillation_config import AugmentConfig
 
 _WORD = re.compile(r"\w+")
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from t5x_lite.compression.config import StudentConfig
+from t5x_lite.compression.distillation_config import StudentConfig
 from t5x_lite.errors import UserError
 from t5x_lite.model.config import (
     LearnedPositionsConfig,

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 
 from t5x_lite.bounds import MAX_LENGTH, check_bounds
-from t5x_lite.compression.config import StudentConfig
+from t5x_lite.compression.distillation_config import StudentConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
@@ -31,6 +31,7 @@ class ExportConfig:
     a directory that is not there yet, or empty. What is written is the `student` that begins as a
     part of the model, by default all of it. INT8 `weights` are measured by `quality`, an
     evaluation of the same path, and refused where they are too much worse, unless `accept_gap`.
+    `sparse` leaves the zeros of a pruned model out of a CHECKPOINT.
 
     The others are of STABLEHLO: programs run on each of `platforms`; inputs are padded to
     `inputs_length`, targets and what is written to `max_decode_length` (None: the lengths of the
@@ -46,6 +47,7 @@ class ExportConfig:
     weights: Weights = Weights.FLOAT32
     quality: EvalConfig | None = None
     accept_gap: bool = False
+    sparse: bool = False
     platforms: tuple[str, ...] = ("cpu", "tpu", "cuda")
     inputs_length: int | None = None
     max_decode_length: int | None = None
@@ -57,6 +59,11 @@ class ExportConfig:
         for name in ("path", "output", "vocabulary"):
             check_place(name, getattr(self, name))
         self._check_weights()
+        if self.sparse and self.format is not Format.CHECKPOINT:
+            raise UserError(
+                f"--sparse with format={self.format.value!r}, which has a place for every zero: "
+                "needed is --format=checkpoint, or no --sparse, and the zeros are written."
+            )
         unknown = [name for name in self.platforms if name not in PLATFORMS]
         if unknown or not self.platforms:
             raise UserError(

@@ -5,25 +5,29 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 
-from t5x_lite.checkpoints import codec, huggingface, pretrained
+from t5x_lite.checkpoints import codec, huggingface, pretrained, sparse_tensors
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.manager import Checkpoints
+from t5x_lite.checkpoints.restoring import leaves
 from t5x_lite.compression import students
-from t5x_lite.compression.config import StudentConfig
+from t5x_lite.compression.distillation_config import StudentConfig
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.exporting import source, stablehlo
 from t5x_lite.exporting.config import ExportConfig, Format, check_holds_int8
 from t5x_lite.exporting.source import Source
+from t5x_lite.finetuning import additions
 from t5x_lite.model import transformer
 from t5x_lite.model.choices import Weights
 
 CARD = "quality.md"
+_PARAMETERS = "parameters"
 Write = Callable[[pathlib.Path, Source, ExportConfig], None]
 
 
@@ -96,14 +100,43 @@ def _huggingface(folder: pathlib.Path, found: Source, _: ExportConfig) -> None:
     huggingface.save(folder, found.model, found.parameters, found.tokenizer)
 
 
-def _checkpoint(folder: pathlib.Path, found: Source, _: ExportConfig) -> None:
+def _checkpoint(folder: pathlib.Path, found: Source, config: ExportConfig) -> None:
     described = found.description or describe_run("", found.model)
     described = dataclasses.replace(described, model=codec.to_json(found.model))
     vocabulary = {} if found.tokenizer is None else found.tokenizer.files()
+    files: dict[str, dict[str, bytes]] = {pretrained.VOCABULARY: vocabulary}
+    parameters: Mapping[str, Any] = found.parameters
+    if config.sparse:
+        parameters, content = _without_zeros(found)
+        files[sparse_tensors.FOLDER] = {sparse_tensors.FILE: content}
     checkpoints = Checkpoints(folder, SaveCheckpointConfig(keep=1))
-    state = {"parameters": jax.device_put(found.parameters)}
-    checkpoints.save(found.step, state, described, {pretrained.VOCABULARY: vocabulary})
+    state = {_PARAMETERS: jax.device_put(parameters)}
+    checkpoints.save(found.step, state, described, files)
     checkpoints.close()
+
+
+def _without_zeros(found: Source) -> tuple[dict[str, Any], bytes]:
+    """The parameters that are written as they are, and a file of the others.
+
+    Raises:
+        UserError: there is none that becomes smaller.
+    """
+    whole = leaves(found.parameters)
+    content, names = sparse_tensors.without_zeros(
+        {f"{_PARAMETERS}/{name}": leaf for name, leaf in whole.items()}
+    )
+    if not names:
+        raise UserError(
+            "--sparse makes no tensor of this model smaller: needed is one that was pruned "
+            "(--gin_file=compression/prune.gin), or no --sparse."
+        )
+    taken = [name.removeprefix(f"{_PARAMETERS}/") for name in names]
+    before = sum(whole[name].nbytes for name in taken)
+    say(
+        f"{len(taken)} of {len(whole)} tensors are without their zeros: {len(content) / 1e6:,.1f} "
+        f"MB in place of {before / 1e6:,.1f}"
+    )
+    return additions.without(found.parameters, taken), content
 
 
 def _ctranslate2(folder: pathlib.Path, found: Source, _: ExportConfig) -> None:

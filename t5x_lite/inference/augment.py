@@ -8,7 +8,7 @@ from etils import epath
 
 from t5x_lite import storage
 from t5x_lite.compression.augmentation import augmented, replaceable
-from t5x_lite.compression.config import AugmentConfig
+from t5x_lite.compression.distillation_config import AugmentConfig
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.inference import text_model

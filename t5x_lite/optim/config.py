@@ -11,6 +11,7 @@ FACTORS = (
     "constant",
     "linear_warmup",
     "linear_decay",
+    "rewound_decay",
     "rsqrt_decay",
     "rsqrt_normalized_decay",
     "decay_every",
@@ -18,7 +19,7 @@ FACTORS = (
     "triangular",
 )
 # Those that reach their last value at total_steps, and those that divide by the warm-up.
-_ENDING = ("linear_decay", "cosine_decay", "triangular")
+_ENDING = ("linear_decay", "rewound_decay", "cosine_decay", "triangular")
 _WARMING = ("linear_warmup", "rsqrt_decay", "rsqrt_normalized_decay", "triangular")
 
 
@@ -26,12 +27,13 @@ _WARMING = ("linear_warmup", "rsqrt_decay", "rsqrt_normalized_decay", "triangula
 class ScheduleConfig:
     """A learning rate as a product of factors, in T5X's notation.
 
-    Factors: constant, linear_warmup, linear_decay, rsqrt_decay, rsqrt_normalized_decay,
-    decay_every, cosine_decay, triangular. `constant * rsqrt_decay` with base 1.0 and 10,000 warm-up
-    steps is T5's pre-training schedule 1 / sqrt(max(step, 10^4)).
+    Factors: constant, linear_warmup, linear_decay, rewound_decay, rsqrt_decay,
+    rsqrt_normalized_decay, decay_every, cosine_decay, triangular. `constant * rsqrt_decay` with
+    base 1.0 and 10,000 warm-up steps is T5's pre-training schedule 1 / sqrt(max(step, 10^4)).
 
     `warmup_steps` is a number of steps, or a share of `total_steps` between 0 and 1 (0.1 and not
-    1). `linear_decay`, `cosine_decay` and `triangular` end at `total_steps`.
+    1). `linear_decay`, `rewound_decay`, `cosine_decay` and `triangular` end at `total_steps`.
+    `rewound_decay` begins anew every `rewind_period` steps until `rewind_until`.
     """
 
     factors: str = "constant"
@@ -41,6 +43,8 @@ class ScheduleConfig:
     steps_per_decay: int = 20_000
     total_steps: int | None = None
     minimum_factor: float = 0.0
+    rewind_period: int = 1000
+    rewind_until: int | None = None
 
     def __post_init__(self) -> None:
         check_bounds(
@@ -51,9 +55,12 @@ class ScheduleConfig:
             steps_per_decay=(1, MAX_COUNT),
             total_steps=(1, MAX_COUNT),
             minimum_factor=SHARE,
+            rewind_period=(1, MAX_COUNT),
+            rewind_until=(0, MAX_COUNT),
         )
         self._check_names()
         self._check_steps()
+        self._check_rewinding()
 
     def _check_names(self) -> None:
         for name in self.factor_names:
@@ -94,6 +101,17 @@ class ScheduleConfig:
                 f"number above {self.num_warmup_steps}, the steps of warmup_steps="
                 f"{self.warmup_steps}: lower --gin.WARMUP_STEPS=..., which may be a share such as "
                 "0.05, or raise --gin.TRAIN_STEPS=..."
+            )
+
+    def _check_rewinding(self) -> None:
+        if "rewound_decay" not in self.factor_names:
+            return
+        if self.rewind_until is None or not self.rewind_until < (self.total_steps or 0):
+            raise UserError(
+                f"factors={self.factors!r}: 'rewound_decay' has rewind_until={self.rewind_until} "
+                f"and total_steps={self.total_steps}: needed is a step before the last, from which "
+                "on it decays: --gin.PRUNING_END=... where compression/prune.gin is read, else "
+                "--gin.ScheduleConfig.rewind_until=..."
             )
 
     @property

@@ -5,11 +5,15 @@
 | constant               | base_learning_rate                                                 |
 | linear_warmup          | min(1, n / w)                                                      |
 | linear_decay           | 1 until w, then a line that reaches m at T                         |
+| rewound_decay          | 1 - (n mod p) / (T - u) until u, then a line from 1 to m at T      |
 | rsqrt_decay            | 1 / sqrt(max(n, w))                                                |
 | rsqrt_normalized_decay | sqrt(w / max(n, w))                                                |
 | decay_every            | decay_factor to the power of n // steps_per_decay                  |
 | cosine_decay           | 1 until w, then half a cosine that reaches m at T                  |
 | triangular             | a line from 0 at step 0 to 1 at w, then a line that reaches m at T |
+
+rewound_decay is Zafrir et al.'s (2021) for pruning: until u = rewind_until it goes back to 1 every
+p = rewind_period steps, at each update, and falls in between as steeply as it does behind u.
 
 T5X's linear_decay takes a slope, includes the base and the warm-up, and ends below zero; its
 cosine_decay starts again after each cycle. Ours are given by the step at which they end.
@@ -64,6 +68,15 @@ def _linear_decay(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array
     return _above_minimum(_rest(step, config), config)
 
 
+def _rewound_decay(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""]:
+    assert config.total_steps is not None and config.rewind_until is not None, "it was checked"
+    since = jnp.where(
+        step < config.rewind_until, step % config.rewind_period, step - config.rewind_until
+    )
+    done = since / (config.total_steps - config.rewind_until)
+    return _above_minimum(jnp.clip(1.0 - done, 0.0, 1.0), config)
+
+
 def _rsqrt_decay(step: Float[Array, ""], config: ScheduleConfig) -> Float[Array, ""]:
     return 1.0 / jnp.sqrt(jnp.maximum(step, config.num_warmup_steps))
 
@@ -90,6 +103,7 @@ _FACTORS: dict[str, _Factor] = {
     "constant": _constant,
     "linear_warmup": _linear_warmup,
     "linear_decay": _linear_decay,
+    "rewound_decay": _rewound_decay,
     "rsqrt_decay": _rsqrt_decay,
     "rsqrt_normalized_decay": _rsqrt_normalized_decay,
     "decay_every": _decay_every,

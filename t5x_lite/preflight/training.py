@@ -15,6 +15,7 @@ from t5x_lite import config, jobs
 from t5x_lite.checkpoints import folders, inspect, pretrained
 from t5x_lite.checkpoints.config import SavedDtype
 from t5x_lite.checkpoints.errors import ModelMismatchError
+from t5x_lite.compression.sparsities import check_length
 from t5x_lite.data.ramp import make_ramp
 from t5x_lite.display.terminal import shown_size
 from t5x_lite.errors import UserError
@@ -77,7 +78,7 @@ def checks(
 
 
 def _model(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
-    """Whether optimizer, schedule and parameter groups fit the model."""
+    """Whether optimizer, schedule, parameter groups and pruning fit the model."""
     state = found.shapes.abstract
     saved = _SAVED_BYTES[job.checkpoints.dtype]
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.parameters))
@@ -87,6 +88,8 @@ def _model(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
         f"{transformer.num_parameters(job.model):,} parameters, a checkpoint of "
         f"{shown_size(found.checkpoint_bytes)}",
     )
+    if found.shapes.pruning is not None:
+        yield Kind.OK, found.shapes.pruning.table
 
 
 def _untaught(job: TrainConfig) -> TrainConfig:
@@ -171,6 +174,8 @@ def _start(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
     yield Kind.OK, f"{origin.source}; steps {origin.first_step} to {origin.last_step}"
     if origin.is_own and origin.first_step == origin.last_step:
         yield Kind.NOTE, "this run is complete: it will only make up for evaluations it lacks"
+    if job.pruning is not None:
+        check_length(job.pruning, origin.last_step - origin.initial_step)
     if report is not None and job.restore.is_partial and not origin.is_own:
         yield Kind.NOTE, f"of the checkpoint's leaves: {report.counts()}"
 

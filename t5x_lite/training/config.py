@@ -4,6 +4,7 @@ import dataclasses
 
 from t5x_lite.bounds import FINITE, MAX_BATCH, MAX_COUNT, POSITIVE, SEED, check_bounds
 from t5x_lite.checkpoints.config import RestoreCheckpointConfig, SaveCheckpointConfig
+from t5x_lite.compression.pruning_config import PruningConfig
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
@@ -62,6 +63,7 @@ class TrainConfig:
     to it. `loss` is a sum of terms; `teacher_path` is the checkpoint of a frozen model that a term
     matches; what it says of rows that are not packed is kept in the folder `teacher_cache`. With
     `unfreezing` layers begin to train one after the other; parameter groups go first.
+    With `pruning` weights become 0 and stay 0.
     `log_weight_metrics` adds the size of every parameter, gradient and update to the log. With
     `dataset.batch_ramp` a step of half a batch is half a step to the learning rate.
     """
@@ -81,6 +83,9 @@ class TrainConfig:
     health: HealthConfig = HealthConfig()
     parameter_groups: tuple[ParameterGroup, ...] = ()
     unfreezing: UnfreezingConfig | None = dataclasses.field(
+        default=None, metadata={"built_if_bound": True}
+    )
+    pruning: PruningConfig | None = dataclasses.field(
         default=None, metadata={"built_if_bound": True}
     )
     num_microbatches: int = 1

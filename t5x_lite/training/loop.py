@@ -95,6 +95,9 @@ def train(
         held = stack.enter_context(lease.held(config.model_dir))
         signals.before_leaving(held.release)
         run = start(config, factory)
+        if factory.pruning is not None:
+            steps = run.last_step - run.initial_step
+            factory.pruning.check_start(run.state.parameters, steps)
         job = Job(
             config,
             operative_config,

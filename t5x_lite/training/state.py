@@ -13,6 +13,8 @@ from jaxtyping import Array, Int
 
 from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
+from t5x_lite.compression.pruning import Pruning, make_pruning
+from t5x_lite.compression.pruning_config import PruningConfig
 from t5x_lite.compression.teacher import Teacher, make_teacher
 from t5x_lite.data.ramp import ONE_SIZE, Ramp, make_ramp
 from t5x_lite.features.outputs import Outputs, Wanted
@@ -59,6 +61,7 @@ class StateFactory:
     parameter_groups: tuple[ParameterGroup, ...] = ()
     teacher: Teacher | None = None
     ramp: Ramp = ONE_SIZE
+    pruning_config: PruningConfig | None = None
 
     @property
     def frozen(self) -> Frozen:
@@ -103,6 +106,19 @@ class StateFactory:
             transformer.abstract_parameters(self.model),
             weight_decay=self.optimizer_config.weight_decay,
         )
+
+    @functools.cached_property
+    def pruning(self) -> Pruning | None:
+        """Which weights become or stay 0, if any do.
+
+        Raises:
+            UserError: it does not fit the model or the groups.
+        """
+        if self.pruning_config is None:
+            return None
+        axes = transformer.parameter_axes(self.model)
+        shapes = transformer.abstract_parameters(self.model)
+        return make_pruning(self.pruning_config, axes, shapes, self.groups)
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -194,7 +210,8 @@ class StateFactory:
             axes.optimizer_state,
             abstract.optimizer_state,
         )
-        return "\n".join(filter(None, (places, self.groups.table)))
+        pruning = None if self.pruning is None else self.pruning.table
+        return "\n".join(filter(None, (places, self.groups.table, pruning)))
 
     def _make(self, key: Array) -> TrainState:
         return self._first(transformer.init_parameters(self.model, key))
@@ -221,6 +238,7 @@ def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
             config.teacher_path, config.model, partitioner, config.loss, config.teacher_cache
         ),
         make_ramp(config.dataset),
+        config.pruning,
     )
 
 

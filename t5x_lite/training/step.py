@@ -113,22 +113,29 @@ def make_train_step(
         log_weight_metrics: adds the sizes of each parameter, gradient and update to the metrics.
         initial_step: at which the run began, for parameters that train from a step of it on.
     """
-    groups, optimizer = factory.groups, factory.optimizer
+    groups, optimizer, pruning = factory.groups, factory.optimizer, factory.pruning
     gradients_of = make_gradients(factory, terms, seed=seed, num_microbatches=num_microbatches)
+
+    def moving(tree: Gradients, trainable: Any, run_step: Array) -> Gradients:
+        tree = groups.moving(tree, run_step)
+        return tree if pruning is None else pruning.moving(tree, trainable, run_step)
 
     def step(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[TrainState, Metrics]:
         run_step = state.step - initial_step
         gradients, metrics = gradients_of(state, frozen, batch)
-        gradients = groups.moving(gradients, run_step)
+        trainable = groups.trainable(state.parameters)
+        gradients = moving(gradients, trainable, run_step)
         norm = optax.tree.norm(gradients)
         if clip_gradient_norm is not None:
             gradients = clip(gradients, norm, clip_gradient_norm)
-        trainable = groups.trainable(state.parameters)
         with factory.partitioner.activations():
             updates, slots = optimizer.update(gradients, state.optimizer_state, trainable)
-        updates = groups.moving(updates, run_step)
+        updates = moving(updates, trainable, run_step)
         slots = groups.slots(state.optimizer_state, slots, run_step)
         parameters = groups.apply(state.parameters, updates, run_step)
+        if pruning is not None:
+            parameters, share = pruning.prune(parameters, run_step + 1)
+            metrics |= {f"{PER_STEP}sparsity": share}
         next_state = TrainState(state.step + 1, parameters, slots, state.health)
         is_bad = known = None
         if health is not None:

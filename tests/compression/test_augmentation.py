@@ -7,7 +7,7 @@ import pytest
 
 from t5x_lite import cli
 from t5x_lite.compression.augmentation import augmented, replaceable
-from t5x_lite.compression.config import AugmentConfig
+from t5x_lite.compression.distillation_config import AugmentConfig
 from t5x_lite.errors import UserError
 from t5x_lite.inference import augment as augment_files
 from t5x_lite.inference import text_model

@@ -10,7 +10,7 @@ import pytest
 from t5x_lite import config as gin_config
 from t5x_lite.checkpoints import huggingface, pretrained
 from t5x_lite.compression import students
-from t5x_lite.compression.config import StudentConfig
+from t5x_lite.compression.distillation_config import StudentConfig
 from t5x_lite.errors import UserError
 from t5x_lite.exporting.config import ExportConfig, Format
 from t5x_lite.exporting.export import export

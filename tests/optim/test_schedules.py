@@ -56,7 +56,7 @@ def test_a_misspelt_factor_names_the_nearest():
         make_schedule(ScheduleConfig(factors="constant * rsqrt_decy"))
 
 
-@pytest.mark.parametrize("factor", ["linear_decay", "cosine_decay", "triangular"])
+@pytest.mark.parametrize("factor", ["linear_decay", "rewound_decay", "cosine_decay", "triangular"])
 def test_a_factor_that_ends_asks_for_the_end(factor):
     with pytest.raises(ValueError, match="total_steps=None.*above warmup_steps=10000"):
         make_schedule(ScheduleConfig(factors=factor))
@@ -95,3 +95,22 @@ def test_a_warm_up_given_as_a_share_is_that_many_of_all_steps():
 def test_a_warm_up_that_fits_no_run_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         ScheduleConfig(**settings)
+
+
+def test_the_learning_rate_goes_back_at_each_update():
+    """With 50,000 steps behind the pruning it falls by 1,000 / 50,000 in between, and then to 0."""
+    schedule = make_schedule(
+        ScheduleConfig(
+            factors="rewound_decay", total_steps=100_000, rewind_period=1000, rewind_until=50_000
+        )
+    )
+    values = {0: 1, 500: 0.99, 999: 0.98002, 1000: 1, 49_500: 0.99, 50_000: 1, 51_000: 0.98}
+    values |= {75_000: 0.5, 100_000: 0, 110_000: 0}
+    found = {step: float(schedule(step)) for step in values}
+    assert found == pytest.approx(values, abs=1e-6)
+
+
+@pytest.mark.parametrize("until", [None, 100, 200])
+def test_rewinding_ends_before_the_run_does(until):
+    with pytest.raises(ValueError, match=f"rewind_until={until} and total_steps=100"):
+        ScheduleConfig(factors="rewound_decay", total_steps=100, warmup_steps=1, rewind_until=until)

@@ -5,7 +5,7 @@ import shutil
 
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.runs import Run
-from t5x_lite.compression.config import StudentConfig
+from t5x_lite.compression.distillation_config import StudentConfig
 
 
 def directory(lab: Lab, teacher: Run) -> pathlib.Path:
