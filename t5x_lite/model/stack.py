@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import execution, maxima, relative_keys, streams
+from t5x_lite.model import execution, maxima, relative_keys, rounding, streams
 from t5x_lite.model.attend import choice
 from t5x_lite.model.block import SHARED, Block, LayerCache, Part, Seen, StackContext, copies
 from t5x_lite.model.choices import LAYER_INPUT, LayerSharing
+from t5x_lite.model.collected import Found
 from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.config import (
     LearnedPositionsConfig,
@@ -133,16 +134,16 @@ class Stack(nnx.Module):
 
         def run_layer(
             x: Array, inputs: tuple[Block, Array, LayerCache | None]
-        ) -> tuple[Array, tuple[Seen | LayerCache | None, maxima.Maxima]]:
+        ) -> tuple[Array, tuple[Seen | LayerCache | None, tuple[Found, Found]]]:
             layer, index, layer_cache = inputs
             x = x if is_memory is None else streams.without_gradient(x, is_memory)
             x = named(constrain(x, ("batch", "length", "embed")), LAYER_INPUT)
             own = dataclasses.replace(context, mask=_mask_of_layer(config, mask, index))
             if config.layer_sharing is not LayerSharing.NONE and not is_apart:
                 layer.take(self.shared_layer)
-            with maxima.apart() as found:
+            with maxima.apart() as largest, rounding.apart() as ranges:
                 x, seen = layer(x, own, cache=layer_cache, dropout=dropout.fold(index))
-            return x, (seen if keep_cache else None, found)
+            return x, (seen if keep_cache else None, (largest, ranges))
 
         is_apart = isinstance(self.layers, nnx.List)
         if isinstance(self.layers, nnx.List):
@@ -157,7 +158,8 @@ class Stack(nnx.Module):
                 (self.layers, jnp.arange(config.depth), cache),
                 unroll=unroll,
             )
-        maxima.add(found, "layers")
+        maxima.add(found[0], "layers")
+        rounding.add(found[1])
         x = x if order is None else streams.queries_of(x)
         if config.has_final_norm:
             x = self.final_norm(x)
@@ -247,7 +249,7 @@ def _mask_of_layer(
 
 def _one_by_one(
     run_layer: Callable, x: Array, layers: Sequence[Block], caches: Sequence[LayerCache | None]
-) -> tuple[Array, tuple[list[Any], maxima.Maxima]]:
+) -> tuple[Array, tuple[list[Any], tuple[Found, Found]]]:
     """What a loop over the stack gives, of layers and caches that stand apart."""
     seen, found = [], []
     for index, (layer, cache) in enumerate(zip(layers, caches, strict=True)):
