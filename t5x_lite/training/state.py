@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 
 from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
+from t5x_lite.compression import ranges
 from t5x_lite.data.ramp import ONE_SIZE, Ramp, make_ramp
 from t5x_lite.features.outputs import Outputs, Wanted
 from t5x_lite.finetuning import additions, unfreezing
@@ -91,7 +92,7 @@ class StateFactory:
             UserError: a group does not fit the model.
         """
         return assign(
-            self.parameter_groups,
+            ranges.groups(self.model) + self.parameter_groups,
             transformer.parameter_axes(self.model),
             transformer.abstract_parameters(self.model),
             weight_decay=self.optimizer_config.weight_decay,

@@ -1,0 +1,85 @@
+"""Ranges of what kernels of 8 bits read: parameters that no optimizer moves, but a moving average
+of what the forward passes of training saw (Zafrir et al. 2019, section 2).
+
+A step computes with the ranges that were known before it; while nothing is known of one, what its
+kernel reads is not rounded. Microbatches and devices see one range together.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from t5x_lite.errors import UserError
+from t5x_lite.model import rounding, transformer
+from t5x_lite.model.config import ModelConfig
+from t5x_lite.optim.config import ParameterGroup
+
+# A part of the parameter tree: folders that hold ranges, [lowest, highest], of layers stacked.
+Ranges = Mapping[str, Any]
+
+
+def groups(model: ModelConfig) -> tuple[ParameterGroup, ...]:
+    """What keeps ranges from the optimizer."""
+    if model.quantization is None:
+        return ()
+    return (ParameterGroup(pattern=f".*/{transformer.RANGE}", frozen=True),)
+
+
+def union(one: Ranges, other: Ranges) -> Ranges:
+    """The ranges of both; zeros add nothing."""
+    return jax.tree.map(rounding.union, one, other)
+
+
+def moved(
+    parameters: Mapping[str, Any], seen: Ranges, decay: float | Float[Array, ""]
+) -> dict[str, Any]:
+    """The parameters with ranges that keep `decay` of themselves and take the rest from `seen`; one
+    that is not known becomes what was seen.
+    """
+    return {
+        name: node
+        if name not in seen
+        else moved(node, seen[name], decay)
+        if isinstance(node, Mapping)
+        else _moved(node, seen[name], decay)
+        for name, node in parameters.items()
+    }
+
+
+def _moved(
+    known: Float[Array, "*layers 2"],
+    seen: Float[Array, "*layers 2"],
+    decay: float | Float[Array, ""],
+) -> Float[Array, "*layers 2"]:
+    is_known = known[..., :1] < known[..., 1:]
+    return jnp.where(is_known, decay * known + (1 - decay) * seen, seen)
+
+
+def unknown(parameters: Mapping[str, Any]) -> list[str]:
+    """Paths of ranges that nothing was seen of, in some layer."""
+    leaves = jax.tree_util.tree_leaves_with_path(parameters)
+    named = [
+        (jax.tree_util.keystr(keys, simple=True, separator="/"), leaf) for keys, leaf in leaves
+    ]
+    return [
+        name
+        for name, leaf in named
+        if name.endswith(f"/{transformer.RANGE}") and not bool((leaf[..., 0] < leaf[..., 1]).all())
+    ]
+
+
+def check_known(parameters: Mapping[str, Any], path: str) -> None:
+    """Refuses to round by ranges that are not known.
+
+    Raises:
+        UserError: with how they come to be.
+    """
+    if names := unknown(parameters):
+        raise UserError(
+            f"of {path} {len(names)} ranges are not known, such as {names[0]}: needed is a "
+            "checkpoint behind the first step of its training, or one of a model without ranges, "
+            "for which --weights=int8 --activations=int8 finds them."
+        )
