@@ -126,7 +126,7 @@ class Linear(nnx.Module):
             return kernel, self.kernel_scale[...].astype(jnp.float32)
         assert self.quantization is not None, "a range comes with it"
         step = rounding.step_of(kernel, -2, self.quantization.granularity)
-        return rounding.rounded(kernel / step), step[0]
+        return rounding.steps_of_weights(kernel, step), step[0]
 
     def _placed(self, kernel: Shaped[Array, "in_dim out_dim"]) -> Array:
         """Where it is split over `data` it travels here, in the dtype of the product."""
@@ -139,7 +139,7 @@ class Linear(nnx.Module):
         return product + self.bias[...].astype(product.dtype)[None, None, :]
 
 
-def of_rows(product: Callable[[Array], Array], x: Float[Array, "batch length in_dim"]) -> Array:
+def of_rows(product: Callable[[Array], Array], x: Shaped[Array, "batch length in_dim"]) -> Array:
     """`product(x)`, on a CPU of [batch * length, in_dim]: the gradient of a product with a kernel
     then sums over one dimension, for which no operand has to be transposed. Where a mesh splits
     rows or positions they stay apart.
@@ -163,7 +163,8 @@ def joined(linears: Sequence[Linear]) -> Linear | None:
         each = [getattr(linear, name) for linear in linears]
         if each[0] is not None:
             setattr(row, name, nnx.data(parameters.joined(each)))
-    row.input_range = linears[0].input_range  # what reads the same has seen the same
+    if linears[0].input_range is not None:  # what reads the same has seen the same
+        row.input_range = nnx.data(linears[0].input_range)
     return row
 
 

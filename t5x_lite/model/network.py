@@ -86,7 +86,8 @@ class Embedding(nnx.Module):
         self, vectors: Shaped[Array, "*rows token_embed"], scale: Float[Array, "*rows"]
     ) -> Float[Array, "*rows token_embed"]:
         if self.embedding_scale is None:
-            return rounding.rounded(vectors / scale[..., None]) * scale[..., None]
+            steps = rounding.steps_of_weights(vectors, scale[..., None])
+            return steps * scale[..., None]
         return vectors.astype(scale.dtype) * scale[..., None]
 
 
@@ -120,7 +121,7 @@ class Transformer(nnx.Module):
         """Weights as int8, where quantization.py says."""
         quantization = self.config.quantization
         if quantization is not None:
-            self.use_whole_numbers(jnp.int8)
+            self.use_whole_numbers(jnp.dtype(jnp.int8))
             holds_table = quantization.embedding
         else:
             for stack in self.stacks:

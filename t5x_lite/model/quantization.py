@@ -15,7 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int8
 
 from t5x_lite.model.choices import Granularity
-from t5x_lite.model.rounding import LARGEST, step_of
+from t5x_lite.model.rounding import step_of, steps_of_weights
 
 
 def quantized(
@@ -31,7 +31,7 @@ def quantized(
         granularity: TENSOR gives all channels of a matrix the same scale.
     """
     scales = step_of(weights, axis, granularity)
-    steps = jnp.clip(jnp.round(weights / scales), -LARGEST, LARGEST)
+    steps = steps_of_weights(weights, scales)
     return steps.astype(jnp.int8), jnp.squeeze(scales, axis)
 
 

@@ -10,7 +10,7 @@ The sum is exact, in integers of 32 bits or in float32 up to 2^24. In the backwa
 the identity; what lies beyond its range has no gradient.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, Int8
 from t5x_lite.model.choices import Granularity
 from t5x_lite.model.collected import Collection
 
-LARGEST = 127  # of a weight
+LARGEST = 127.0  # of a weight
 _LEVELS = 255  # between the ends of a range
 _MIDDLE = 128  # what 0 ... 255 lose to be of 8 bits with a sign
 
@@ -64,9 +64,10 @@ def steps_of(x: Float[Array, "*shape"], grid: Grid) -> Float[Array, "*shape"]:
     """How many steps, `q - zero`; `x` itself where the range is not known, and a step is 1."""
     exact = x.astype(jnp.float32) / grid.step
     low, high = -grid.zero, _LEVELS - grid.zero
-    is_beyond = (exact < low) | (exact > high)
-    within = jnp.where(is_beyond, jax.lax.stop_gradient(jnp.clip(exact, low, high)), exact)
-    return jnp.where(grid.is_known, rounded(within), exact).astype(x.dtype)
+    # The ends of a range are up to half a step beyond those of its steps.
+    is_beyond = (exact < low - 0.5) | (exact > high + 0.5)
+    steps = whole(jnp.where(is_beyond, jax.lax.stop_gradient(exact), exact), low, high)
+    return jnp.where(grid.is_known, steps, exact).astype(x.dtype)
 
 
 def integers_of(
@@ -92,14 +93,25 @@ def step_of(
     return jnp.broadcast_to(jnp.where(largest > 0, largest / LARGEST, 1.0), shape)
 
 
+def steps_of_weights(
+    weights: Float[Array, "*rows _in _out"], step: Float[Array, "*rows _one _channels"]
+) -> Float[Array, "*rows _in _out"]:
+    """How many steps, of weights whose largest is 127 of them."""
+    return whole(weights / step, -LARGEST, LARGEST)
+
+
 @jax.custom_jvp
-def rounded(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The nearest whole number, of two the even one; its gradient is that of `x` (the
-    straight-through estimator of Bengio et al. 2013).
+def whole(
+    x: Float[Array, "*shape"],
+    low: Float[Array, ""] | float,
+    high: Float[Array, ""] | float,
+) -> Float[Array, "*shape"]:
+    """The nearest whole number from `low` to `high`, of two the even one; its gradient is that of
+    `x` (the straight-through estimator of Bengio et al. 2013).
     """
-    return jnp.round(x)
+    return jnp.clip(jnp.round(x), low, high)
 
 
-@rounded.defjvp
-def _straight_through(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return rounded(*primals), tangents[0]
+@whole.defjvp
+def _straight_through(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    return whole(*primals), tangents[0]
