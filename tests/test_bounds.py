@@ -44,6 +44,7 @@ def examples():
     pending += [configurables()[f"{name}Config"]() for name in terms]
     pending += [configurables()["ParameterGroup"](pattern="x")]
     pending += [configurables()["UnfreezingConfig"](steps=9)]
+    pending += [configurables()["QuantizationConfig"]()]
     pending += [configurables()["BatchRampConfig"](start=1, increment=1, rows=1)]
     pending += [configurables()["CorpusConfig"](inputs=("x.wet",), output="out")]
     export = {"path": "run", "output": "out", "format": Format.HUGGINGFACE}

@@ -25,6 +25,7 @@ _NOT_OF_THE_PARAMETERS = (
     "dropout_shared_along_length",
     "init.",
     "prompts.",
+    "quantization.decay",
 )
 
 
