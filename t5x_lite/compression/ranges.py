@@ -58,28 +58,36 @@ def _moved(
     return jnp.where(is_known, decay * known + (1 - decay) * seen, seen)
 
 
-def unknown(parameters: Mapping[str, Any]) -> list[str]:
-    """Paths of ranges that nothing was seen of, in some layer."""
-    leaves = jax.tree_util.tree_leaves_with_path(parameters)
-    named = [
-        (jax.tree_util.keystr(keys, simple=True, separator="/"), leaf) for keys, leaf in leaves
-    ]
-    return [
-        name
-        for name, leaf in named
-        if name.endswith(f"/{transformer.RANGE}") and not bool((leaf[..., 0] < leaf[..., 1]).all())
-    ]
+def without(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the plain model."""
+    return {
+        name: without(node) if isinstance(node, Mapping) else node
+        for name, node in parameters.items()
+        if name != transformer.RANGE
+    }
 
 
-def check_known(parameters: Mapping[str, Any], path: str) -> None:
-    """Refuses to round by ranges that are not known.
+def check_known(parameters: Mapping[str, Any]) -> None:
+    """Refuses to round by ranges that nothing was seen of.
 
     Raises:
         UserError: with how they come to be.
     """
-    if names := unknown(parameters):
+    if names := _unknown(parameters):
         raise UserError(
-            f"of {path} {len(names)} ranges are not known, such as {names[0]}: needed is a "
-            "checkpoint behind the first step of its training, or one of a model without ranges, "
-            "for which --weights=int8 --activations=int8 finds them."
+            f"{len(names)} ranges of what kernels read are not known, such as {names[0]}: needed "
+            "is a checkpoint behind the first step of its training with products of 8 bits, or "
+            "one of a plain model, whose ranges --activations=int8 finds."
         )
+
+
+def _unknown(parameters: Mapping[str, Any]) -> list[str]:
+    leaves = jax.tree_util.tree_leaves_with_path(parameters)
+    named = [
+        (jax.tree_util.keystr(keys, simple=True, separator="/"), each) for keys, each in leaves
+    ]
+    return [
+        name
+        for name, each in named
+        if name.endswith(f"/{transformer.RANGE}") and not (each[..., 0] < each[..., 1]).all()
+    ]

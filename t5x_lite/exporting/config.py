@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from t5x_lite.bounds import MAX_LENGTH, check_bounds
+from t5x_lite.compression.config import CalibrationConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.evaluation.config import EvalConfig
@@ -29,6 +30,8 @@ class ExportConfig:
     """`path` is a checkpoint, a model directory (its newest) or a Hugging Face directory, `output`
     a directory that is not there yet, or empty. INT8 `weights` are measured by `quality`, an
     evaluation of the same path, and refused where they are too much worse, unless `accept_gap`.
+    With a `calibration` what they are multiplied with is of 8 bits as well; a model that was
+    trained so needs none.
 
     The others are of STABLEHLO: programs run on each of `platforms`; inputs are padded to
     `inputs_length`, targets and what is written to `max_decode_length` (None: the lengths of the
@@ -43,6 +46,7 @@ class ExportConfig:
     weights: Weights = Weights.FLOAT32
     quality: EvalConfig | None = None
     accept_gap: bool = False
+    calibration: CalibrationConfig | None = None
     platforms: tuple[str, ...] = ("cpu", "tpu", "cuda")
     inputs_length: int | None = None
     max_decode_length: int | None = None
@@ -63,6 +67,11 @@ class ExportConfig:
 
     def _check_weights(self) -> None:
         if self.weights is Weights.FLOAT32:
+            if self.calibration is not None:
+                raise UserError(
+                    "activations='int8' with weights='float32': needed are both in int8: "
+                    "--weights=int8 --activations=int8"
+                )
             return
         check_holds_int8(self.format)
         if self.quality is None:

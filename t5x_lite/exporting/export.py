@@ -34,7 +34,7 @@ def export(config: ExportConfig) -> None:
     output = _new_folder(config.output)
     partial = output.with_name(f"{output.name}.partial")
     found = source.read(config.path, config.vocabulary)
-    if found.model.weights is Weights.INT8:
+    if found.model.weights is Weights.INT8 or found.model.quantization is not None:
         check_holds_int8(config.format)
     page = None
     if config.quality is not None and config.weights is Weights.INT8:
@@ -56,14 +56,22 @@ def export(config: ExportConfig) -> None:
 def _measured(found: Source, config: ExportConfig, job: EvalConfig) -> tuple[Source, str]:
     """The model in int8 and its card, unless it is too much worse."""
     # Tasks are read by TensorFlow, which other exports do not load.
-    from t5x_lite.exporting import quality
+    from t5x_lite.exporting import calibrate, quality
 
-    small = found.quantized()
-    rows = quality.measure(job, (found.model, found.parameters), (small.model, small.parameters))
+    given = config.calibration
+    rounded = found if given is None else calibrate.calibrated(found, given, job)
+    small, full = rounded.quantized(), found.in_float32()
+    rows = quality.measure(job, (full.model, full.parameters), (small.model, small.parameters))
     if not config.accept_gap:
         quality.refuse(rows)
-    sizes = (found.num_bytes, small.num_bytes)
-    return small, quality.card(rows, job, step=found.step, sizes=sizes, accepted=config.accept_gap)
+    return small, quality.card(
+        rows,
+        job,
+        small.model,
+        step=found.step,
+        sizes=(full.num_bytes, small.num_bytes),
+        accepted=config.accept_gap,
+    )
 
 
 def _new_folder(name: str) -> pathlib.Path:
