@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from t5x_lite.errors import UserError
@@ -17,6 +18,7 @@ from t5x_lite.model import rounding, transformer
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import ParameterGroup
 
+Range = Float[Array, "*layers 2"] | Float[np.ndarray, "*layers 2"]
 # A part of the parameter tree: folders that hold ranges, [lowest, highest], of layers stacked.
 Ranges = Mapping[str, Any]
 
@@ -49,11 +51,7 @@ def moved(
     }
 
 
-def _moved(
-    known: Float[Array, "*layers 2"],
-    seen: Float[Array, "*layers 2"],
-    decay: float | Float[Array, ""],
-) -> Float[Array, "*layers 2"]:
+def _moved(known: Range, seen: Range, decay: float | Float[Array, ""]) -> Range:
     is_known = known[..., :1] < known[..., 1:]
     return jnp.where(is_known, decay * known + (1 - decay) * seen, seen)
 

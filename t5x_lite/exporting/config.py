@@ -81,7 +81,7 @@ class ExportConfig:
             )
 
 
-def check_holds_int8(format: Format) -> None:
+def check_holds_int8(format: Format, what: str = "int8 weights") -> None:
     """Refuses formats that others define without our int8.
 
     Raises:
@@ -89,6 +89,6 @@ def check_holds_int8(format: Format) -> None:
     """
     if format in (Format.HUGGINGFACE, Format.CTRANSLATE2):
         raise UserError(
-            f"int8 weights with format={format.value!r}: needed is 'checkpoint' or 'stablehlo', or "
+            f"{what} with format={format.value!r}: needed is 'checkpoint' or 'stablehlo', or "
             "a model in float32. CTranslate2 rounds by itself when it loads (compute_type='int8')."
         )

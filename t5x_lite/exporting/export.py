@@ -34,8 +34,7 @@ def export(config: ExportConfig) -> None:
     output = _new_folder(config.output)
     partial = output.with_name(f"{output.name}.partial")
     found = source.read(config.path, config.vocabulary)
-    if found.model.weights is Weights.INT8 or found.model.quantization is not None:
-        check_holds_int8(config.format)
+    _check(found, config)
     page = None
     if config.quality is not None and config.weights is Weights.INT8:
         found, page = _measured(found, config, config.quality)
@@ -51,6 +50,20 @@ def export(config: ExportConfig) -> None:
     partial.rename(output)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     say(f"{config.output}: {config.format.value} of step {found.step}, {size / 1e6:,.1f} MB")
+
+
+def _check(found: Source, config: ExportConfig) -> None:
+    """Refuses what the model cannot become."""
+    if found.model.weights is Weights.INT8:
+        if config.weights is Weights.INT8:
+            raise UserError(
+                f"--weights=int8 of {config.path}, whose weights are int8 already: rounded again "
+                "they would only lose. Name the checkpoint in float32 that it was exported from, "
+                "or leave --weights out, and it is written as it is."
+            )
+        check_holds_int8(config.format)
+    if found.model.quantization is not None:
+        check_holds_int8(config.format, "products of 8 bits")
 
 
 def _measured(found: Source, config: ExportConfig, job: EvalConfig) -> tuple[Source, str]:

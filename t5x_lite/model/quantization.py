@@ -39,7 +39,8 @@ def quantized_parameter(
     parameter: nnx.Param, *, axis: int, granularity: Granularity = Granularity.CHANNEL
 ) -> tuple[nnx.Param, nnx.Param]:
     """The same of a parameter of one layer, or of a stack: values and scales with their axes."""
-    values, scales = quantized(parameter[...], axis=axis, granularity=granularity)
+    held = jnp.asarray(parameter[...])
+    values, scales = quantized(held, axis=axis, granularity=granularity)
     axes = list(parameter.get_metadata("axes"))
     own = tuple(axes)
     del axes[axis]
