@@ -13,6 +13,7 @@ from t5x_lite.checkpoints import codec, folders
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
+from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.text_files import read_json_object
 
@@ -25,6 +26,7 @@ _NOT_OF_THE_PARAMETERS = (
     "dropout_shared_along_length",
     "init.",
     "prompts.",
+    "quantization.decay",
 )
 
 
@@ -111,11 +113,18 @@ def check_model(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike) -
 
 def check_initial(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike) -> None:
     """Refuses a job that cannot start from a checkpoint: its model may differ in nothing but what
-    `foundation` allows.
+    `foundation` allows, and what was rounded for inference cannot be trained.
 
     Raises:
         ModelMismatchError: as `check_model`.
+        UserError: its weights are int8.
     """
+    if stored.weights is not Weights.FLOAT32:
+        raise UserError(
+            f"the weights in {whence} are {stored.weights.value}, rounded for inference, and "
+            f"training needs {job.weights.value}: start from the checkpoint that it was exported "
+            "from: --gin.INITIAL_CHECKPOINT_PATH=..."
+        )
     check_model(foundation(job, stored), as_read(stored, job), whence)
 
 

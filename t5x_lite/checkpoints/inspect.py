@@ -17,7 +17,7 @@ from t5x_lite.checkpoints.formats.table import detect
 from t5x_lite.checkpoints.pretrained import Pretrained
 from t5x_lite.display.terminal import aligned, shown_size
 from t5x_lite.model import transformer
-from t5x_lite.model.choices import HeadKind
+from t5x_lite.model.choices import HeadKind, Weights
 from t5x_lite.model.config import LayerSharing, ModelConfig, Sharing, StackConfig, Visibility
 
 _SHARD = re.compile(r"(\d+)[-_]of[-_](\d+)")
@@ -61,7 +61,8 @@ def in_words(model: ModelConfig) -> str:
     width = f"embed {model.embed_dim}"
     if model.token_dim is not None:
         width += f" from tokens of {model.token_dim}"
-    parts = (*_streams(model), *_sharings(model), *_top(model), *_windows(model), *_added(model))
+    tellers = (_streams, _sharings, _top, _windows, _added, _bits)
+    parts = [part for tell in tellers for part in tell(model)]
     return (
         f"{_kind(model)}, {layers} layers, {width}, {_heads(model.top)}, mlp {block.mlp.mlp_dim} "
         f"({' x '.join(block.mlp.activations)}), vocabulary {model.vocab_size:,}"
@@ -122,6 +123,16 @@ def _added(model: ModelConfig) -> Iterable[str]:
         yield f"LoRA of rank {block.lora.rank} ({', '.join(block.lora.targets)})"
     if model.prompt_length:
         yield f"a prompt of {model.prompt_length}"
+
+
+def _bits(model: ModelConfig) -> Iterable[str]:
+    """How few bits are multiplied and held."""
+    rounded = model.quantization
+    if rounded is not None:
+        kept = f", but for {', '.join(rounded.float_kernels)}" if rounded.float_kernels else ""
+        yield f"products of 8 bits with a scale for each {rounded.granularity.value}{kept}"
+    if model.weights is not Weights.FLOAT32:
+        yield f"weights in {model.weights.value}"
 
 
 def _heads(stack: StackConfig) -> str:

@@ -6,13 +6,15 @@ import enum
 from typing import Any
 
 from t5x_lite import flags, jobs
-from t5x_lite.bounds import MAX_LENGTH
+from t5x_lite.bounds import MAX_COUNT, MAX_LENGTH
+from t5x_lite.compression.calibration_config import CalibrationConfig
 from t5x_lite.compression.distillation_config import PARTS, StudentConfig
 from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.exporting.config import ExportConfig, Format, check_holds_int8
-from t5x_lite.model.choices import ActivationDtype, Weights
+from t5x_lite.model.choices import ActivationDtype, Granularity, Weights
+from t5x_lite.model.quantization_config import QuantizationConfig
 
 # It has a flag of its own, since it is the length of targets as well.
 _NOT_A_FLAG = ("max_decode_length",)
@@ -57,8 +59,10 @@ def add(commands: flags.Commands) -> None:
         "--weights",
         choices=[each.value for each in Weights],
         default=Weights.FLOAT32.value,
-        help="int8: rounded, with a scale for each channel; of checkpoint and stablehlo",
+        help="int8: rounded, with a scale for each channel, or as the model was trained; of "
+        "checkpoint and stablehlo",
     )
+    _add_activations(command)
     command.add_argument(
         "--accept_gap", action="store_true", help="write int8 however much worse it is"
     )
@@ -100,6 +104,53 @@ def _add_student(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="PART,PART",
         help=f"what it has not: {', '.join(PARTS)}",
+    )
+
+
+def _add_activations(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("products of 8 bits of a model that was trained without")
+    group.add_argument(
+        "--activations",
+        choices=[each.value for each in Weights],
+        default=Weights.FLOAT32.value,
+        help="int8: what kernels read is rounded as well, in ranges that examples show",
+    )
+    default = CalibrationConfig()
+    group.add_argument(
+        "--calibration_split", default=default.split, metavar="NAME", help="default: train"
+    )
+    group.add_argument(
+        "--calibration_examples",
+        type=flags.between(1, MAX_COUNT),
+        default=default.num_examples,
+        metavar="N",
+        help=f"default: {default.num_examples}",
+    )
+    group.add_argument(
+        "--granularity",
+        choices=[each.value for each in Granularity],
+        default=default.quantization.granularity.value,
+        help="what has a scale of its own: a whole kernel, or each of its channels (default)",
+    )
+    group.add_argument(
+        "--float_kernels",
+        type=flags.comma_list,
+        default=[],
+        metavar="NAME,NAME",
+        help="kernels that stay float32, such as wo",
+    )
+
+
+def _calibration(arguments: argparse.Namespace) -> CalibrationConfig | None:
+    if arguments.activations == Weights.FLOAT32.value:
+        return None
+    return CalibrationConfig(
+        split=arguments.calibration_split,
+        num_examples=arguments.calibration_examples,
+        quantization=QuantizationConfig(
+            granularity=Granularity(arguments.granularity),
+            float_kernels=tuple(arguments.float_kernels),
+        ),
     )
 
 
@@ -161,6 +212,7 @@ def _export(arguments: argparse.Namespace) -> None:
         quality=_quality(arguments),
         accept_gap=arguments.accept_gap,
         sparse=arguments.sparse,
+        calibration=_calibration(arguments),
         platforms=tuple(arguments.platforms),
         inputs_length=arguments.inputs_length,
         max_decode_length=arguments.max_decode_length,

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from t5x_lite.bounds import MAX_LENGTH, check_bounds
+from t5x_lite.compression.calibration_config import CalibrationConfig
 from t5x_lite.compression.distillation_config import StudentConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
@@ -32,6 +33,8 @@ class ExportConfig:
     part of the model, by default all of it. INT8 `weights` are measured by `quality`, an
     evaluation of the same path, and refused where they are too much worse, unless `accept_gap`.
     `sparse` leaves the zeros of a pruned model out of a CHECKPOINT.
+    With a `calibration` what they are multiplied with is of 8 bits as well; a model that was
+    trained so needs none.
 
     The others are of STABLEHLO: programs run on each of `platforms`; inputs are padded to
     `inputs_length`, targets and what is written to `max_decode_length` (None: the lengths of the
@@ -48,6 +51,7 @@ class ExportConfig:
     quality: EvalConfig | None = None
     accept_gap: bool = False
     sparse: bool = False
+    calibration: CalibrationConfig | None = None
     platforms: tuple[str, ...] = ("cpu", "tpu", "cuda")
     inputs_length: int | None = None
     max_decode_length: int | None = None
@@ -73,6 +77,11 @@ class ExportConfig:
 
     def _check_weights(self) -> None:
         if self.weights is Weights.FLOAT32:
+            if self.calibration is not None:
+                raise UserError(
+                    "activations='int8' with weights='float32': needed are both in int8: "
+                    "--weights=int8 --activations=int8"
+                )
             return
         check_holds_int8(self.format)
         if self.quality is None:
@@ -82,7 +91,7 @@ class ExportConfig:
             )
 
 
-def check_holds_int8(format: Format) -> None:
+def check_holds_int8(format: Format, what: str = "int8 weights") -> None:
     """Refuses formats that others define without our int8.
 
     Raises:
@@ -90,6 +99,6 @@ def check_holds_int8(format: Format) -> None:
     """
     if format in (Format.HUGGINGFACE, Format.CTRANSLATE2):
         raise UserError(
-            f"int8 weights with format={format.value!r}: needed is 'checkpoint' or 'stablehlo', or "
+            f"{what} with format={format.value!r}: needed is 'checkpoint' or 'stablehlo', or "
             "a model in float32. CTranslate2 rounds by itself when it loads (compute_type='int8')."
         )

@@ -43,8 +43,7 @@ def export(config: ExportConfig) -> None:
     found = source.read(config.path, config.vocabulary)
     if not config.student.is_all:
         found = _student(found, config.student)
-    if found.model.weights is Weights.INT8:
-        check_holds_int8(config.format)
+    _check(found, config)
     page = None
     if config.quality is not None and config.weights is Weights.INT8:
         found, page = _measured(found, config, config.quality)
@@ -69,17 +68,39 @@ def _student(found: Source, config: StudentConfig) -> Source:
     return dataclasses.replace(found, model=model, parameters=parameters)
 
 
+def _check(found: Source, config: ExportConfig) -> None:
+    """Refuses what the model cannot become."""
+    if found.model.weights is Weights.INT8:
+        if config.weights is Weights.INT8:
+            raise UserError(
+                f"--weights=int8 of {config.path}, whose weights are int8 already: rounded again "
+                "they would only lose. Name the checkpoint in float32 that it was exported from, "
+                "or leave --weights out, and it is written as it is."
+            )
+        check_holds_int8(config.format)
+    if found.model.quantization is not None:
+        check_holds_int8(config.format, "products of 8 bits")
+
+
 def _measured(found: Source, config: ExportConfig, job: EvalConfig) -> tuple[Source, str]:
     """The model in int8 and its card, unless it is too much worse."""
     # Tasks are read by TensorFlow, which other exports do not load.
-    from t5x_lite.exporting import quality
+    from t5x_lite.exporting import calibrate, quality
 
-    small = found.quantized()
-    rows = quality.measure(job, (found.model, found.parameters), (small.model, small.parameters))
+    given = config.calibration
+    rounded = found if given is None else calibrate.calibrated(found, given, job)
+    small, full = rounded.quantized(), found.in_float32()
+    rows = quality.measure(job, (full.model, full.parameters), (small.model, small.parameters))
     if not config.accept_gap:
         quality.refuse(rows)
-    sizes = (found.num_bytes, small.num_bytes)
-    return small, quality.card(rows, job, step=found.step, sizes=sizes, accepted=config.accept_gap)
+    return small, quality.card(
+        rows,
+        job,
+        small.model,
+        step=found.step,
+        sizes=(full.num_bytes, small.num_bytes),
+        accepted=config.accept_gap,
+    )
 
 
 def _new_folder(name: str) -> pathlib.Path:

@@ -1,14 +1,16 @@
 """What int8 costs: held-out loss and the task's metrics of both models, side by side, on one card.
 
 Both read and answer the same examples of an evaluation job. What is compared is the loss in nats
-per target token, and BLEU where a task has it; other metrics are shown.
+per target token, or of the class that an encoder tells, and BLEU where a task has it; other metrics
+are shown.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
 from t5x_lite.data import checks
@@ -25,11 +27,12 @@ from t5x_lite.evaluation.answers import read_examples
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
+from t5x_lite.inference.predictor import asked_of
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 
 MOST_NATS, MOST_BLEU = 0.01, 0.5
-_LOSS = "loss, nats per token"
+_LOSS, _LOSS_OF_CLASSES = "loss, nats per token", "loss, nats per example"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,35 +89,73 @@ def measure(
 def _rows(task: EvaluationTask, config: EvalConfig, engines: Sequence[Engine]) -> list[Row]:
     examples = read_examples(task, config.dataset, config.num_examples)
     count = len(examples)
-    before, after = (_loss(engine, examples, config) for engine in engines)
-    rows = [Row(task.name, _LOSS, count, before, after, after - before, MOST_NATS)]
-    if task.has_metrics:
-        full, small = (_scores(engine, task, examples, config) for engine in engines)
-        for name in full:
-            most = MOST_BLEU if "bleu" in name.lower() else None
-            before, after = full[name], small[name]
-            rows.append(Row(task.name, name, count, before, after, before - after, most))
+    said = _told if task.told is not None else _written
+    full, small = (said(engine, task, examples, config) for engine in engines)
+    rows = []
+    for name in full.losses:
+        before, after = full.losses[name], small.losses[name]
+        rows.append(Row(task.name, name, count, before, after, after - before, MOST_NATS))
+    for name in full.scores:
+        most = MOST_BLEU if "bleu" in name.lower() else None
+        before, after = full.scores[name], small.scores[name]
+        rows.append(Row(task.name, name, count, before, after, before - after, most))
     for row in rows:
         say(f"{row.task} {row.name}: {row.float32:.4f} in float32, {row.int8:.4f} in int8")
     return rows
 
 
-def _loss(engine: Engine, examples: Sequence[Example], config: EvalConfig) -> float:
-    """The mean over all target tokens, as training counts it."""
+class _Said(NamedTuple):
+    """Numbers of one model by their names; of losses less is better."""
+
+    losses: dict[str, float]
+    scores: dict[str, float]
+
+
+def _written(
+    engine: Engine, task: EvaluationTask, examples: Sequence[Example], config: EvalConfig
+) -> _Said:
+    """The mean loss of all target tokens, as training counts it, and the metrics of answers."""
     targets = [np.asarray(example["targets"], np.int32) for example in examples]
-    batch_size = config.dataset.batch_size
-    log_probs = engine.score(_inputs(examples), targets, batch_size=batch_size)
-    return -float(np.mean(np.concatenate(log_probs), dtype=np.float64))
+    size = config.dataset.batch_size
+    log_probs = engine.score(_inputs(examples), targets, batch_size=size)
+    losses = {_LOSS: -float(np.mean(np.concatenate(log_probs), dtype=np.float64))}
+    if not task.has_metrics:
+        return _Said(losses, {})
+    found = engine.generate(_inputs(examples), config.decoding, batch_size=size)
+    texts = [task.decode(each.ids()) for each in found]
+    return _Said(losses, _scores(task, texts, examples))
+
+
+def _told(
+    engine: Engine, task: EvaluationTask, examples: Sequence[Example], config: EvalConfig
+) -> _Said:
+    """The mean loss of classes, if they are told, and the metrics of what a head tells."""
+    told = task.told
+    assert told is not None, "asked of such a task"
+    outputs = engine.tell(
+        asked_of(examples, of_each_token=told.of_each_token),
+        told.head,
+        batch_size=config.dataset.batch_size,
+    )
+    kept = [told.reduce(row, example) for row, example in zip(outputs, examples, strict=True)]
+    losses = {}
+    if told.feature == "classes":
+        wanted = [int(example["classes"][0]) for example in examples]
+        losses[_LOSS_OF_CLASSES] = _loss_of_classes(np.stack(kept), wanted)
+    texts = [task.told_text(row, example) for row, example in zip(kept, examples, strict=True)]
+    return _Said(losses, _scores(task, texts, examples) if task.has_metrics else {})
+
+
+def _loss_of_classes(logits: Float[np.ndarray, "examples classes"], wanted: Sequence[int]) -> float:
+    largest = logits.max(axis=1)
+    whole = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1))
+    return float(np.mean(whole - logits[np.arange(len(wanted)), wanted]))
 
 
 def _scores(
-    engine: Engine, task: EvaluationTask, examples: Sequence[Example], config: EvalConfig
+    task: EvaluationTask, texts: Sequence[str], examples: Sequence[Example]
 ) -> dict[str, float]:
-    found = engine.generate(
-        _inputs(examples), config.decoding, batch_size=config.dataset.batch_size
-    )
-    pairs = zip(found, examples, strict=True)
-    predictions = [task.prediction(task.decode(each.ids()), own) for each, own in pairs]
+    predictions = [task.prediction(text, own) for text, own in zip(texts, examples, strict=True)]
     return task.score([task.target(example) for example in examples], predictions)
 
 
@@ -124,21 +165,28 @@ def _inputs(examples: Sequence[Example]) -> list[np.ndarray]:
 
 
 def card(
-    rows: Sequence[Row], config: EvalConfig, *, step: int, sizes: tuple[int, int], accepted: bool
+    rows: Sequence[Row],
+    config: EvalConfig,
+    small: ModelConfig,
+    *,
+    step: int,
+    sizes: tuple[int, int],
+    accepted: bool,
 ) -> str:
     """One page of Markdown.
 
     Args:
+        small: the model with int8.
         sizes: bytes of the parameters in float32 and with int8.
         accepted: whether the user took what is too much.
     """
-    full, small = sizes
+    bytes_full, bytes_small = sizes
     lines = [
         "# Quality of int8",
         "",
-        f"Weights of {config.checkpoint_path}, step {step}, rounded to int8 with a scale for each "
-        "channel; the feed-forward kernels `wo` and the head stay float32. Parameters take "
-        f"{small / 1e6:,.1f} MB in place of {full / 1e6:,.1f} ({100 * small / full:.0f} %).",
+        f"{_what_is_rounded(small)} of {config.checkpoint_path}, step {step}. Parameters take "
+        f"{bytes_small / 1e6:,.1f} MB in place of {bytes_full / 1e6:,.1f} "
+        f"({100 * bytes_small / bytes_full:.0f} %).",
         "",
         f"Measured on the split {config.dataset.split!r}; {config.decoding.describe()}.",
         "",
@@ -158,6 +206,24 @@ def card(
         if accepted:
             verdict += " It was written because `--accept_gap` asked for it."
     return "\n".join([*lines, "", verdict, ""])
+
+
+def _what_is_rounded(model: ModelConfig) -> str:
+    given = model.quantization
+    if given is None:
+        return (
+            "Weights in int8 with a scale for each channel, but for the feed-forward kernels `wo` "
+            "and the head,"
+        )
+    kernels = "All kernels of layers"
+    if given.float_kernels:
+        kernels += f" but {', '.join(given.float_kernels)}"
+    if given.embedding:
+        kernels += " and the vectors of tokens"
+    return (
+        f"{kernels} in int8 with a scale for each {given.granularity.value}, multiplied with 8 "
+        "bits of what they read,"
+    )
 
 
 def too_much(rows: Sequence[Row]) -> list[str]:

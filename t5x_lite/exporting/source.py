@@ -9,6 +9,7 @@ import numpy as np
 
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.description import Description
+from t5x_lite.compression import ranges
 from t5x_lite.display.progress import say
 from t5x_lite.finetuning.lora import merge
 from t5x_lite.inference import restored
@@ -46,11 +47,17 @@ class Source:
         """The same with weights as int8.
 
         Raises:
-            UserError: they are int8 already.
+            UserError: they are int8 already, or ranges are not known.
         """
+        ranges.check_known(self.parameters)
         model, parameters = transformer.quantize(self.model, self.parameters)
         host = jax.tree.map(np.asarray, parameters)
         return dataclasses.replace(self, model=model, parameters=host)
+
+    def in_float32(self) -> "Source":
+        """The same without products of 8 bits: what its weights are before they are rounded."""
+        model = dataclasses.replace(self.model, quantization=None)
+        return dataclasses.replace(self, model=model, parameters=ranges.without(self.parameters))
 
 
 def read(path: str, vocabulary: str | None) -> Source:

@@ -59,11 +59,7 @@ class Predictor:
         after_batch: Callable[[], None] = lambda: None,
     ) -> list[Float32[np.ndarray, "..."]]:
         """What a head of an encoder gives for each example: at its first position, or at all."""
-        asked = []
-        for example, ids in zip(examples, inputs_of(examples), strict=True):
-            types = np.asarray(example.get("token_types", np.zeros_like(ids)))
-            framed = Framed(ids.tolist(), types.tolist())
-            asked.append(Asked(framed, None if of_each_token else 0))
+        asked = asked_of(examples, of_each_token=of_each_token)
         return self.engine.tell(
             asked,
             head,
@@ -83,6 +79,16 @@ class Predictor:
         """The log-probability of each token of each target, given its input."""
         report = _reporting(label, len(inputs), after_batch)
         return self.engine.score(inputs, targets, batch_size=batch_size, report=report)
+
+
+def asked_of(examples: Sequence[Example], *, of_each_token: bool) -> list[Asked]:
+    """What an encoder is asked of each example: something at its first position, or at all."""
+    found = []
+    for example, ids in zip(examples, inputs_of(examples), strict=True):
+        types = np.asarray(example.get("token_types", np.zeros_like(ids)))
+        framed = Framed(ids.tolist(), types.tolist())
+        found.append(Asked(framed, None if of_each_token else 0))
+    return found
 
 
 def _reporting(label: str, examples: int, after_batch: Callable[[], None]) -> Report:

@@ -9,6 +9,7 @@ from etils import epath
 
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.parameters import abstract_parameters
+from t5x_lite.compression import ranges
 from t5x_lite.display.progress import say
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import check_special
@@ -102,6 +103,7 @@ def _rounded(
     stored: ModelConfig, parameters: Any, partitioner: Partitioner, model: ModelConfig
 ) -> Any:
     """The parameters of `model`, whose weights are int8."""
+    ranges.check_known(parameters)
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_parameters(model, partitioner))
     make = jax.jit(lambda own: transformer.quantize(stored, own)[1], out_shardings=shardings)
     return make(parameters)

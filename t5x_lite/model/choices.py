@@ -34,6 +34,13 @@ class Weights(enum.Enum):
     INT8 = "int8"
 
 
+class Granularity(enum.Enum):
+    """What has a scale of its own where weights are rounded: a matrix, or each of its channels."""
+
+    TENSOR = "tensor"
+    CHANNEL = "channel"
+
+
 class Sharing(enum.Enum):
     """Whether the encoder has its own weights or reads the decoder's."""
 

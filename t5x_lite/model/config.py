@@ -55,6 +55,7 @@ from t5x_lite.model.positions_config import (
     RelativeKeysConfig,
 )
 from t5x_lite.model.projections_config import ProjectionsConfig
+from t5x_lite.model.quantization_config import QuantizationConfig
 from t5x_lite.model.stack_config import StackConfig
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "NormConfig",
     "NormKind",
     "NormPlace",
+    "QuantizationConfig",
     "RelativeBiasConfig",
     "RelativeKeysConfig",
     "Sharing",
@@ -86,7 +88,8 @@ class ModelConfig:
     multiplies the last hidden state by embed_dim ** -0.5 before the head: T5 v1.0 does both, v1.1
     neither. They are two fields because every port that made them one got some checkpoint wrong.
     `prompt_length` learned vectors stand in front of the inputs (Lester et al. 2021). A model whose
-    `weights` are int8 is for inference: nothing trains it.
+    `weights` are int8 is for inference: nothing trains it; one with `quantization` computes as if
+    they were, and is trained so.
 
     Vectors of tokens, positions and types are `token_dim` wide, if that is not None, and each stack
     makes `embed_dim` of them by a kernel (Lan et al. 2020, section 3.1). `heads` read the decoder's
@@ -118,6 +121,9 @@ class ModelConfig:
     dropout_shared_along_length: bool = True
     prompt_length: int = 0
     weights: Weights = Weights.FLOAT32
+    quantization: QuantizationConfig | None = dataclasses.field(
+        default=None, metadata={"built_if_bound": True}
+    )
     special: SpecialTokens = dataclasses.field(default_factory=SpecialTokens)
     prompts: PromptConfig = dataclasses.field(default_factory=PromptConfig)
     init: InitConfig = dataclasses.field(default_factory=InitConfig)
@@ -305,9 +311,9 @@ class ModelConfig:
 
     @property
     def plain(self) -> "ModelConfig":
-        """The model that is pre-trained, without what fine-tuning or a teacher adds to it."""
-        bare = dataclasses.replace(self, prompt_length=0, projections=None)
-        return bare.with_blocks(adapter_dim=None, lora=None)
+        """The model that is pre-trained, without what fine-tuning, teachers or rounding add."""
+        own = dataclasses.replace(self, prompt_length=0, projections=None, quantization=None)
+        return own.with_blocks(adapter_dim=None, lora=None)
 
     @property
     def kept(self) -> "ModelConfig":

@@ -21,6 +21,7 @@ from t5x_lite.features.outputs import TOKENS
 from t5x_lite.model import execution, masks, parameter_tree
 from t5x_lite.model.attention import Remembered, remember
 from t5x_lite.model.block import LayerCache, Seen
+from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig, StackConfig, Visibility
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.network import Batch, Encoded, Transformer, segments_of
@@ -123,6 +124,8 @@ def _of_layer(seen: Seen, room: int) -> LayerCache:
 def prepare(config: ModelConfig, parameters: dict) -> Transformer:
     """The network as decoding reads it; what that costs is paid once for all that it answers."""
     network = parameter_tree.to_modules(config, parameters)
+    if config.weights is Weights.FLOAT32:
+        network.use_whole_numbers(jnp.dtype(jnp.float32))
     if execution.layers_apart():
         for stack in network.stacks:
             stack.layers = nnx.List(stack.apart())

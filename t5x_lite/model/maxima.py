@@ -5,7 +5,6 @@ nothing at all. NaN is larger than everything, so one bad number anywhere shows.
 """
 
 import contextlib
-import contextvars
 from collections.abc import Iterator, Mapping
 
 import jax
@@ -13,9 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from t5x_lite.model.collected import Collection
+
 Maxima = dict[str, Float[Array, "*layers"]]
 
-_FOUND: contextvars.ContextVar[Maxima | None] = contextvars.ContextVar("found", default=None)
+_COLLECTION = Collection("maxima")
+collecting, apart, add = _COLLECTION.collecting, _COLLECTION.apart, _COLLECTION.add
 
 # Places of one layer in the order in which numbers flow through them.
 _SITES = (
@@ -31,29 +33,15 @@ _SITES = (
 _PARTS = ("generator/encoder", "generator", "encoder", "decoder")
 
 
-@contextlib.contextmanager
-def collecting() -> Iterator[Maxima]:
-    """What is observed inside, complete at the end. Enter it inside the function given to jax.jit:
-    the cache of jit does not know of it.
-    """
-    found: Maxima = {}
-    token = _FOUND.set(found)
-    try:
-        yield found
-    finally:
-        _FOUND.reset(token)
-
-
 def are_collected() -> bool:
     """Whether to observe is of use, for what has to be computed first."""
-    return _FOUND.get() is not None
+    return _COLLECTION.is_on
 
 
 def observe(site: str, x: Float[Array, "..."]) -> None:
     """Notes the largest absolute value of `x`, padding included."""
-    found = _FOUND.get()
-    if found is not None:
-        found[site] = largest(jax.lax.stop_gradient(x))
+    if _COLLECTION.is_on:
+        _COLLECTION.note(site, largest(jax.lax.stop_gradient(x)))
 
 
 def largest(x: Float[Array, "..."], *, per_layer: bool = False) -> Float[Array, "*layers"]:
@@ -72,23 +60,6 @@ def within(part: str) -> Iterator[None]:
     with apart() as found:
         yield
     add(found, part)
-
-
-@contextlib.contextmanager
-def apart() -> Iterator[Maxima]:
-    """What is observed inside a loop's body, which has to return it; `add` takes what came out."""
-    if _FOUND.get() is None:
-        yield {}
-        return
-    with collecting() as found:
-        yield found
-
-
-def add(found: Maxima, part: str) -> None:
-    """Notes maxima that were collected apart."""
-    everything = _FOUND.get()
-    if everything is not None:
-        everything.update({f"{part}/{site}": value for site, value in found.items()})
 
 
 def in_order(maxima: Mapping[str, np.ndarray]) -> list[tuple[str, float]]:

@@ -6,22 +6,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import Scores
-from t5x_lite.model import masks, maxima, taps
+from t5x_lite.model import masks, maxima, rounding, taps
 from t5x_lite.model.block import LayerCache
-from t5x_lite.model.choices import Weights
+from t5x_lite.model.choices import Granularity, Weights
 from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
 from t5x_lite.model.heads import Pooler, Read, make_heads
 from t5x_lite.model.initializer import Initializer
+from t5x_lite.model.linear import Linear
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.precision import activation_dtype
 from t5x_lite.model.projections import Projections
 from t5x_lite.model.prompt import Prompt
 from t5x_lite.model.quantization import quantized_parameter
+from t5x_lite.model.quantization_config import QuantizationConfig
 from t5x_lite.model.stack import Stack
 from t5x_lite.model.streams import Order
 from t5x_lite.partitioning.constrain import constrain
@@ -49,12 +51,15 @@ class Embedding(nnx.Module):
             axes=("vocab", config.token_axis),
         )
 
+        given = config.quantization
+        self.granularity = given.granularity if given is not None and given.embedding else None
         # Of inference, see `quantize`.
         self.embedding_scale: nnx.Param | None = None
 
     def quantize(self) -> None:
         """The table as int8, with a scale for each token."""
-        values, scale = quantized_parameter(self.embedding, axis=-1)
+        granularity = self.granularity or Granularity.CHANNEL
+        values, scale = quantized_parameter(self.embedding, axis=-1, granularity=granularity)
         self.embedding, self.embedding_scale = values, nnx.data(scale)
 
     def __call__(
@@ -62,9 +67,28 @@ class Embedding(nnx.Module):
     ) -> Float[Array, "batch length token_embed"]:
         """The float32 vector of each token."""
         vectors = jnp.take(self.embedding[...], tokens, axis=0)
+        scale = self._scale()
+        return vectors if scale is None else self._times(vectors, jnp.take(scale, tokens, axis=0))
+
+    def table(self) -> Float[Array, "vocab token_embed"]:
+        """All vectors, as a head reads them."""
+        vectors, scale = self.embedding[...], self._scale()
+        return vectors if scale is None else self._times(vectors, scale)
+
+    def _scale(self) -> Float[Array, "vocab"] | None:
+        """Of vectors that are whole numbers, or are to be rounded to them."""
+        if self.embedding_scale is not None:
+            return self.embedding_scale[...]
+        if self.granularity is None:
+            return None
+        return rounding.step_of(self.embedding[...], -1, self.granularity)[:, 0]
+
+    def _times(
+        self, vectors: Shaped[Array, "*rows token_embed"], scale: Float[Array, "*rows"]
+    ) -> Float[Array, "*rows token_embed"]:
         if self.embedding_scale is None:
-            return vectors
-        scale = jnp.take(self.embedding_scale[...], tokens, axis=0)
+            steps = rounding.steps_of_weights(vectors, scale[..., None])
+            return steps * scale[..., None]
         return vectors.astype(scale.dtype) * scale[..., None]
 
 
@@ -91,15 +115,40 @@ class Transformer(nnx.Module):
         if config.projections is not None:
             own = jax.random.fold_in(key, 7)
             self.projections = Projections(config.projections, config, key=own)
+        if config.quantization is not None:
+            for path, linear in self._linears(config.quantization):
+                linear.round_to(config.quantization, path)
         if config.weights is Weights.INT8:
             self.quantize()
 
     def quantize(self) -> None:
         """Weights as int8, where quantization.py says."""
-        for stack in self.stacks:
-            stack.quantize()
-        if self.config.head_is_separate:
+        quantization = self.config.quantization
+        if quantization is not None:
+            self.use_whole_numbers(jnp.dtype(jnp.int8))
+            holds_table = quantization.embedding
+        else:
+            for stack in self.stacks:
+                stack.quantize()
+            holds_table = self.config.head_is_separate
+        if holds_table:
             self.token_embedder.quantize()
+
+    def use_whole_numbers(self, dtype: jnp.dtype) -> None:
+        """Kernels of products of 8 bits as what they are rounded to."""
+        if self.config.quantization is not None:
+            for _, linear in self._linears(self.config.quantization):
+                linear.quantize(dtype)
+
+    def _linears(self, config: QuantizationConfig) -> list[tuple[str, Linear]]:
+        """Whose products are of 8 bits, by their paths."""
+        return [
+            ("/".join(map(str, path)), module)
+            for path, module in nnx.iter_modules(self)
+            if isinstance(module, Linear)
+            and path[0] in (*self.config.stacks, "pooler")
+            and path[-1] not in config.float_kernels
+        ]
 
     @property
     def stacks(self) -> list[Stack]:
@@ -186,7 +235,7 @@ class Transformer(nnx.Module):
         dropout: Dropout = NO_DROPOUT,
     ) -> Scores:
         """What a head makes of hidden states, or of what the pooler made of them."""
-        read = Read(hidden, pooled, self.token_embedder.embedding[...])
+        read = Read(hidden, pooled, self.token_embedder.table())
         return self.heads[name](read, dropout.fold("heads"))
 
     def embed(

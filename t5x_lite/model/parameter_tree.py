@@ -4,7 +4,7 @@ The tree depends on the config alone, so shapes and axes are known without alloc
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -56,6 +56,11 @@ def to_modules(config: ModelConfig, parameters: dict) -> Transformer:
 def to_tree(network: Transformer) -> dict:
     """The network's values as a nested dict."""
     return _outside(nnx.to_pure_dict(nnx.split(network, graph=False)[1]), network.config)
+
+
+def by_names(values: Mapping[str, Any], config: ModelConfig) -> dict:
+    """A part of the tree, of values by their parameters' paths inside the network."""
+    return _nested((_t5x_path(tuple(path.split("/")), config), values[path]) for path in values)
 
 
 def shapes(config: ModelConfig) -> dict:

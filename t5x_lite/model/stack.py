@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,11 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.features.outputs import MEAN_SCORES, SCORES, STATES
-from t5x_lite.model import execution, maxima, relative_keys, streams, taps
+from t5x_lite.model import execution, maxima, relative_keys, rounding, streams, taps
 from t5x_lite.model.attend import choice
 from t5x_lite.model.block import SHARED, Block, LayerCache, Part, Seen, StackContext, copies
 from t5x_lite.model.choices import LAYER_INPUT, LayerSharing
+from t5x_lite.model.collected import Found
 from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.config import (
     LearnedPositionsConfig,
@@ -33,6 +34,14 @@ from t5x_lite.model.relative_keys import Distances
 from t5x_lite.model.rematerialization import named, rematerialized
 from t5x_lite.model.streams import Order
 from t5x_lite.partitioning.constrain import constrain
+
+
+class Noted(NamedTuple):
+    """What a layer notes beside its output, for who collects it; of all layers, stacked."""
+
+    maxima: Found
+    told: taps.Told
+    ranges: Found
 
 
 class Stack(nnx.Module):
@@ -135,32 +144,33 @@ class Stack(nnx.Module):
 
         def run_layer(
             x: Array, inputs: tuple[Block, Array, LayerCache | None]
-        ) -> tuple[Array, tuple[Seen | LayerCache | None, maxima.Maxima, taps.Told]]:
+        ) -> tuple[Array, tuple[Seen | LayerCache | None, Noted]]:
             layer, index, layer_cache = inputs
             x = x if is_memory is None else streams.without_gradient(x, is_memory)
             x = named(constrain(x, ("batch", "length", "embed")), LAYER_INPUT)
             own = dataclasses.replace(context, mask=_mask_of_layer(config, mask, index))
             if config.layer_sharing is not LayerSharing.NONE and not is_apart:
                 layer.take(self.shared_layer)
-            with maxima.apart() as found, taps.apart() as told:
+            with maxima.apart() as found, taps.apart() as told, rounding.apart() as ranges:
                 x, seen = layer(x, own, cache=layer_cache, dropout=dropout.fold(index))
-            return x, (seen if keep_cache else None, found, told)
+            return x, (seen if keep_cache else None, Noted(found, told, ranges))
 
         first, is_apart = x, isinstance(self.layers, nnx.List)
         if isinstance(self.layers, nnx.List):
             caches = [None] * config.depth if cache is None else cache
             assert isinstance(caches, list), "layers are apart where their caches are"
-            x, (seen, found, told) = _one_by_one(run_layer, x, list(self.layers), caches)
+            x, (seen, noted) = _one_by_one(run_layer, x, list(self.layers), caches)
         else:
             unroll = min(execution.unroll(compute, self._layer_size), config.depth)
-            x, (seen, found, told) = jax.lax.scan(
+            x, (seen, noted) = jax.lax.scan(
                 rematerialized(run_layer, compute, unroll=unroll),
                 x,
                 (self.layers, jnp.arange(config.depth), cache),
                 unroll=unroll,
             )
-        maxima.add(found, "layers")
-        taps.add(_whole(told, first, has_order=order is not None))
+        maxima.add(noted.maxima, "layers")
+        taps.add(_whole(noted.told, first, has_order=order is not None))
+        rounding.add(noted.ranges)
         x = x if order is None else streams.queries_of(x)
         if config.has_final_norm:
             x = self.final_norm(x)
@@ -250,14 +260,14 @@ def _mask_of_layer(
 
 def _one_by_one(
     run_layer: Callable, x: Array, layers: Sequence[Block], caches: Sequence[LayerCache | None]
-) -> tuple[Array, tuple[list[Any], maxima.Maxima, taps.Told]]:
+) -> tuple[Array, tuple[list[Any], Noted]]:
     """What a loop over the stack gives, of layers and caches that stand apart."""
-    seen, found = [], []
+    seen, noted = [], []
     for index, (layer, cache) in enumerate(zip(layers, caches, strict=True)):
-        x, (own, *observed) = run_layer(x, (layer, jnp.int32(index), cache))
+        x, (own, found) = run_layer(x, (layer, jnp.int32(index), cache))
         seen.append(own)
-        found.append(observed)
-    return x, (seen, *jax.tree.map(lambda *each: jnp.stack(each), *found))
+        noted.append(found)
+    return x, (seen, jax.tree.map(lambda *each: jnp.stack(each), *noted))
 
 
 def _whole(told: taps.Told, first: Array, *, has_order: bool) -> taps.Told:

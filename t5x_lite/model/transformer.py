@@ -9,6 +9,7 @@ A model with a generator also reads encoder_target_tokens and encoder_loss_weigh
 """
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -32,6 +33,7 @@ from t5x_lite.model import (
     maxima,
     parameter_tree,
     replacement,
+    rounding,
     taps,
 )
 from t5x_lite.model.choices import ExamplePlace, HeadKind, Weights
@@ -56,6 +58,7 @@ put = decoding_cache.put
 cache_axes = decoding_cache.axes
 TOKEN_LOGITS = Wanted()
 _INSIDE = (STATES, SCORES, MEAN_SCORES)
+RANGE = "input_range"
 
 
 def init_parameters(config: ModelConfig, key: PRNGKeyArray) -> Parameters:
@@ -220,6 +223,30 @@ def apply_with_maxima(
     with maxima.collecting() as found:
         outputs = apply(config, parameters, batch, wanted=wanted, dropout_key=dropout_key)
     return outputs, found
+
+
+def apply_with_ranges(
+    config: ModelConfig,
+    parameters: Parameters,
+    batch: Batch,
+    *,
+    wanted: Wanted = TOKEN_LOGITS,
+    dropout_key: PRNGKeyArray | None = None,
+) -> tuple[Outputs, Parameters]:
+    """The outputs, and [lowest, highest] of what every kernel of 8 bits read, with zero in it: the
+    part of the parameter tree that holds such ranges.
+    """
+    with rounding.collecting() as found:
+        outputs = apply(config, parameters, batch, wanted=wanted, dropout_key=dropout_key)
+    return outputs, parameter_tree.by_names(
+        {f"{place}/{RANGE}": _of_parameter(place, each) for place, each in found.items()}, config
+    )
+
+
+def _of_parameter(place: str, ranges: Float[Array, "*layers 2"]) -> Float[Array, "*own 2"]:
+    """Of a kernel that all layers share the range is that of all of them."""
+    is_shared = "/layers/" not in f"/{place}/" and ranges.ndim == 2
+    return functools.reduce(rounding.union, list(ranges)) if is_shared else ranges
 
 
 def _of_examples(

@@ -52,8 +52,12 @@ def accumulate(
     batch: Batch,
     count: int,
     partitioner: Partitioner,
+    together: Callable[[Any, Any], Any],
 ) -> Any:
-    """The sum over microbatches of what `function` makes of each and of its number.
+    """What `function` makes of each microbatch and of its number, all `together`.
+
+    Args:
+        together: makes one of two; of zeros and another it makes the other.
 
     Raises:
         UserError: the rows do not divide.
@@ -66,6 +70,6 @@ def accumulate(
     )
 
     def add(sums: Any, inputs: tuple[Batch, Int[Array, ""]]) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, function(*inputs)), None
+        return together(sums, function(*inputs)), None
 
     return jax.lax.scan(add, zeros, (parts, numbers))[0]

@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 
 from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
+from t5x_lite.compression import ranges
 from t5x_lite.compression.pruning import Pruning, make_pruning
 from t5x_lite.compression.pruning_config import PruningConfig
 from t5x_lite.compression.teacher import Teacher, make_teacher
@@ -101,7 +102,7 @@ class StateFactory:
             UserError: a group does not fit the model.
         """
         return assign(
-            self.parameter_groups,
+            ranges.groups(self.model) + self.parameter_groups,
             transformer.parameter_axes(self.model),
             transformer.abstract_parameters(self.model),
             weight_decay=self.optimizer_config.weight_decay,

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from t5x_lite.compression import ranges
 from t5x_lite.features.layouts import predicted_stack
 from t5x_lite.losses.config import TermConfig
 from t5x_lite.losses.table import make_loss
@@ -26,52 +27,73 @@ Metrics = dict[str, Array]
 Gradients = dict[str, Any]
 
 
+class Found(NamedTuple):
+    """What a forward and a backward pass give: gradients of what trains, sums of metrics, and the
+    ranges that kernels of 8 bits read.
+    """
+
+    gradients: Gradients
+    metrics: Metrics
+    ranges: ranges.Ranges
+
+
 def make_gradients(
     factory: StateFactory, terms: Sequence[TermConfig], *, seed: int, num_microbatches: int = 1
-) -> Callable[[TrainState, Frozen, Batch], tuple[Gradients, Metrics]]:
-    """A function, not compiled, of a state, what is frozen beside it and a global batch: the
-    gradients of what trains, and sums of metrics. The dropout noise is a function of (seed, step,
-    number of microbatches) alone.
+) -> Callable[[TrainState, Frozen, Batch], Found]:
+    """A function, not compiled, of a state, what is frozen beside it and a global batch. The
+    dropout noise is a function of (seed, step, number of microbatches) alone.
     """
     partitioner, groups, loss = factory.partitioner, factory.groups, make_loss(terms)
 
-    def gradients_of(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[Gradients, Metrics]:
+    def gradients_of(state: TrainState, frozen: Frozen, batch: Batch) -> Found:
         step_key = jax.random.fold_in(jax.random.key(seed), state.step)
         normalizers = loss.normalizers(batch)
         trainable = groups.trainable(state.parameters)
 
-        def of_rows(rows: Batch, dropout_key: Array) -> tuple[Gradients, Metrics]:
+        def of_rows(rows: Batch, dropout_key: Array) -> Found:
             taught = factory.taught(loss.wanted_of_teacher, frozen, rows)
 
-            def loss_of(trainable: Gradients) -> tuple[Array, Metrics]:
+            def loss_of(trainable: Gradients) -> tuple[Array, tuple[Metrics, ranges.Ranges]]:
                 parameters = groups.whole(trainable, state.parameters)
                 with partitioner.activations():
-                    outputs = transformer.apply(
+                    outputs, seen = transformer.apply_with_ranges(
                         factory.model,
                         parameters,
                         rows,
                         wanted=loss.wanted,
                         dropout_key=dropout_key,
                     )
-                    return loss(outputs, taught, rows, training=True, normalizers=normalizers)
+                    value, metrics = loss(
+                        outputs, taught, rows, training=True, normalizers=normalizers
+                    )
+                return value, (metrics, seen)
 
-            (value, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
-            return gradients, metrics | {"loss": value}
+            (value, (metrics, seen)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+                trainable
+            )
+            return Found(gradients, metrics | {"loss": value}, seen)
 
         if num_microbatches == 1:
-            gradients, metrics = of_rows(batch, step_key)
+            gradients, metrics, seen = of_rows(batch, step_key)
         else:
-            gradients, metrics = microbatches.accumulate(
+            gradients, metrics, seen = microbatches.accumulate(
                 lambda rows, number: of_rows(rows, jax.random.fold_in(step_key, number)),
                 batch,
                 num_microbatches,
                 partitioner,
+                _together,
             )
             places = groups.trainable(factory.shardings.parameters)
             gradients = jax.lax.with_sharding_constraint(gradients, places)
-        return gradients, metrics | _counts(batch)
+        return Found(gradients, metrics | _counts(batch), seen)
 
     return gradients_of
+
+
+def _together(one: Found, other: Found) -> Found:
+    """What two microbatches give."""
+    gradients, metrics = jax.tree.map(jnp.add, one[:2], other[:2])
+    return Found(gradients, metrics, ranges.union(one.ranges, other.ranges))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +144,7 @@ def make_train_step(
 
     def step(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[TrainState, Metrics]:
         run_step = state.step - initial_step
-        gradients, metrics = gradients_of(state, frozen, batch)
+        gradients, metrics, seen = gradients_of(state, frozen, batch)
         trainable = groups.trainable(state.parameters)
         gradients = moving(gradients, trainable, run_step)
         norm = optax.tree.norm(gradients)
@@ -136,6 +158,8 @@ def make_train_step(
         if pruning is not None:
             parameters, share = pruning.prune(parameters, run_step + 1)
             metrics |= {f"{PER_STEP}sparsity": share}
+        if factory.model.quantization is not None:
+            parameters = ranges.moved(parameters, seen, factory.model.quantization.decay)
         next_state = TrainState(state.step + 1, parameters, slots, state.health)
         is_bad = known = None
         if health is not None:
