@@ -48,6 +48,8 @@ def examples():
     pending += [configurables()["CorpusConfig"](inputs=("x.wet",), output="out")]
     export = {"path": "run", "output": "out", "format": Format.HUGGINGFACE}
     pending += [configurables()["ExportConfig"](**export)]
+    trim = {"path": "run", "output": "out"}
+    pending += [configurables()["TrimVocabularyConfig"](**trim)]
     while pending:
         value = pending.pop()
         if isinstance(value, tuple):

@@ -8,6 +8,7 @@ piece that was found is still the longest.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from t5x_lite.text.tokenizer import Tokenizer
 from t5x_lite.text.unigram import UnigramTokenizer
 from t5x_lite.text.word_piece import WordPieceTokenizer
 
+_PLACEHOLDER = re.compile(r"\[unused\d+\]")
 _TRAINED_IDS = ("unk_id", "bos_id", "eos_id", "pad_id")
 
 
@@ -80,11 +82,15 @@ def _unigram(tokenizer: UnigramTokenizer, used: Collection[int]) -> Trimmed:
 
 
 def _word_piece(tokenizer: WordPieceTokenizer, used: Collection[int]) -> Trimmed:
-    kept = sorted({*used, *_special_ids(tokenizer.special)})
-    pieces = {tokenizer.names[old]: new for new, old in enumerate(kept)}
-    special = moved(tokenizer.special, kept)
-    trimmed = WordPieceTokenizer(pieces, special, tokenizer.rules, tokenizer.template)
-    return Trimmed(trimmed, tuple(kept))
+    """BERT's has "[unused0]" and others in front of its special tokens. They stay, so that these
+    keep the ids that Hugging Face's files of a model take for granted.
+    """
+    special = _special_ids(tokenizer.special)
+    in_front = {i for i in range(max(special)) if _PLACEHOLDER.fullmatch(tokenizer.names[i])}
+    kept = sorted({*used, *special, *in_front})
+    pieces, ids = {tokenizer.names[old]: new for new, old in enumerate(kept)}, tuple(kept)
+    of_texts = tokenizer.rules, tokenizer.template
+    return Trimmed(WordPieceTokenizer(pieces, moved(tokenizer.special, ids), *of_texts), ids)
 
 
 def _byte_pair(tokenizer: BytePairTokenizer, used: Collection[int]) -> Trimmed:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sentencepiece import sentencepiece_model_pb2
 
 from t5x_lite.errors import UserError
+from t5x_lite.features.config import SpecialTokens
 from t5x_lite.text import trimming
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 from t5x_lite.text.encoder_unigram_json import unigram_of_model
@@ -17,6 +18,7 @@ from t5x_lite.text.piece_pairs import pairs_of
 from t5x_lite.text.sentencepiece_tokenizer import SentencePieceTokenizer, with_sentinels
 from t5x_lite.text.tokenizer import load_tokenizer
 from t5x_lite.text.trimming import characters, trim
+from t5x_lite.text.word_piece import WordPieceTokenizer
 
 KINDS = {
     "unigram": {},
@@ -136,6 +138,15 @@ def test_with_characters_no_text_gets_more_unknown_ones(tokenizer, sentences, te
     unknown = tokenizer.special.unknown
     before = tokenizer.encode(text).count(unknown)
     assert [ids[i] for i in smaller.encode(text)].count(unknown) == before
+
+
+def test_special_tokens_behind_placeholders_keep_their_ids():
+    """As BERT's; what stands behind them goes like all that nobody uses."""
+    special = SpecialTokens(padding=0, unknown=3, start=4, end=5, mask=6)
+    names = "[PAD] [unused0] [unused1] [UNK] [CLS] [SEP] [MASK] [unused2] a b".split()
+    whole = WordPieceTokenizer({name: i for i, name in enumerate(names)}, special)
+    smaller, ids = trim(whole, whole.encode("b"))
+    assert smaller.special == special and ids == (*range(7), 9)
 
 
 def test_of_bytes_nothing_can_go():

@@ -1,0 +1,1 @@
+"""Making a trained model smaller: fewer pieces in its vocabulary."""
