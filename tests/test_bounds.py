@@ -49,6 +49,7 @@ def examples():
     export = {"path": "run", "output": "out", "format": Format.HUGGINGFACE}
     pending += [configurables()["ExportConfig"](**export)]
     trim = {"path": "run", "output": "out"}
+    pending += [configurables()["SizesConfig"](paths=("run",))]
     pending += [configurables()["TrimVocabularyConfig"](**trim)]
     while pending:
         value = pending.pop()
