@@ -12,7 +12,18 @@ from collections.abc import Mapping, Sequence
 
 from t5x_lite import errors, flags, jobs, storage
 from t5x_lite.checkpoints.errors import ModelMismatchError
-from t5x_lite.commands import augment, cache, corpus, data, export, plan, results, run
+from t5x_lite.commands import (
+    augment,
+    cache,
+    corpus,
+    data,
+    export,
+    plan,
+    results,
+    run,
+    sizes,
+    trim,
+)
 from t5x_lite.config.errors import did_you_mean
 from t5x_lite.errors import UserError
 from t5x_lite.stability.errors import Unhealthy
@@ -112,7 +123,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
         prog="t5x_lite", description="Text-to-text transfer learning in JAX.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (run, plan, data, cache, corpus, results, export, augment):
+    for group in (run, plan, data, cache, corpus, results, export, trim, sizes, augment):
         group.add(commands)
     known = _named(commands)
     for command in known.values():

@@ -53,6 +53,9 @@ def examples():
     pending += [configurables()["CorpusConfig"](inputs=("x.wet",), output="out")]
     export = {"path": "run", "output": "out", "format": Format.HUGGINGFACE}
     pending += [configurables()["ExportConfig"](**export)]
+    trim = {"path": "run", "output": "out"}
+    pending += [configurables()["SizesConfig"](paths=("run",))]
+    pending += [configurables()["TrimVocabularyConfig"](**trim)]
     while pending:
         value = pending.pop()
         if isinstance(value, tuple):

@@ -22,15 +22,18 @@ _TOKENIZERS: dict[Callable[..., Any], tuple[str, ...] | None] = {
 }
 
 
-def task_texts(name: str, *, split: str = "train") -> Iterator[str]:
+def task_texts(name: str, *, split: str = "train", feature: str | None = None) -> Iterator[str]:
     """Inputs and targets of every example of a task, or of all tasks of a mixture; of an encoder's
     tasks all that is read.
+
+    Args:
+        feature: one of both alone.
     """
     checks.check_mixture_or_task(name)
     checks.check_split(name, split)
     for task in seqio.get_subtasks(seqio.get_mixture_or_task(name)):
         if split in task.splits:
-            yield from _texts(task, split)
+            yield from _texts(task, split, feature)
 
 
 def has_texts(task: seqio.Task) -> bool:
@@ -38,7 +41,7 @@ def has_texts(task: seqio.Task) -> bool:
     return any(_function(step) in _TOKENIZERS for step in task.preprocessors)
 
 
-def _texts(task: seqio.Task, split: str) -> Iterator[str]:
+def _texts(task: seqio.Task, split: str, feature: str | None) -> Iterator[str]:
     steps = list(task.preprocessors)
     places = [place for place, step in enumerate(steps) if _function(step) in _TOKENIZERS]
     if not places:
@@ -53,7 +56,7 @@ def _texts(task: seqio.Task, split: str) -> Iterator[str]:
     dataset = text_task.get_dataset(split=split, shuffle=False, seed=0, try_in_mem_cache=False)
     for example in dataset.as_numpy_iterator():
         for name in names:
-            if name in example:
+            if name in example and feature in (None, name):
                 parts = np.atleast_1d(example[name]).tolist()
                 yield b" ".join(parts).decode("utf-8", errors="replace")
 

@@ -61,6 +61,16 @@ class Series:
     dash: int = 0
 
 
+class Point(NamedTuple):
+    """A named point, and the interval that its height lies in."""
+
+    label: str
+    x: Number
+    y: Number
+    low: Number
+    high: Number
+
+
 class Bins(NamedTuple):
     """`counts[i]` values lie in [low + i * width, low + (i + 1) * width); the last bin also holds
     the few that are far beyond, `num_beyond`.
@@ -108,6 +118,25 @@ def draw_lines(axes: Axes, series: Sequence[Series]) -> None:
                 markersize=3,
                 label=each.label,
             )
+
+
+def point_chart(title: str, points: Sequence[Point], *, unit: str) -> str:
+    """A figure of HTML: what is high and far to the left is good and cheap."""
+    with style():
+        figure = Figure(figsize=_INCHES, layout="constrained")
+        axes = figure.subplots()
+        draw_points(axes, points)
+        axes.set_xlabel(unit)
+        figure.legend(loc="outside lower left", ncols=2)
+        return _html(title, figure)
+
+
+def draw_points(axes: Axes, points: Sequence[Point]) -> None:
+    """Each with its interval, in a colour of its own, from 0 on."""
+    for number, (label, x, y, low, high) in enumerate(points):
+        ends, color = [[max(y - low, 0)], [max(high - y, 0)]], COLORS[number % len(COLORS)]
+        axes.errorbar(x, y, yerr=ends, fmt="o", capsize=3, color=color, label=label)
+    axes.set_xlim(left=0)
 
 
 def histogram(

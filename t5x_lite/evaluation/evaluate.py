@@ -27,12 +27,33 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
     Raises:
         UserError: no task of the mixture has a metric or an example in this split.
     """
+    output = absolute(config.output_dir)
+    results = results_of(config)
+    if jax.process_index() == 0:
+        (output / "eval_config.gin").write_text(operative_config)
+        terminal = console()
+        write_averages(results, _writing(config))
+        terminal.print(make_table(results, config.statistics.confidence))
+        if written := [result for result in results if result.rates]:
+            terminal.print(make_rates(written))
+        warnings = [line for result in results for line in result.warnings]
+        for line in warnings + what_is_missing(results):
+            say(line)
+        say(f"written to {output / 'inference_eval'}")
+    return results
+
+
+def results_of(config: EvalConfig) -> list[Result]:
+    """Those of each task, their predictions and scores written and nothing printed.
+
+    Raises:
+        UserError: as `evaluate`.
+    """
     scorable = tasks_with_metrics(config.dataset.mixture_or_task_name, config.dataset.split)
     tasks, empty = tasks_with_examples(scorable, config.dataset)
     if empty:
         say(empty)
-    output = absolute(config.output_dir)
-    writing = Writing(output / "inference_eval", config.dataset.split, config.decoding)
+    writing = _writing(config)
     paths = selection.checkpoint_paths(config.checkpoint_path, [task.name for task in tasks])
     results = []
     for path in dict.fromkeys(paths.values()):
@@ -46,18 +67,12 @@ def evaluate(config: EvalConfig, operative_config: str) -> list[Result]:
                 statistics=config.statistics,
             )
             results.append(result)
-    if jax.process_index() == 0:
-        (output / "eval_config.gin").write_text(operative_config)
-        terminal = console()
-        write_averages(results, writing)
-        terminal.print(make_table(results, config.statistics.confidence))
-        if written := [result for result in results if result.rates]:
-            terminal.print(make_rates(written))
-        warnings = [line for result in results for line in result.warnings]
-        for line in warnings + what_is_missing(results):
-            say(line)
-        say(f"written to {output / 'inference_eval'}")
     return results
+
+
+def _writing(config: EvalConfig) -> Writing:
+    folder = absolute(config.output_dir) / "inference_eval"
+    return Writing(folder, config.dataset.split, config.decoding)
 
 
 def tasks_with_metrics(name: str, split: str) -> list[EvaluationTask]:

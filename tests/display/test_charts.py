@@ -11,14 +11,17 @@ from matplotlib.figure import Figure
 
 from t5x_lite.display.charts import (
     COLORS,
+    Point,
     Series,
     bar_chart,
     bin_lengths,
     draw_bars,
     draw_bins,
     draw_lines,
+    draw_points,
     histogram,
     line_chart,
+    point_chart,
 )
 
 
@@ -36,6 +39,19 @@ def test_bars_are_as_long_as_their_values_with_the_limit_beside():
     assert axes.yaxis_inverted()
     assert list(axes.lines[0].get_xdata()) == [4, 4]
     assert "the rest" in bar_chart("Memory", [("parameters", 3), ("the rest", 1.5)], unit="GB")
+
+
+def test_points_stand_in_their_intervals():
+    """Also one that a percentile left outside, and one without an interval."""
+    points = [Point("a", 2.0, 5, 4, 7), Point("b", 3.0, 1, 1.5, 2), Point("c", 1.0, 6, 6, 6)]
+    axes = drawn(draw_points, points)
+    found = [(each.lines[0].get_xydata()[0].tolist(), each.get_label()) for each in axes.containers]
+    assert found == [([p.x, p.y], p.label) for p in points]
+    (segments,) = axes.containers[0].lines[2][0].get_segments()
+    assert segments.tolist() == [[2, 4], [2, 7]]
+    assert axes.get_xlim()[0] == 0
+    nan = float("nan")
+    assert point_chart("a", [Point("x", 1, nan, nan, nan), points[0]], unit="MB").count("<svg") == 1
 
 
 def test_lines_go_through_their_finite_points():
