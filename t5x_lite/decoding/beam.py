@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded, LanguageModel
 from t5x_lite.decoding.rules import ANYTHING, Rules, Written
+from t5x_lite.decoding.search import Moves
 
 
 class _Hypotheses(NamedTuple):
@@ -78,6 +79,11 @@ class BeamSearch:
         """One for each hypothesis that lives."""
         return self.beam_size
 
+    @property
+    def max_steps(self) -> int:
+        """One for each token."""
+        return self.max_decode_length
+
     def begin(
         self,
         first_logits: Float[Array, "examples vocab"],
@@ -101,7 +107,7 @@ class BeamSearch:
 
     def grow(
         self, state: _State, logits: Float[Array, "rows vocab"], model: LanguageModel
-    ) -> tuple[_State, Int[Array, "examples beams"]]:
+    ) -> tuple[_State, Moves]:
         """One more token: the new living and ended hypotheses, and each living one's parent."""
         logits = logits.reshape(*state.live.log_probs.shape, -1)
         written = Written(state.examples, state.live.tokens, state.steps)
@@ -121,7 +127,7 @@ class BeamSearch:
         def kept(old: Array, new: Array) -> Array:
             return jnp.where(finished.reshape(-1, *(1,) * (new.ndim - 1)), old, new)
 
-        return jax.tree.map(kept, state, grown), _take(parents, places)
+        return jax.tree.map(kept, state, grown), Moves(parents=_take(parents, places))
 
     def finished(self, state: _State) -> Bool[Array, "examples"]:
         """No living hypothesis can beat the worst that is kept as ended, or all are as long as they

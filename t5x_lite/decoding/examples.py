@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-# In `Examples.forced`: here the model writes by itself.
+# In `Examples`: nothing is asked for.
 FREE = -1
 
 
@@ -15,11 +15,13 @@ class Examples(NamedTuple):
     `indices` are their numbers among all examples, which decide what is drawn; -1 is filler, which
     is finished from the beginning. `forced` are the tokens that each has to begin with, FREE behind
     them. `temperature` is the one that each is sampled with, in place of the decoder's own.
+    `lengths` are the tokens that each has to have, its end token counted in, or FREE.
     """
 
     indices: Int[Array, "examples"]
     forced: Int[Array, "examples forced"] | None = None
     temperature: Float[Array, "examples"] | None = None
+    lengths: Int[Array, "examples"] | None = None
 
     def forced_at(self, steps: Int[Array, "examples"]) -> Int[Array, "examples"] | None:
         """The token that each example has to write behind `steps` others, or FREE."""

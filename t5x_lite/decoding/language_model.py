@@ -17,10 +17,14 @@ Repeat = Callable[[Any, int], Any]
 Select = Callable[[Any, Int[Array, "batch n"]], Any]
 
 
+# The memory of each row without its last tokens, so many for each.
+Rewind = Callable[[Any, Int[Array, "rows"]], Any]
+
+
 @dataclasses.dataclass(frozen=True)
 class LanguageModel:
     """A model that scores next tokens and ends with the token `end`, behind which `padding` fills;
-    `repeat` and `select` serve several outputs per input.
+    `repeat` and `select` serve several outputs per input, `rewind` those who go back.
     """
 
     advance: Advance
@@ -28,6 +32,7 @@ class LanguageModel:
     padding: int
     repeat: Repeat | None = None
     select: Select | None = None
+    rewind: Rewind | None = None
 
 
 class Decoded(NamedTuple):
@@ -36,7 +41,8 @@ class Decoded(NamedTuple):
     Behind a row's end token stands padding. `log_probs` is the sum over the row's tokens, the end
     token included, of their log-probabilities under the model, whatever temperature, filter or ban
     the choice went through. `scores` is what the sequences are ordered by: beam search divides
-    `log_probs` by its length penalty, the other strategies take them as they are.
+    `log_probs` by its length penalty, an exact search says what none exceeds, the other strategies
+    take them as they are.
     """
 
     tokens: Int[Array, "batch decodes length"]

@@ -55,6 +55,12 @@ class Rules:
         if self.no_repeat_ngram:
             repeats = _repeats(written, self.no_repeat_ngram, values.shape[-1])
             allowed = jnp.where(repeats, -jnp.inf, allowed)
+        if written.examples.lengths is not None:
+            left = (written.examples.lengths - written.steps)[:, None, None]
+            is_asked = written.examples.lengths[:, None, None] != FREE
+            # At its last token a row has to end, and at no other.
+            is_wrong = is_asked & ((ids == end) != (left == 1))
+            allowed = jnp.where(is_wrong, -jnp.inf, allowed)
         forced = written.examples.forced_at(written.steps)
         if forced is None:
             return allowed

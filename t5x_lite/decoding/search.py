@@ -4,7 +4,7 @@ A decoder keeps a state of its own for each example, so that examples of one bat
 different tokens: one that has ended can be replaced while its neighbours go on.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,18 @@ from t5x_lite.decoding.language_model import Decoded, LanguageModel
 State = Any
 
 
+class Moves(NamedTuple):
+    """What becomes of the model's memory: which row of its example each row goes on from, unless
+    that is itself, and how many tokens each row goes back, unless none.
+    """
+
+    parents: Int[Array, "examples n"] | None = None
+    back: Int[Array, "rows"] | None = None
+
+
+STAY = Moves()
+
+
 @runtime_checkable
 class Search(Protocol):
     """How sequences grow, whatever the model."""
@@ -24,6 +36,10 @@ class Search(Protocol):
     @property
     def max_decode_length(self) -> int:
         """Tokens written at most, the end token included."""
+
+    @property
+    def max_steps(self) -> int:
+        """How often the model is asked at most."""
 
     @property
     def rows(self) -> int:
@@ -42,10 +58,8 @@ class Search(Protocol):
 
     def grow(
         self, state: State, logits: Float[Array, "rows vocab"], model: LanguageModel
-    ) -> tuple[State, Int[Array, "examples n"] | None]:
-        """One more token for each example that is not finished, the others as they were; and which
-        row of its example each row goes on from, unless that is itself.
-        """
+    ) -> tuple[State, Moves]:
+        """One more token for each example that is not finished, the others as they were."""
 
     def finished(self, state: State) -> Bool[Array, "examples"]:
         """Which examples no further step would change."""
@@ -101,19 +115,26 @@ def run(
     # The number of steps is bounded by itself, so that a program says how long it runs at most.
     def goes_on(carried: tuple) -> Bool[Array, ""]:
         length, goes_on, *_ = carried
-        return (length < search.max_decode_length) & goes_on
+        return (length < search.max_steps) & goes_on
 
     def step(carried: tuple) -> tuple:
         length, _, state, cache = carried
         # The model reads a token only if another is to follow, so the cache of an example never
         # needs a position beyond max_decode_length; what it writes for finished ones is not read.
         logits, cache = model.advance(search.last(state), cache)
-        state, parents = search.grow(state, logits, model)
-        if parents is not None:
-            assert model.select is not None, "rows of the memory move"
-            cache = model.select(cache, parents)
-        return length + 1, is_left(state), state, cache
+        state, moves = search.grow(state, logits, model)
+        return length + 1, is_left(state), state, _moved(cache, moves, model)
 
     # Each example has a token at least.
     carried = (jnp.int32(1), is_left(state), state, cache)
     return jax.lax.while_loop(goes_on, step, carried)[2:]
+
+
+def _moved(cache: Any, moves: Moves, model: LanguageModel) -> Any:
+    if moves.parents is not None:
+        assert model.select is not None, "rows of the memory move"
+        cache = model.select(cache, moves.parents)
+    if moves.back is not None:
+        assert model.rewind is not None, "the memory goes back"
+        cache = model.rewind(cache, moves.back)
+    return cache

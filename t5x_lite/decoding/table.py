@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from t5x_lite.decoding.beam import BeamSearch
 from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.exact import ExactSearch
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.rules import Rules
 from t5x_lite.decoding.sampling import sample
@@ -44,8 +45,18 @@ def _beam(config: DecodingConfig, rules: Rules) -> Search:
     )
 
 
+def _exact(config: DecodingConfig, rules: Rules) -> Search:
+    return ExactSearch(
+        max_decode_length=config.max_decode_length,
+        num_decodes=config.num_decodes,
+        max_nodes=config.max_nodes,
+        rules=rules,
+    )
+
+
 DECODERS: Mapping[Strategy, Callable[[DecodingConfig, Rules], Search]] = {
     Strategy.GREEDY: _greedy,
     Strategy.SAMPLE: _sample,
     Strategy.BEAM: _beam,
+    Strategy.EXACT: _exact,
 }

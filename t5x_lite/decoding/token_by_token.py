@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded, LanguageModel, log_prob_of
 from t5x_lite.decoding.rules import ANYTHING, Rules, Written
+from t5x_lite.decoding.search import STAY, Moves
 
 # Logits, minus infinity where a token may not follow, and what is written, to a token for each row.
 Choose = Callable[[Float[Array, "examples n vocab"], Written], Int[Array, "examples n"]]
@@ -44,6 +45,11 @@ class TokenByToken:
         """One for each sequence."""
         return self.num_decodes
 
+    @property
+    def max_steps(self) -> int:
+        """One for each token."""
+        return self.max_decode_length
+
     def begin(
         self,
         first_logits: Float[Array, "examples vocab"],
@@ -68,7 +74,7 @@ class TokenByToken:
 
     def grow(
         self, state: Rows, logits: Float[Array, "rows vocab"], model: LanguageModel
-    ) -> tuple[Rows, None]:
+    ) -> tuple[Rows, Moves]:
         """One more token, padding behind the end."""
         unfinished = ~self.finished(state)
         going = unfinished[:, None] & ~state.ended
@@ -83,7 +89,7 @@ class TokenByToken:
             jnp.where(place & going[..., None], chosen[..., None], state.tokens),
             state.ended | (going & (chosen == model.end)),
             state.log_probs + jnp.where(going, log_probs, 0.0),
-        ), None
+        ), STAY
 
     def finished(self, state: Rows) -> Bool[Array, "examples"]:
         """All sequences have ended, or are as long as they may be."""

@@ -69,6 +69,7 @@ class Ensemble:
             special.padding,
             lambda caches, n: tuple(transformer.repeat(cache, n) for cache in caches),
             lambda caches, chosen: tuple(transformer.select(cache, chosen) for cache in caches),
+            lambda caches, back: tuple(transformer.rewind(cache, back) for cache in caches),
         )
 
     def put(self, caches: Caches, others: Caches, places: Int[Array, "others"]) -> Caches:

@@ -21,8 +21,9 @@ from t5x_lite.partitioning.partitioner import Partitioner
 
 # The number of each row's example among all examples, -1 for filler: sampling is a function of it.
 EXAMPLE_INDEX = "example_index"
-# The tokens that each row's output has to begin with, and the temperature of each row, where given.
-FORCED_TOKENS, TEMPERATURE = "forced_tokens", "temperature"
+# The tokens that each row's output has to begin with, the temperature of each row, and how many
+# tokens it has to have, where given.
+FORCED_TOKENS, TEMPERATURE, LENGTH = "forced_tokens", "temperature", "decode_length"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +60,8 @@ def make_generate(
 ) -> jax.stages.Wrapped:
     """Decoding, jitted for a mesh: a function of the networks that `Ensemble.prepare` made, or with
     `shardings` of the parameters of each member, and of prompts (encoder_input_tokens, or
-    decoder_prefix_tokens without an encoder, example_index, perhaps forced_tokens and temperature)
-    that gives `Decoded`.
+    decoder_prefix_tokens without an encoder, example_index, perhaps what `Wishes` ask for) that
+    gives `Decoded`.
 
     Args:
         shardings: those of the parameters.
@@ -101,7 +102,8 @@ def search_for(decoding: DecodingConfig, first_sentinel: int | None) -> Search:
 
 def examples_of(prompts: Mapping[str, Array]) -> Examples:
     """What a decoder is told of the rows of a batch."""
-    return Examples(prompts[EXAMPLE_INDEX], prompts.get(FORCED_TOKENS), prompts.get(TEMPERATURE))
+    wishes = (prompts.get(name) for name in (FORCED_TOKENS, TEMPERATURE, LENGTH))
+    return Examples(prompts[EXAMPLE_INDEX], *wishes)
 
 
 def decode_prompts(

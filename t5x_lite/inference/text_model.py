@@ -129,7 +129,7 @@ class TextModel:
         self,
         inputs: Texts,
         *,
-        strategy: Literal["greedy", "sample", "beam"] = "greedy",
+        strategy: Literal["greedy", "sample", "beam", "exact"] = "greedy",
         max_decode_length: int = 128,
         num_decodes: int = 1,
         temperature: float | int | Sequence[float] = 1.0,
@@ -138,10 +138,12 @@ class TextModel:
         seed: int = 0,
         beam_size: int = 4,
         alpha: float | int = 0.6,
+        max_nodes: int = 10_000,
         min_decode_length: int = 0,
         no_repeat_ngram: int = 0,
         forbid_sentinels: bool = False,
         prefixes: Texts | None = None,
+        lengths: Sequence[int] | None = None,
     ) -> list[str] | list[list[str]]:
         """The text that the model writes for each input; with `num_decodes` > 1 a list,
         best first. The arguments are those of `DecodingConfig`.
@@ -149,6 +151,7 @@ class TextModel:
         Args:
             temperature: one for all inputs, or one for each.
             prefixes: what the text of each input begins with ("": with anything).
+            lengths: how many tokens the output of each input has, its end token counted in.
         """
         decoding = DecodingConfig(
             strategy=Strategy(strategy),
@@ -160,12 +163,15 @@ class TextModel:
             seed=seed,
             beam_size=beam_size,
             alpha=alpha,
+            max_nodes=max_nodes,
             min_decode_length=min_decode_length,
             no_repeat_ngram=no_repeat_ngram,
             forbid_sentinels=forbid_sentinels,
         )
         temperatures = None if isinstance(temperature, float | int) else list(temperature)
-        found = self.outputs(inputs, decoding, prefixes=prefixes, temperatures=temperatures)
+        found = self.outputs(
+            inputs, decoding, prefixes=prefixes, temperatures=temperatures, lengths=lengths
+        )
         every = [[output.text for output in outputs] for outputs in found]
         return every if num_decodes > 1 else [texts[0] for texts in every]
 
@@ -176,6 +182,7 @@ class TextModel:
         *,
         prefixes: Texts | None = None,
         temperatures: Sequence[float] | None = None,
+        lengths: Sequence[int] | None = None,
     ) -> list[list[Output]]:
         """What `generate` gives, with scores, log-probabilities and ids; greedy if not told."""
         forced = None
@@ -185,7 +192,7 @@ class TextModel:
             self._inputs(inputs),
             decoding or DecodingConfig(),
             batch_size=self._batch_size,
-            wishes=Wishes(forced, temperatures),
+            wishes=Wishes(forced, temperatures, lengths),
         )
         warning = SentinelWarning(self.engine.first_sentinel)
         warning.look_at(generated)

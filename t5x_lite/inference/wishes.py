@@ -11,30 +11,30 @@ from t5x_lite.decoding.config import DecodingConfig, Strategy
 from t5x_lite.decoding.examples import FREE
 from t5x_lite.errors import UserError
 from t5x_lite.inference.batching import Ids
-from t5x_lite.inference.generate import FORCED_TOKENS, TEMPERATURE
+from t5x_lite.inference.generate import FORCED_TOKENS, LENGTH, TEMPERATURE
 
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """For each prompt the ids that its output begins with, none of them an end token, and the
-    temperature that it is sampled with; None asks for nothing.
+    """For each prompt the ids that its output begins with, none of them an end token, the
+    temperature that it is sampled with, and how many tokens it has, the end token counted in. None
+    asks for nothing.
     """
 
     forced: Sequence[Ids] | None = None
     temperatures: Sequence[float] | None = None
+    lengths: Sequence[int] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the features that there are."""
-        return tuple(name for name, given in self._given if given is not None)
-
-    @property
-    def _given(self) -> tuple[tuple[str, Sequence[Any] | None], ...]:
-        return ((FORCED_TOKENS, self.forced), (TEMPERATURE, self.temperatures))
+        features = (FORCED_TOKENS, TEMPERATURE, LENGTH)
+        pairs = zip(features, vars(self).values(), strict=True)
+        return tuple(name for name, given in pairs if given is not None)
 
     def part(self, start: int, end: int) -> "Wishes":
         """Those of the prompts from `start` up to `end`."""
-        kept = (given if given is None else given[start:end] for _, given in self._given)
+        kept = (given if given is None else given[start:end] for given in vars(self).values())
         return Wishes(*kept)
 
     def check(self, decoding: DecodingConfig, count: int) -> None:
@@ -42,18 +42,47 @@ class Wishes:
 
         Raises:
             UserError: there are more or fewer, a beginning leaves no room for a token of the
-                model's own, or a temperature is none, or of a decoder that draws nothing.
+                model's own, a length is none that may be, or a temperature is none, or of a decoder
+                that draws nothing.
         """
-        for name, given in (("prefixes", self.forced), ("temperatures", self.temperatures)):
+        names: dict[str, Sequence[Any] | None] = {
+            "prefixes": self.forced,
+            "temperatures": self.temperatures,
+            "lengths": self.lengths,
+        }
+        for name, given in names.items():
             if given is not None and len(given) != count:
                 raise UserError(f"{len(given)} {name} for {count} inputs: needed is one for each.")
-        for place, ids in enumerate(self.forced or ()):
-            if len(ids) >= decoding.max_decode_length:
-                raise UserError(
-                    f"the output of input {place} is to begin with {len(ids)} tokens, and "
-                    f"max_decode_length={decoding.max_decode_length} leaves no room behind them: "
-                    f"needed is {len(ids) + 1} at least (--gin.MAX_DECODE_LENGTH)."
-                )
+        for place in range(count):
+            self._check_length(decoding, place)
+            self._check_beginning(decoding, place)
+            self._check_temperature(decoding, place)
+
+    def _check_length(self, decoding: DecodingConfig, place: int) -> None:
+        if self.lengths is None:
+            return
+        low, high = max(1, decoding.min_decode_length), decoding.max_decode_length
+        if not low <= self.lengths[place] <= high:
+            raise UserError(
+                f"length={self.lengths[place]} of the output of input {place}: needed is a number "
+                f"of tokens from {low} to {high}, max_decode_length (--gin.MAX_DECODE_LENGTH)."
+            )
+
+    def _check_beginning(self, decoding: DecodingConfig, place: int) -> None:
+        if self.forced is None:
+            return
+        longest, name = decoding.max_decode_length, "max_decode_length"
+        if self.lengths is not None:
+            longest, name = self.lengths[place], "its length"
+        count = len(self.forced[place])
+        if count >= longest:
+            raise UserError(
+                f"the output of input {place} is to begin with {count} tokens, and {name}="
+                f"{longest} leaves no room behind them: needed is {count + 1} at least "
+                "(--gin.MAX_DECODE_LENGTH)."
+            )
+
+    def _check_temperature(self, decoding: DecodingConfig, place: int) -> None:
         if self.temperatures is None:
             return
         if decoding.strategy is not Strategy.SAMPLE:
@@ -61,11 +90,11 @@ class Wishes:
                 f"a temperature for each input with strategy={decoding.strategy.value!r}, which "
                 "draws nothing: needed is strategy='sample'."
             )
-        for place, temperature in enumerate(self.temperatures):
-            if not 0 < temperature < math.inf:
-                raise UserError(
-                    f"temperature={temperature} of input {place}: needed is a positive number."
-                )
+        if not 0 < self.temperatures[place] < math.inf:
+            raise UserError(
+                f"temperature={self.temperatures[place]} of input {place}: needed is a positive "
+                "number."
+            )
 
     def features(
         self, places: Sequence[int], rows: int, decoding: DecodingConfig
@@ -80,6 +109,9 @@ class Wishes:
         if self.temperatures is not None:
             features[TEMPERATURE] = np.ones(rows, np.float32)
             features[TEMPERATURE][: len(places)] = [self.temperatures[place] for place in places]
+        if self.lengths is not None:
+            features[LENGTH] = np.full(rows, FREE, np.int32)
+            features[LENGTH][: len(places)] = [self.lengths[place] for place in places]
         return features
 
 

@@ -199,6 +199,13 @@ def select(cache: Cache, chosen: Int[Array, "batch n"]) -> Cache:
     return _of_own(cache, move)
 
 
+def rewind(cache: Cache, back: Int[Array, "batch"]) -> Cache:
+    """The cache without the last tokens of each row: nothing sees them any more, and those that
+    follow are written over them.
+    """
+    return cache._replace(positions=cache.positions - back)
+
+
 def put(cache: Cache, other: Cache, places: Int[Array, "others"]) -> Cache:
     """The cache in which the example at `places[i]` is the i-th of `other`; one that is put behind
     the last place is left out. Examples have the same number of rows in both.

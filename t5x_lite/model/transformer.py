@@ -54,6 +54,7 @@ advance = decoding_cache.advance
 advance_prepared = decoding_cache.advance_prepared
 repeat = decoding_cache.repeat
 select = decoding_cache.select
+rewind = decoding_cache.rewind
 put = decoding_cache.put
 cache_axes = decoding_cache.axes
 TOKEN_LOGITS = Wanted()

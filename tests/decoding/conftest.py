@@ -31,7 +31,9 @@ class Toy:
         self.table[..., EOS] += eos_bonus
         self.first_logits = jnp.asarray(self.table[:, 0])
         self.cache = (jnp.arange(batch), jnp.zeros(batch, jnp.int32))
-        self.model = LanguageModel(self._advance, EOS, PAD, self._repeat, self._select)
+        self.model = LanguageModel(
+            self._advance, EOS, PAD, self._repeat, self._select, self._rewind
+        )
 
     def _advance(self, tokens, cache):
         example, prefix = cache
@@ -48,10 +50,18 @@ class Toy:
         example, prefix = cache
         return example, jnp.take_along_axis(prefix.reshape(chosen.shape), chosen, 1).reshape(-1)
 
-    def decode(self, search, *, indices=None, forced=None, temperature=None, **changes):
+    def _rewind(self, cache, back):
+        example, prefix = cache
+        for step in range(self.length):
+            prefix = jnp.where(back > step, (prefix - 1) // VOCAB, prefix)
+        return example, prefix
+
+    def decode(
+        self, search, *, indices=None, forced=None, temperature=None, lengths=None, **changes
+    ):
         """What a search finds, the examples numbered 0, 1, ... if not told."""
         indices = jnp.arange(self.batch) if indices is None else indices
-        examples = Examples(indices, forced, temperature)
+        examples = Examples(indices, forced, temperature, lengths)
         model = dataclasses.replace(self.model, **changes)
         run = jax.jit(lambda logits, cache: decode(search, logits, cache, model, examples=examples))
         return jax.tree.map(np.asarray, run(self.first_logits, self.cache))

@@ -22,6 +22,10 @@ LENGTH = 6
 GREEDY = DecodingConfig(max_decode_length=LENGTH)
 BEAM = dataclasses.replace(GREEDY, strategy=Strategy.BEAM, beam_size=3, num_decodes=2)
 SAMPLE = dataclasses.replace(GREEDY, strategy=Strategy.SAMPLE, num_decodes=2, top_k=10, seed=4)
+EXACT = dataclasses.replace(GREEDY, strategy=Strategy.EXACT, max_decode_length=3, num_decodes=2)
+EACH = pytest.mark.parametrize(
+    "decoding", [GREEDY, BEAM, SAMPLE, EXACT], ids=lambda decoding: decoding.strategy.value
+)
 
 
 def assert_same(found, expected):
@@ -39,11 +43,12 @@ def answers(engine_of, prompts):
     )
 
 
-@pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
+@EACH
 def test_answers_do_not_depend_on_batch_and_mesh(decoding, engine_of, prompts, answers):
     """Eleven prompts: one batch on one device; pools of 4 on 4 x 2, and of 3, filled up to 4."""
     alone = engine_of(num_partitions=1, devices=1).generate(prompts, decoding, batch_size=11)
-    assert len({tuple(output.ids()) for output in alone}) > 5
+    every = {tuple(output.ids(n)) for output in alone for n in range(decoding.num_decodes)}
+    assert len(every) > 3
     assert_same(answers(decoding), alone)
     assert_same(engine_of().generate(prompts, decoding, batch_size=3, widths=(12,)), alone)
 
@@ -60,7 +65,7 @@ def test_a_shard_draws_what_the_whole_draws(engine_of, prompts, answers):
     assert_same(found, answers(SAMPLE)[1::3])
 
 
-@pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
+@EACH
 def test_each_output_begins_as_its_example_asks(decoding, engine_of, prompts, answers):
     """In pools and in one batch on one device; the answer itself as its beginning changes nothing
     where it is the only likeliest, and where examples ask for nothing they are answered as ever.
@@ -73,9 +78,25 @@ def test_each_output_begins_as_its_example_asks(decoding, engine_of, prompts, an
     alone = engine_of(num_partitions=1, devices=1)
     assert_same(found, alone.generate(prompts, decoding, batch_size=11, wishes=wishes))
     for output, ids in zip(found, forced, strict=True):
-        assert output.tokens[:, : len(ids)].tolist() == [ids] * decoding.num_decodes
+        exist = output.log_probs > -np.inf  # of three tokens that end only so many begin with two
+        assert exist[0] and (output.tokens[exist, : len(ids)] == ids).all()
     free = [place for place, ids in enumerate(forced) if not ids]
     assert_same([found[i] for i in free], [answers(decoding)[i] for i in free])
+
+
+def test_modes_are_the_best_of_a_beam_that_drops_nothing(engine_of, prompts, answers):
+    """Of 40 tokens and three: all hypotheses live. One memory goes back and forth, in pools and on
+    a mesh; and of each length the mode has that length.
+    """
+    wide = dataclasses.replace(BEAM, max_decode_length=3, beam_size=1600, alpha=0.0)
+    alone = engine_of(num_partitions=1, devices=1)
+    assert_same(answers(EXACT), alone.generate(prompts, wide, batch_size=11))
+    assert all((each.scores == each.log_probs).all() for each in answers(EXACT))
+    lengths = [1 + place % 3 for place in range(len(prompts))]
+    found = engine_of().generate(
+        prompts, EXACT, batch_size=4, widths=(12,), wishes=Wishes(lengths=lengths)
+    )
+    assert [len(each.ids()) for each in found] == lengths
 
 
 def test_each_example_is_sampled_with_its_temperature(engine_of, prompts, answers):
@@ -87,7 +108,7 @@ def test_each_example_is_sampled_with_its_temperature(engine_of, prompts, answer
     assert_same(engine_of().generate(prompts, SAMPLE, **settings), expected)
 
 
-@pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
+@EACH
 def test_log_probabilities_of_decoding_are_those_of_scoring(decoding, engine_of, prompts, answers):
     """Token by token with a cache and beams, and in one pass over the given tokens."""
     engine, outputs = engine_of(), answers(decoding)

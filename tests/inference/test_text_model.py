@@ -90,6 +90,12 @@ def test_vectors(model):
             lambda m: m.generate(["a"], strategy="sample", temperature=[0.0]),
             "temperature=0.0 of input 0: needed is a positive",
         ),
+        (
+            lambda m: m.generate(["a"], strategy="exact", max_nodes=9),
+            "max_nodes=9 and max_decode_length=128: needed",
+        ),
+        (lambda m: m.generate(["a"], lengths=[200]), "length=200 of the output of input 0.*128"),
+        (lambda m: m.generate(["a"], lengths=[3], prefixes=["xyz"]), "its length=3 leaves no"),
         (lambda m: m.generate(["a"], min_decode_length=200), "min_decode_length=200 and max"),
         (lambda m: m.score(["a"], []), "1 inputs and 0 targets"),
         (lambda m: m.rank(["a"], []), "list of texts to choose from"),
