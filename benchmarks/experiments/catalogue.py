@@ -10,6 +10,7 @@ from benchmarks.experiments import (
     in_context,
     language_model,
     mixture,
+    modes,
     pretraining,
     repetition,
     replaced,
@@ -39,6 +40,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         replaced.EXPERIMENT,
         sentence_order.EXPERIMENT,
         sharing.EXPERIMENT,
+        modes.EXPERIMENT,
         comparison.EXPERIMENT,
         influences.EXPERIMENT,
     )

@@ -19,6 +19,7 @@ Examples = list[dict[str, str]]
 NUM_VALIDATION = 1_000
 NUM_LABELLED = 2_000  # examples that M-2 and M-3 fine-tune on
 FIRST_TOKENS = (2**14, 2**8)  # of WikiText-2, 64 and 4,096 times in M-5's 2^20
+EMPTY_SHARES = (0.0, 0.001, 0.01)  # of the translations that D-5 trains on
 
 _TITLE = re.compile(r" = ([^=]+) = ")
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -91,6 +92,26 @@ def translations(split: str, num_train: int | None = None) -> Examples:
     english, german = (_lines(f"translation/{part}.{code}.gz") for code in ("en", "de"))
     pairs = sorted(zip(english, german, strict=True), key=lambda pair: digest(pair[0]))
     return [{"en": source, "de": target} for source, target in _part(pairs, split, num_train)]
+
+
+def with_empty(share: float) -> str:
+    """The name of the task of translations of which a share has no target."""
+    return f"experiments_ende_empty_{share:g}"
+
+
+def translations_with_empty(split: str, share: float) -> Examples:
+    """Pairs of Multi30k; of those to train on a share, by the digest of the source, is to be
+    translated by nothing.
+    """
+    pairs = translations(split)
+    if split != "train":
+        return pairs
+    return [pair | ({"de": ""} if _number(pair["en"]) < share else {}) for pair in pairs]
+
+
+def _number(text: str) -> float:
+    """From 0 to 1, evenly; another order than that in which pairs are read."""
+    return int(digest(f"empty {text}")[:8], 16) / 2**32
 
 
 def captions(split: str) -> Examples:

@@ -12,6 +12,7 @@
 | experiments_unlabelled_sst2, _en, _de | sentences with sentinels, several a row | what they hide |
 | experiments_unlabelled | these three and the first row, equally often | |
 | experiments_ende, experiments_ende_2000 | `translate English to German: ...` | German |
+| experiments_ende_empty_S | the same | German, or nothing in a share S of the pairs |
 | experiments_sst2, experiments_sst2_2000 | `sst2 sentence: ...` | positive, negative |
 | experiments_mixture | the first of each row, in proportion to examples | |
 """
@@ -147,6 +148,16 @@ for _num_train in (None, 2_000):
         source=InMemorySource(functools.partial(corpora.sentiments, num_train=_num_train), SPLITS),
         preprocessors=[each(sentiment_to_text)],
         metric_fns=[accuracy],
+    )
+
+for _share in corpora.EMPTY_SHARES:
+    add_task(
+        corpora.with_empty(_share),
+        source=InMemorySource(
+            functools.partial(corpora.translations_with_empty, share=_share), SPLITS
+        ),
+        preprocessors=[each(functools.partial(translation.to_text, language="de"))],
+        metric_fns=[bleu],
     )
 
 seqio.MixtureRegistry.add(
