@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from benchmarks.experiments import (
     adapters,
     architectures,
+    beams,
     ensembles,
     few_shot,
     in_context,
@@ -41,6 +42,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         sentence_order.EXPERIMENT,
         sharing.EXPERIMENT,
         modes.EXPERIMENT,
+        beams.EXPERIMENT,
         comparison.EXPERIMENT,
         influences.EXPERIMENT,
     )

@@ -128,10 +128,10 @@ def scores_of(
         "modes_empty": 100 * float(np.mean(is_empty & ~is_open)),
         "modes_open": 100 * float(np.mean(is_open)),
         "samples_empty": 100 * float(np.mean([not text for text in samples])),
-        "greedy": _bleu(asked.targets, [each.text for each in _firsts(model, asked, common)]),
-        "beam": _bleu(asked.targets, [each.text for each in _firsts(model, asked, beam)]),
-        "mode": _bleu(asked.targets, [each.text for each in modes]),
-        "of_length": _bleu([asked.targets[n] for n in kept], [each[0].text for each in own]),
+        "greedy": bleu_of(asked.targets, [each.text for each in _firsts(model, asked, common)]),
+        "beam": bleu_of(asked.targets, [each.text for each in _firsts(model, asked, beam)]),
+        "mode": bleu_of(asked.targets, [each.text for each in modes]),
+        "of_length": bleu_of([asked.targets[n] for n in kept], [each[0].text for each in own]),
     }
     words = np.array([len(text.removeprefix(_PROMPT).split()) for text in asked.inputs])
     thirds = [asked.thirds == number for number in range(_THIRDS)]
@@ -149,7 +149,8 @@ def _firsts(model: "TextModel", asked: Asked, decoding: object) -> "list[Output]
     return [each[0] for each in model.outputs(asked.inputs, decoding)]
 
 
-def _bleu(targets: Sequence[str], texts: Sequence[str]) -> float:
+def bleu_of(targets: Sequence[str], texts: Sequence[str]) -> float:
+    """Cased, of a corpus."""
     from t5x_lite.metrics.bleu import bleu
 
     return float(bleu(list(targets), list(texts))["bleu"])

@@ -188,11 +188,15 @@ class TextModel:
         forced = None
         if prefixes is not None:
             forced = [self.tokenizer.encode(text) for text in _texts(prefixes, "prefixes")]
+        wishes = Wishes(forced, temperatures, lengths)
+        return self.outputs_of(inputs, decoding or DecodingConfig(), wishes)
+
+    def outputs_of(
+        self, inputs: Texts, decoding: DecodingConfig, wishes: Wishes
+    ) -> list[list[Output]]:
+        """The same, where outputs begin with ids."""
         generated = self.engine.generate(
-            self._inputs(inputs),
-            decoding or DecodingConfig(),
-            batch_size=self._batch_size,
-            wishes=Wishes(forced, temperatures, lengths),
+            self._inputs(inputs), decoding, batch_size=self._batch_size, wishes=wishes
         )
         warning = SentinelWarning(self.engine.first_sentinel)
         warning.look_at(generated)
