@@ -48,7 +48,7 @@ def examples():
     pending += [configurables()["ParameterGroup"](pattern="x")]
     pending += [configurables()["UnfreezingConfig"](steps=9)]
     pending += [configurables()["PruningConfig"](sparsity=0.5, end_step=9, update_period=3)]
-    pending += [configurables()["QuantizationConfig"]()]
+    pending += [configurables()[f"{name}Config"]() for name in ("Quantization", "Calibration")]
     pending += [configurables()["BatchRampConfig"](start=1, increment=1, rows=1)]
     pending += [configurables()["CorpusConfig"](inputs=("x.wet",), output="out")]
     export = {"path": "run", "output": "out", "format": Format.HUGGINGFACE}

@@ -1,4 +1,4 @@
-"""How a trained model is made smaller, as frozen values (no JAX)."""
+"""How ranges of 8 bits are found without training, as frozen values (no JAX)."""
 
 import dataclasses
 
