@@ -16,7 +16,7 @@ _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat
 
 
 class Stored(NamedTuple):
-    """Without the optimizer's slots, and before a file system or a checkpoint compresses them."""
+    """Without the optimizer's slots. Both kinds of files hold each number as it is, zeros too."""
 
     num_bytes: int
     dtypes: tuple[str, ...]

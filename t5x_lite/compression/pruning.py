@@ -7,7 +7,6 @@ is rolled back or leaves a step out goes on as it must, and whoever reads the mo
 
 import dataclasses
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,11 +17,11 @@ from jaxtyping import Array, Float, Int, Int32
 
 from t5x_lite.checkpoints.restoring import leaves, name_of
 from t5x_lite.compression import ranking
+from t5x_lite.compression.kernels import Kernel
 from t5x_lite.compression.pruning_config import PruningConfig, PruningMethod
 from t5x_lite.compression.sparsities import check_length, updates
 from t5x_lite.errors import UserError
-from t5x_lite.optim.groups import Groups
-from t5x_lite.optim.per_layer import Axes, is_stacked, per_layer, shape_of_layer
+from t5x_lite.optim.per_layer import is_stacked, per_layer
 
 Step = Int[Array, ""] | int
 # Of some kernels by their paths: the weights, or a number for each layer.
@@ -30,20 +29,6 @@ Weights = dict[str, Float[Array, "..."]]
 Counts = dict[str, Int32[Array, "..."]]
 # A trained model has a 0 here and there; fewer than that are no pattern to be locked.
 _LEAST_LOCKED = 0.001
-_FLAG = "--gin.PruningConfig.weights=..."
-
-
-@dataclasses.dataclass(frozen=True)
-class Kernel:
-    """What a parameter is: its shape and its logical axes; no pytree, so that it is a leaf."""
-
-    shape: tuple[int, ...]
-    axes: Axes
-
-    @property
-    def layer(self) -> tuple[int, ...]:
-        """The shape of one layer's."""
-        return shape_of_layer(self.shape, self.axes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,27 +90,30 @@ class Pruning:
             UserError: it ends before its pruning does, or there is no pattern to be locked.
         """
         check_length(self.config, steps)
+        self.check_zeros(self.weights(parameters))
+
+    def check_zeros(self, weights: Weights) -> None:
+        """Refuses to lock a pattern that is not there, judging by some of its kernels.
+
+        Raises:
+            UserError: with how many are 0.
+        """
         if self.config.method is not PruningMethod.LOCKED:
             return
-        count = jax.jit(lambda weights: self._share(self._zeros(weights)))
-        share = float(count(self.weights(parameters)))
+        share = float(jax.jit(lambda weights: self._share(self._zeros(weights)))(weights))
         if share < _LEAST_LOCKED:
+            size = self._size(weights)
             raise UserError(
-                f"of the {self.num_weights:,} weights whose zeros are to be locked {share:.2%} are "
-                f"0: needed is a model that was pruned, of which {_LEAST_LOCKED:.1%} are at least: "
+                f"of {size:,} weights whose zeros are to be locked {share:.2%} are 0: needed is a "
+                f"model that was pruned, with {_LEAST_LOCKED:.1%} of them at least: "
                 "--gin.INITIAL_CHECKPOINT_PATH=..., or --gin_file=compression/prune.gin, which "
                 "prunes this one."
             )
 
     @property
-    def num_weights(self) -> int:
-        """Of all its kernels."""
-        return sum(math.prod(kernel.shape) for kernel in self.kernels.values())
-
-    @property
     def table(self) -> str:
         """What will be pruned, in a line."""
-        weights = f"{self.num_weights:,} weights of {len(self.kernels)} kernels"
+        weights = f"{self._size(self.kernels):,} weights of {len(self.kernels)} kernels"
         done = updates(self.config)
         if not done:
             return f"pruning: the zeros among {weights} stay"
@@ -173,60 +161,8 @@ class Pruning:
 
     def _share(self, zeros: Counts) -> Float[Array, ""]:
         counts = [jnp.sum(each.astype(jnp.float32)) for each in zeros.values()]
-        return jnp.sum(jnp.stack(counts)) / np.float32(self.num_weights)
+        return jnp.sum(jnp.stack(counts)) / np.float32(self._size(zeros))
 
-
-def make_pruning(config: PruningConfig, axes: Any, shapes: Any, groups: Groups) -> Pruning:
-    """The pruning of a model.
-
-    Args:
-        axes: logical axes of every parameter.
-        shapes: the parameters, or their jax.ShapeDtypeStructs.
-        groups: how each is updated.
-
-    Raises:
-        UserError: no kernel matches, or one that does cannot be pruned.
-    """
-    every = leaves(jax.tree.map(lambda leaf, axes: Kernel(tuple(leaf.shape), axes), shapes, axes))
-    chosen = {name: each for name, each in every.items() if re.fullmatch(config.weights, name)}
-    if not chosen:
-        kernels = [name for name in every if name.endswith("/kernel")]
-        raise UserError(
-            f"weights={config.weights!r} of pruning matches no parameter; needed is a regular "
-            f"expression for whole paths, such as {', '.join(kernels[:3])}: {_FLAG}"
-        )
-    for name, kernel in chosen.items():
-        _check_kernel(config, name, kernel)
-        if f"{name.removesuffix('kernel')}lora/a" in every:
-            raise UserError(
-                f"{name} has LoRA beside it: merged, their product would fill the zeros. Needed is "
-                f"another method of fine-tuning, or {_FLAG} without this kernel."
-            )
-    if config.method is not PruningMethod.LOCKED:
-        _check_moving(chosen, groups)
-    return Pruning(config, chosen)
-
-
-def _check_kernel(config: PruningConfig, name: str, kernel: Kernel) -> None:
-    shape = kernel.layer
-    if len(shape) != 2:
-        raise UserError(
-            f"weights={config.weights!r} of pruning matches {name}, of the shape {shape} in a "
-            f"layer: needed are kernels, which have inputs and outputs: {_FLAG}"
-        )
-    if config.group is not None and shape[0] % config.group[1]:
-        raise UserError(
-            f"pattern={config.pattern!r} does not divide the {shape[0]} inputs of {name}: needed "
-            f"is an m of which {shape[0]} is a multiple, --gin.PRUNING_PATTERN=..., or "
-            f"{_FLAG} without this kernel."
-        )
-
-
-def _check_moving(chosen: Iterable[str], groups: Groups) -> None:
-    treatments = leaves(groups.treatments)
-    for name in chosen:
-        if treatments[name].is_ever_frozen:
-            raise UserError(
-                f"{name} is to be pruned, and a parameter group keeps it as it is: needed is one "
-                f"of the two, --gin.PARAMETER_GROUPS=... or {_FLAG} without it."
-            )
+    def _size(self, names: Iterable[str]) -> int:
+        """How many weights these kernels have."""
+        return sum(math.prod(self.kernels[name].shape) for name in names)

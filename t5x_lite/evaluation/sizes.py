@@ -61,24 +61,10 @@ def measure(config: SizesConfig, job_of: "JobOf | None" = None) -> list[Measured
     quality = _qualities(config.paths, job_of)
     engines = [_engine(path) for path in config.paths]
     seconds = {size: _seconds(engines, config, size) for size in config.batch_sizes}
-    measured = []
-    for place, (path, engine) in enumerate(zip(config.paths, engines, strict=True)):
-        (model,), (parameters,), kept = engine.models.members, engine.parameters, stored(path)
-        measured.append(
-            Measured(
-                path=path,
-                layout=engine.layout,
-                num_parameters=transformer.num_parameters(model),
-                num_nonzero=sum(
-                    int(jnp.count_nonzero(leaf)) for leaf in jax.tree.leaves(parameters)
-                ),
-                num_bytes=kept.num_bytes,
-                dtypes=kept.dtypes,
-                seconds={size: rows[place] for size, rows in seconds.items()},
-                quality=quality[place],
-            )
-        )
-    return measured
+    return [
+        _measured(path, engine, {size: rows[place] for size, rows in seconds.items()}, scores)
+        for place, (path, engine, scores) in enumerate(zip(config.paths, engines, quality))
+    ]
 
 
 def machine() -> str:
@@ -86,6 +72,25 @@ def machine() -> str:
     device = jax.devices()[0]
     cores = f" of {os.cpu_count()} cores" if device.platform == "cpu" else ""
     return f"{device.device_kind}{cores}"
+
+
+def _measured(
+    path: str,
+    engine: Engine,
+    seconds: Mapping[int, Float[np.ndarray, " rounds"]],
+    quality: Sequence["Quality"],
+) -> Measured:
+    (model,), leaves, kept = engine.models.members, jax.tree.leaves(engine.parameters), stored(path)
+    return Measured(
+        path=path,
+        layout=engine.layout,
+        num_parameters=transformer.num_parameters(model),
+        num_nonzero=sum(int(jnp.count_nonzero(leaf)) for leaf in leaves),
+        num_bytes=kept.num_bytes,
+        dtypes=kept.dtypes,
+        seconds=seconds,
+        quality=quality,
+    )
 
 
 def _engine(path: str) -> Engine:

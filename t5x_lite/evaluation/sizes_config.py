@@ -33,8 +33,9 @@ class SizesConfig:
             rounds=(1, MAX_COUNT),
             seed=SEED,
         )
-        for path in (*self.paths, self.output):
-            check_place("sizes", path)
+        for path in self.paths:
+            check_place("paths", path)
+        check_place("output", self.output)
         if wrong := [size for size in self.batch_sizes if not 1 <= size <= MAX_BATCH]:
             raise UserError(
                 f"batch_sizes={self.batch_sizes}: {wrong[0]} is no number of rows; needed are "

@@ -65,9 +65,7 @@ def sizes_rows(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
     def row(each: Measured) -> tuple[str, ...]:
         times = [
             # Of each round: what disturbed it disturbed both.
-            _with_share(
-                f"{each.milliseconds(size)[0]:.3g}", np.median(rounds / first.seconds[size])
-            )
+            _with_share(_shown(each.milliseconds(size)[0]), np.median(rounds / first.seconds[size]))
             for size, rounds in each.seconds.items()
         ]
         return (
@@ -122,6 +120,10 @@ def _difference(quality: "Quality") -> tuple[str, str]:
     if found is None:
         return "", ""
     return f"{found.difference:+.2f} {found.interval}", f"{found.p_value:.4f}"
+
+
+def _shown(milliseconds: float) -> str:
+    return f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
 
 
 def _with_share(shown: str, share: float) -> str:

@@ -17,6 +17,7 @@ from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameter
 from t5x_lite.compression import vocabulary
 from t5x_lite.compression.vocabulary import Rows, num_in_vocabulary
 from t5x_lite.compression.vocabulary_config import TrimVocabularyConfig
+from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
 from t5x_lite.display.terminal import aligned, shown_size
 from t5x_lite.errors import UserError
@@ -29,7 +30,7 @@ from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.text.tokenizer import Tokenizer
-from t5x_lite.text.trimming import characters, trim
+from t5x_lite.text.trimming import characters, check_kind, trim
 
 _BATCH_SIZE = 32
 _ROWS = ("pieces", "rows of the embedding", "parameters", "of them in these rows", "bytes")
@@ -69,11 +70,12 @@ def trim_vocabulary(config: TrimVocabularyConfig, corpus: Corpus) -> None:
     output = folder.new_folder(config.output)
     full = source.read(config.path, config.vocabulary)
     tokenizer = _tokenizer(full)
+    check_kind(tokenizer)
     counts = _counts(tokenizer, corpus)
     answers = _answers(full, corpus, config.answers)
     smaller = _trimmed(full, tokenizer, _used(tokenizer, counts, answers, config), config)
     _check_texts(smaller, tokenizer, corpus, config)
-    _say_answers(smaller, answers, corpus)
+    _say_answers(smaller, answers, corpus, num_ids=tokenizer.num_ids)
     with folder.whole(output) as partial:
         folder.write_checkpoint(partial, smaller.found)
     print(aligned(table(full, smaller.found), numbers_from=1))
@@ -169,12 +171,19 @@ def _answers(found: Source, corpus: Corpus, most: int) -> Answers:
     engine = Engine(
         Ensemble((found.model,)), [placed], mesh, first_sentinel=tokenizer.first_sentinel
     )
-    outputs = TextModel(engine, tokenizer, batch_size=_BATCH_SIZE).outputs(inputs)
+    length = found.task_feature_lengths.get("targets", DecodingConfig.max_decode_length)
+    decoding = DecodingConfig(max_decode_length=length)
+    outputs = TextModel(engine, tokenizer, batch_size=_BATCH_SIZE).outputs(inputs, decoding)
     return [each[0].ids for each in outputs]
 
 
-def _say_answers(smaller: Smaller, answers: Answers, corpus: Corpus) -> None:
+def _say_answers(smaller: Smaller, answers: Answers, corpus: Corpus, *, num_ids: int) -> None:
     again = _answers(smaller.found, corpus, len(answers))
     same = sum(list(a) == smaller.before(b) for a, b in zip(answers, again, strict=True))
+    strange = sum(any(i >= num_ids for i in ids) for ids in answers)
+    what = "have ids behind all pieces, which a model writes that has learned little"
     if answers:
-        say(f"answered with the same pieces: {same:,} of the first {len(answers):,} inputs")
+        say(
+            f"answered with the same pieces: {same:,} of the first {len(answers):,} inputs"
+            + (f"; the answers to {strange:,} {what}" if strange else "")
+        )

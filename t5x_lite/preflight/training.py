@@ -15,7 +15,6 @@ from t5x_lite import config, jobs
 from t5x_lite.checkpoints import folders, inspect, pretrained
 from t5x_lite.checkpoints.config import SavedDtype
 from t5x_lite.checkpoints.errors import ModelMismatchError
-from t5x_lite.compression.sparsities import check_length
 from t5x_lite.data.ramp import make_ramp
 from t5x_lite.display.terminal import shown_size
 from t5x_lite.errors import UserError
@@ -24,7 +23,7 @@ from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
 from t5x_lite.partitioning.rules import in_words
-from t5x_lite.preflight import data, first_loss, places, planned
+from t5x_lite.preflight import data, first_loss, places, planned, pruned
 from t5x_lite.preflight.findings import Check, Kind, Outcome
 from t5x_lite.training import microbatches
 from t5x_lite.training import start as starts
@@ -174,8 +173,7 @@ def _start(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
     yield Kind.OK, f"{origin.source}; steps {origin.first_step} to {origin.last_step}"
     if origin.is_own and origin.first_step == origin.last_step:
         yield Kind.NOTE, "this run is complete: it will only make up for evaluations it lacks"
-    if job.pruning is not None:
-        check_length(job.pruning, origin.last_step - origin.initial_step)
+    pruned.check(found.shapes, origin)
     if report is not None and job.restore.is_partial and not origin.is_own:
         yield Kind.NOTE, f"of the checkpoint's leaves: {report.counts()}"
 

@@ -37,20 +37,29 @@ def trim(tokenizer: Tokenizer, used: Collection[int]) -> Trimmed:
     """The vocabulary with the used ids and what has to stay.
 
     Raises:
+        UserError: as `check_kind`.
+    """
+    check_kind(tokenizer)
+    kind = next(each for each in _KINDS if isinstance(tokenizer, each))
+    return _KINDS[kind](tokenizer, used)
+
+
+def check_kind(tokenizer: Tokenizer) -> None:
+    """Refuses a vocabulary that cannot be trimmed.
+
+    Raises:
         UserError: it is one of bytes, of which none can go.
     """
-    kind = next((each for each in _KINDS if isinstance(tokenizer, each)), None)
-    if kind is None:
+    if not isinstance(tokenizer, tuple(_KINDS)):
         raise UserError(
             f"a vocabulary of {tokenizer.num_ids} bytes and sentinels has no piece to leave out; "
             "needed is a model with SentencePiece, a BPE or WordPiece."
         )
-    return _KINDS[kind](tokenizer, used)
 
 
 def characters(tokenizer: Tokenizer) -> set[int]:
-    """The pieces of one character, at the beginning of a word and within one: with them no text has
-    more unknown characters than before.
+    """The pieces of one character, at the beginning of a word or within one: what they spell is
+    never unknown.
     """
     names = map(tokenizer.name_of, range(tokenizer.num_ids))
     return {i for i, n in enumerate(names) if len(n.removeprefix("▁").removeprefix("##")) <= 1}

@@ -14,7 +14,8 @@ from jaxtyping import Array, Int
 from t5x_lite.checkpoints import restoring
 from t5x_lite.checkpoints.parameters import place_parameters
 from t5x_lite.compression import ranges
-from t5x_lite.compression.pruning import Pruning, make_pruning
+from t5x_lite.compression.kernels import choose
+from t5x_lite.compression.pruning import Pruning
 from t5x_lite.compression.pruning_config import PruningConfig
 from t5x_lite.compression.teacher import Teacher, make_teacher
 from t5x_lite.data.ramp import ONE_SIZE, Ramp, make_ramp
@@ -119,7 +120,8 @@ class StateFactory:
             return None
         axes = transformer.parameter_axes(self.model)
         shapes = transformer.abstract_parameters(self.model)
-        return make_pruning(self.pruning_config, axes, shapes, self.groups)
+        kernels = choose(self.pruning_config, axes, shapes, self.groups)
+        return Pruning(self.pruning_config, kernels)
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:

@@ -40,6 +40,7 @@ def labels():
 def test_inputs_and_targets_as_the_model_will_read_them():
     """With the task's prompt, and not the features that are left out."""
     assert list(task_texts("labels")) == ["say: one", "a", "say: two", "b"]
+    assert list(task_texts("labels", feature="inputs")) == ["say: one", "say: two"]
 
 
 def test_a_task_of_ids_has_no_text():

@@ -11,7 +11,8 @@ import pytest
 
 from t5x_lite.checkpoints import huggingface
 from t5x_lite.checkpoints.restoring import leaves
-from t5x_lite.compression.pruning import make_pruning
+from t5x_lite.compression.kernels import choose
+from t5x_lite.compression.pruning import Pruning
 from t5x_lite.compression.pruning_config import PruningConfig, PruningMethod
 from t5x_lite.model import transformer
 from t5x_lite.optim.groups import assign
@@ -34,7 +35,7 @@ def pruned_parameters():
     axes, shapes = transformer.parameter_axes(MODEL), transformer.abstract_parameters(MODEL)
     groups = assign((), axes, shapes, weight_decay=0.0)
     config = PruningConfig(method=PruningMethod.ONE_SHOT, sparsity=0.5)
-    pruning = make_pruning(config, axes, shapes, groups)
+    pruning = Pruning(config, choose(config, axes, shapes, groups))
     dense = jax.jit(functools.partial(transformer.init_parameters, MODEL))(jax.random.key(0))
     return jax.device_get(jax.jit(pruning.prune)(dense, 1)[0])
 

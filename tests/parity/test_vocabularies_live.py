@@ -6,6 +6,7 @@ import pytest
 
 from t5x_lite.text.huggingface_files import huggingface_files
 from t5x_lite.text.tokenizer import load_tokenizer, named_tokenizer
+from t5x_lite.text.trimming import characters, trim
 
 pytestmark = [
     pytest.mark.parity,
@@ -69,6 +70,22 @@ def test_they_read_what_we_write(published, tmp_path, json):
     assert_same(ours, theirs)
     sentence = TEXTS[1]
     assert theirs.decode(ours.encode(sentence)) == sentence == ours.decode(ours.encode(sentence))
+
+
+def test_they_read_what_is_trimmed(published, tmp_path):
+    """Texts of the corpus and others, all of whose characters have pieces, are cut alike."""
+    ours, _ = published
+    used = {i for text in TEXTS[:3] for i in ours.encode(text)}
+    smaller, kept = trim(ours, used | characters(ours))
+    for name, content in huggingface_files(smaller).items():
+        (tmp_path / name).write_bytes(content)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert len(theirs) == smaller.num_ids < ours.num_ids
+    for text in (*TEXTS[:3], "Something else: what nobody wrote, 1984."):
+        assert theirs(text, add_special_tokens=False).input_ids == smaller.encode(text), text
+    assert [kept[i] for i in theirs(TEXTS[1], add_special_tokens=False).input_ids] == ours.encode(
+        TEXTS[1]
+    )
 
 
 def test_bytes(tmp_path):

@@ -2,7 +2,15 @@
 
 import re
 
+import jax
+import numpy as np
 import pytest
+
+from t5x_lite.checkpoints import huggingface
+from t5x_lite.checkpoints.config import SaveCheckpointConfig
+from t5x_lite.checkpoints.description import describe_run
+from t5x_lite.checkpoints.manager import Checkpoints
+from t5x_lite.model import transformer
 
 PRUNE = [
     "--gin_file=compression/prune.gin",
@@ -50,3 +58,34 @@ def test_what_cannot_be_is_found_before_a_device_is_held(check_train, words, exp
     assert status == 2
     assert len(fixes) == 1
     assert re.search(expected, fixes[0]), fixes
+
+
+LOCK = [
+    "--gin_file=compression/lock.gin",
+    "--gin.RESTORE_OPTIMIZER=False",
+]
+
+
+def hold(folder, kind, model, value):
+    """A model of which every weight is the same."""
+    shapes = transformer.abstract_parameters(model)
+    parameters = jax.tree.map(lambda leaf: np.full(leaf.shape, value, np.float32), shapes)
+    if kind == "huggingface":
+        huggingface.save(folder, model, parameters)
+        return
+    checkpoints = Checkpoints(folder, SaveCheckpointConfig())
+    state = {"parameters": jax.device_put(parameters)}
+    checkpoints.save(3, state, describe_run("", model))
+    checkpoints.close()
+
+
+@pytest.mark.parametrize("kind", ["huggingface", "checkpoint"])
+def test_a_pattern_to_be_locked_is_looked_for(kind, check_train, resolve, tmp_path):
+    """In one kernel of what the run starts from."""
+    for value in (0.0, 1.0):
+        folder = tmp_path / f"of_{value}"
+        hold(folder, kind, resolve().model, value)
+        status, findings, _ = check_train(*LOCK, f"--gin.INITIAL_CHECKPOINT_PATH={folder}")
+        fixes = [text for found, _, text in findings if found == "FIX"]
+        assert (status == 0) == (not fixes) == (value == 0.0), fixes
+    assert "weights whose zeros are to be locked 0.00% are 0: needed is a model" in fixes[0]
