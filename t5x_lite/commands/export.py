@@ -14,7 +14,6 @@ from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.exporting.config import ExportConfig, Format, check_holds_int8
 from t5x_lite.model.choices import ActivationDtype, Granularity, Weights
-from t5x_lite.model.quantization_config import QuantizationConfig
 
 # It has a flag of its own, since it is the length of targets as well.
 _NOT_A_FLAG = ("max_decode_length",)
@@ -116,40 +115,44 @@ def _add_activations(command: argparse.ArgumentParser) -> None:
         help="int8: what kernels read is rounded as well, in ranges that examples show",
     )
     default = CalibrationConfig()
-    group.add_argument(
-        "--calibration_split", default=default.split, metavar="NAME", help="default: train"
-    )
+    group.add_argument("--calibration_split", metavar="NAME", help=f"default: {default.split}")
     group.add_argument(
         "--calibration_examples",
         type=flags.between(1, MAX_COUNT),
-        default=default.num_examples,
         metavar="N",
         help=f"default: {default.num_examples}",
     )
     group.add_argument(
         "--granularity",
         choices=[each.value for each in Granularity],
-        default=default.quantization.granularity.value,
         help="what has a scale of its own: a whole kernel, or each of its channels (default)",
     )
     group.add_argument(
         "--float_kernels",
         type=flags.comma_list,
-        default=[],
         metavar="NAME,NAME",
         help="kernels that stay float32, such as wo",
     )
 
 
 def _calibration(arguments: argparse.Namespace) -> CalibrationConfig | None:
+    names = ("calibration_split", "calibration_examples", "granularity", "float_kernels")
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if arguments.activations == Weights.FLOAT32.value:
+        if given:
+            raise UsageError(
+                f"--{next(iter(given))} says how ranges are found: needed is --activations=int8 "
+                "with it."
+            )
         return None
+    default = CalibrationConfig()
     return CalibrationConfig(
-        split=arguments.calibration_split,
-        num_examples=arguments.calibration_examples,
-        quantization=QuantizationConfig(
-            granularity=Granularity(arguments.granularity),
-            float_kernels=tuple(arguments.float_kernels),
+        split=given.get("calibration_split", default.split),
+        num_examples=given.get("calibration_examples", default.num_examples),
+        quantization=dataclasses.replace(
+            default.quantization,
+            granularity=Granularity(given.get("granularity", default.quantization.granularity)),
+            float_kernels=tuple(given.get("float_kernels", ())),
         ),
     )
 

@@ -14,6 +14,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import TOKENS
 from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.text_model import TextModel
+from t5x_lite.model.choices import HeadKind
 
 _BATCH = 64
 
@@ -29,10 +30,15 @@ class Candidates:
     def __init__(self, model: TextModel, count: int):
         self._model, self._count = model, count
         self._tokenizer = model.tokenizer
-        if self._tokenizer.special.mask is None:
+        (own, *_) = model.engine.models.members
+        knows = {
+            "head of tokens": own.decoder is None and own.head(HeadKind.TOKENS) is not None,
+            "mask in its vocabulary": self._tokenizer.special.mask is not None,
+        }
+        if lacking := [part for part, is_there in knows.items() if not is_there]:
             raise UserError(
-                "the vocabulary has no mask; needed is an encoder that was pre-trained to find "
-                "masked tokens, such as BERT."
+                f"the model has no {' and no '.join(lacking)}: needed is an encoder alone that was "
+                "pre-trained to find masked tokens, such as BERT before it is fine-tuned."
             )
 
     def of_texts(
@@ -43,7 +49,10 @@ class Candidates:
         single = [place for place in places if self._piece(place[1].text) is not None]
         asked = [self._asked(*place) for place in single]
         logits = self._model.engine.tell(asked, TOKENS, batch_size=_BATCH)
-        told = {place: self._likeliest(place[1].text, own) for place, own in zip(single, logits)}
+        told = {
+            place: self._likeliest(place[1].text, own)
+            for place, own in zip(single, logits, strict=True)
+        }
         return [
             [told[text, word] if (text, word) in told else self._near(word.text) for word in own]
             for text, own in zip(texts, words, strict=True)

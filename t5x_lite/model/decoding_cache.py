@@ -124,7 +124,7 @@ def _of_layer(seen: Seen, room: int) -> LayerCache:
 def prepare(config: ModelConfig, parameters: dict) -> Transformer:
     """The network as decoding reads it; what that costs is paid once for all that it answers."""
     network = parameter_tree.to_modules(config, parameters)
-    if config.weights is Weights.FLOAT32:
+    if config.weights is Weights.FLOAT32 or execution.multiplies_floats():
         network.use_whole_numbers(jnp.dtype(jnp.float32))
     if execution.layers_apart():
         for stack in network.stacks:

@@ -14,6 +14,13 @@ def layers_apart() -> bool:
     return platform() == "cpu"
 
 
+def multiplies_floats() -> bool:
+    """Whether decoding multiplies whole numbers of int8 kernels as floats, with the same result: on
+    a CPU integers are slower where rows are few, and faster where they are many.
+    """
+    return platform() == "cpu"
+
+
 # Below it the gain is small, and the longer program takes longer to compile than it saves.
 _WORTH_UNROLLING, _UNROLLED = 2**20, 8
 

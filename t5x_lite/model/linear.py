@@ -48,11 +48,13 @@ class Linear(nnx.Module):
 
     def quantize(self, dtype: Any = jnp.int8) -> None:
         """The kernel as int8, or its whole numbers in another dtype."""
-        config = self.quantization
-        how = {} if config is None else {"granularity": config.granularity}
-        kernel, scale = quantized_parameter(self.kernel, axis=-2, **how)
-        kernel.set_value(kernel[...].astype(dtype))
-        self.kernel, self.kernel_scale = kernel, nnx.data(scale)
+        if self.kernel_scale is None:
+            config = self.quantization
+            how = {} if config is None else {"granularity": config.granularity}
+            self.kernel, scale = quantized_parameter(self.kernel, axis=-2, **how)
+            self.kernel_scale = nnx.data(scale)
+        axes = self.kernel.get_metadata("axes")
+        self.kernel = nnx.Param(self.kernel[...].astype(dtype), axes=axes)
 
     def __call__(
         self,

@@ -32,5 +32,6 @@ class QuantizationConfig:
                 nearest = difflib.get_close_matches(name, KERNELS, n=1, cutoff=0.0)[0]
                 raise UserError(
                     f"float_kernels={self.float_kernels}: {name!r} is no kernel, the nearest is "
-                    f"{nearest!r}; all are {', '.join(KERNELS)}: --gin.FLOAT_KERNELS=..."
+                    f"{nearest!r}; all are {', '.join(KERNELS)}: --gin.FLOAT_KERNELS=..., of an "
+                    "export --float_kernels=..."
                 )

@@ -21,6 +21,7 @@ from t5x_lite.model.collected import Collection
 
 LARGEST = 127.0  # of a weight
 _LEVELS = 255  # between the ends of a range
+_NARROWEST = 1e-30  # of a range: a smaller step may be zero to a device
 _MIDDLE = 128  # what 0 ... 255 lose to be of 8 bits with a sign
 
 # Ranges that kernels read, [lowest, highest] by their parameters' paths.
@@ -55,7 +56,7 @@ def observe(place: str, x: Float[Array, "..."]) -> None:
 def grid_of(input_range: Float[Array, "2"]) -> Grid:
     """The steps of a range."""
     low, high = jax.lax.stop_gradient(input_range.astype(jnp.float32))
-    is_known = high > low
+    is_known = high - low > _NARROWEST
     step = jnp.where(is_known, (high - low) / _LEVELS, 1.0)
     return Grid(step, jnp.round(-low / step), is_known)
 

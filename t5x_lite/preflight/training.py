@@ -68,6 +68,9 @@ def checks(
         vocabulary = pretrained.describe(found.origin.path).vocabulary
         same = functools.partial(data.same_vocabulary, job.dataset, vocabulary)
         yield Check("its vocabulary", same, needs=read)
+    if job.teacher_path is not None:
+        taught = functools.partial(_teachers_vocabulary, job)
+        yield Check("teacher's words", taught, needs=("teacher", *read))
     if found.origin is not None and found.origin.dataset is not None:
         folder = found.origin.dataset
         positions = functools.partial(data.positions, job, folder, readers=found.readers)
@@ -105,6 +108,12 @@ def _teacher(job: TrainConfig, partitioner: Partitioner) -> Iterator[Outcome]:
         f"{teacher.path}: {inspect.in_words(teacher.model)}, frozen and not saved, "
         f"{shown_size(_num_bytes(teacher.abstract))} beside the model",
     )
+
+
+def _teachers_vocabulary(job: TrainConfig) -> Iterator[Outcome]:
+    """Whether ids mean the same words to it."""
+    assert job.teacher_path is not None, "asked of a job with a teacher"
+    return data.same_vocabulary(job.dataset, pretrained.describe(job.teacher_path).vocabulary)
 
 
 def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Outcome]:

@@ -8,8 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
 from t5x_lite.compression import ranges
 from t5x_lite.features.layouts import Layout
+from t5x_lite.inference.engine import Engine
+from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.model import transformer
 from t5x_lite.model.choices import LayerSharing
@@ -184,3 +187,17 @@ def test_training_learns_while_it_rounds():
     assert losses["rounded"][-1] < losses["rounded"][0] - 0.2
     assert losses["rounded"] != losses["plain"]
     assert losses["rounded"][-1] == pytest.approx(losses["plain"][-1], abs=0.2)
+
+
+def test_integers_on_any_mesh_are_those_of_one_device():
+    """Sums of int32 have no order; also where kernels are split along what they sum over."""
+    model, parameters = transformer.quantize(MODEL, trained(factory_of(1, 1), 2)[0])
+    texts = list(batch()["encoder_input_tokens"])
+    found = []
+    for num_devices, num_partitions in ((1, 1), (8, 2)):
+        partitioner = factory_of(num_devices, num_partitions).partitioner
+        placed = place_parameters(parameters, abstract_parameters(model, partitioner))
+        engine = Engine(Ensemble((model,)), [placed], partitioner)
+        found.append(np.stack(engine.encode(texts, batch_size=ROWS, mean=False)))
+    # A number between two steps may fall to either, as norms sum floats.
+    assert np.abs(found[1] - found[0]).max() < 0.02 * np.std(found[0])

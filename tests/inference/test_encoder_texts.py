@@ -183,3 +183,8 @@ def test_a_near_vector_is_a_near_word(model_of):
 def test_a_text_too_long_for_a_second_one_stands_alone(model_of):
     model = model_of(positions=LearnedPositionsConfig(max_length=8))
     assert candidates_of(model, 3, "the cat sat on the mat").keys() == {"cat", "sat", "mat"}
+
+
+def test_who_finds_no_masked_tokens_has_no_candidates(model_of):
+    with pytest.raises(UserError, match="the model has no head of tokens: needed is an encoder"):
+        Candidates(model_of(heads=HEADS[1:]), 3)

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t5x_lite.features.outputs import TOKENS, Outputs, Scores
+from t5x_lite.features.outputs import TOKENS, Outputs, Scores, Wanted
 from t5x_lite.losses.config import LossNormalization, MatchTeacherConfig
 from t5x_lite.losses.matching import MatchTeacher
+from t5x_lite.losses.table import make_loss
 from t5x_lite.losses.weighting import loss_normalizer, loss_weights
 
 VOCAB = 9
@@ -93,6 +94,47 @@ def test_padding_says_nothing():
     assert np.asarray(gradient)[REAL].any(axis=-1).all()
     changed, _ = match(ours, jnp.where(padding, 100.0 * logits(8), theirs))
     assert changed == match(ours, theirs)[0]
+
+
+# Two examples in the first row, one in the second.
+EXAMPLES = {
+    "encoder_segment_ids": jnp.asarray([[1, 1, 1, 2, 2, 0], [1, 1, 0, 0, 0, 0]]),
+    "encoder_positions": jnp.asarray([[0, 1, 2, 0, 1, 0], [0, 1, 0, 0, 0, 0]]),
+    "encoder_target_tokens": jnp.zeros((2, 6), jnp.int32),
+}
+FIRST = np.asarray([[1, 0, 0, 1, 0, 0], [1, 0, 0, 0, 0, 0]]) > 0
+
+
+def match_examples(ours, theirs, head, **settings):
+    config = MatchTeacherConfig(head=head, **settings)
+    outputs, teacher = (Outputs({head: Scores(each)}, {}) for each in (ours, theirs))
+    loss = make_loss([config])
+    assert loss.wanted == loss.wanted_of_teacher == Wanted((head,))
+    return loss(outputs, teacher, EXAMPLES, training=True)
+
+
+@pytest.mark.parametrize("head", ["classes", "sentence"])
+def test_examples_are_matched_at_their_first_positions(head):
+    """The mean over examples, packed or not, of the same divergence as that of tokens."""
+    ours, theirs = logits(9)[..., :3], logits(10)[..., :3]
+    value, sums = match_examples(ours, theirs, head, temperature=2.0)
+    q, p = (np.asarray(jax.nn.log_softmax(each / 2.0), np.float64) for each in (ours, theirs))
+    costs = 4.0 * (np.exp(p) * (p - q)).sum(axis=-1)
+    np.testing.assert_allclose(value, costs[FIRST].mean(), rtol=1e-5)
+    assert sums["weight_sum"] == 3
+    np.testing.assert_allclose(match_examples(ours, ours, head)[0], 0.0, atol=1e-6)
+
+
+def test_numbers_are_matched_by_their_squared_difference():
+    ours, theirs = logits(9)[..., :1], logits(10)[..., :1]
+    value, _ = match_examples(ours, theirs, "regression")
+    expected = np.square(np.asarray(ours - theirs, np.float64))[..., 0][FIRST].mean()
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_a_head_that_is_not_matched_is_refused():
+    with pytest.raises(ValueError, match="head='span' is not matched .* needed is one of tokens"):
+        MatchTeacherConfig(head="span")
 
 
 def test_a_temperature_that_no_softmax_has_is_refused():

@@ -204,6 +204,7 @@ def test_a_teacher_is_looked_at_and_hides_nothing(check_train, resolve, tmp_path
     status, findings, _ = check_train(*taught)
     (text,) = [text for kind, subject, text in findings if (kind, subject) == ("ok", "teacher")]
     assert status == 0 and "frozen and not saved" in text
+    assert "teacher's words" in [subject for _, subject, _ in findings]
     wrong = {
         "not there": (["--gin.TEACHER_PATH=nowhere"], "no checkpoint at .*nowhere"),
         "narrow": (

@@ -9,7 +9,9 @@ import pytest
 
 import t5x_lite
 from t5x_lite import cli
-from t5x_lite.checkpoints import lookup, manager, restoring
+from t5x_lite.checkpoints import description, lookup, pretrained
+from t5x_lite.partitioning.config import PartitioningConfig
+from t5x_lite.partitioning.partitioner import make_partitioner
 
 PIECES = 80
 FEATURES = ("inputs", "token_types", "targets", "target_weights")
@@ -70,11 +72,12 @@ def losses(model_dir):
     return {line["step"]: line["loss"] for line in map(json.loads, lines)}
 
 
-def state_of(model_dir):
+def stored(model_dir):
+    """All parameters of a run, its projections too."""
     checkpoint = lookup.find(model_dir)
-    stored = restoring.metadata(checkpoint)
-    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), stored)
-    return jax.device_get(manager.restore(checkpoint, abstract))
+    partitioner = make_partitioner(PartitioningConfig())
+    model = description.model_of(checkpoint)
+    return jax.device_get(pretrained.load_parameters(checkpoint, model, partitioner)[0])
 
 
 @pytest.mark.slow
@@ -92,9 +95,9 @@ def test_an_interrupted_student_ends_where_an_uninterrupted_one_does(vocabulary,
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     found = losses(tmp_path / "whole")
     assert len(set(found.values())) == 8 and found[8] < found[1]
-    jax.tree.map(
-        np.testing.assert_array_equal, state_of(tmp_path / "parts"), state_of(tmp_path / "whole")
-    )
+    parts, whole = (stored(tmp_path / name) for name in ("parts", "whole"))
+    assert whole["projections"]["states"].shape == (16, 32)
+    jax.tree.map(np.testing.assert_array_equal, parts, whole)
     (tmp_path / "teacher").rename(tmp_path / "away")
     model = t5x_lite.load(str(tmp_path / "whole"))
     assert model.encode(["kaka lomi"]).shape == (1, 16)

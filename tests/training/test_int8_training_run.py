@@ -119,6 +119,8 @@ def test_it_is_exported_as_integers_that_score_the_same(runs, tmp_path, capsys):
     assert "int8 already" in capsys.readouterr().err
     run(*words, "--activations=int8", f"--output={tmp_path / 'again'}", returns=2)
     assert "its ranges are known. Leave the flag out" in capsys.readouterr().err
+    run(*words, "--granularity=tensor", f"--output={tmp_path / 'again'}", returns=2)
+    assert "needed is --activations=int8 with it" in capsys.readouterr().err
     run("export", runs / "whole", "--format=huggingface", f"--output={tmp_path / 'hf'}", returns=2)
     assert "needed is 'checkpoint' or 'stablehlo'" in capsys.readouterr().err
     trained_on = [*more(small, tmp_path / "more", 9), f"--gin.INITIAL_CHECKPOINT_PATH={small}"]
