@@ -6,6 +6,7 @@ columns (`rows`). A tensor that neither makes smaller is left to others. What is
 -0.0 is none.
 """
 
+import collections
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -68,6 +69,17 @@ def shapes(checkpoint: epath.Path) -> dict[str, jax.ShapeDtypeStruct]:
     return {
         name: jax.ShapeDtypeStruct(tuple(shape), dtype) for name, (shape, dtype) in kinds.items()
     }
+
+
+def sizes(checkpoint: epath.Path) -> dict[str, int]:
+    """The bytes that each of them takes."""
+    if not storage.exists(checkpoint / FOLDER / FILE):
+        return {}
+    found: dict[str, int] = collections.defaultdict(int)
+    with opened(checkpoint / FOLDER / FILE) as file:
+        for key in file.keys():  # noqa: SIM118  (no mapping)
+            found[key.rpartition(":")[0]] += file.get_tensor(key).nbytes
+    return dict(found)
 
 
 def read(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from etils import epath
 
-from t5x_lite.checkpoints import folders, lookup, restoring
+from t5x_lite.checkpoints import folders, lookup, restoring, sparse_tensors
 from t5x_lite.checkpoints.formats import weights
 from t5x_lite.checkpoints.formats.table import detect
 
@@ -16,7 +16,9 @@ _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat
 
 
 class Stored(NamedTuple):
-    """Without the optimizer's slots. Both kinds of files hold each number as it is, zeros too."""
+    """Without the optimizer's slots. Numbers count as they are held: zeros too, but where they were
+    left out.
+    """
 
     num_bytes: int
     dtypes: tuple[str, ...]
@@ -29,18 +31,20 @@ def stored(path: epath.PathLike) -> Stored:
         FileNotFoundError, ValueError: there is no checkpoint, or it is damaged.
     """
     found = list(_tensors(folders.absolute(path)))
-    num_bytes = sum(math.prod(shape) * jnp.dtype(dtype).itemsize for shape, dtype in found)
-    return Stored(num_bytes, tuple(sorted({dtype for _, dtype in found})))
+    return Stored(sum(size for size, _ in found), tuple(sorted({dtype for _, dtype in found})))
 
 
-def _tensors(directory: epath.Path) -> Iterator[tuple[tuple[int, ...], str]]:
+def _tensors(directory: epath.Path) -> Iterator[tuple[int, str]]:
+    """Bytes and type of each."""
     if (format := detect(directory)) is not None:
         with weights.opened(directory, format.model_class) as tensors:
             for tensor in tensors.values():
-                dtype = tensor.dtype
-                yield tensor.shape, _DTYPES.get(dtype, dtype.lower())
+                dtype = _DTYPES.get(tensor.dtype, tensor.dtype.lower())
+                yield math.prod(tensor.shape) * jnp.dtype(dtype).itemsize, dtype
         return
-    leaves = restoring.leaves(restoring.metadata(lookup.find(directory)))
-    for name, leaf in leaves.items():
+    checkpoint = lookup.find(directory)
+    sparse = sparse_tensors.sizes(checkpoint)
+    for name, leaf in restoring.leaves(restoring.metadata(checkpoint)).items():
         if name.startswith("parameters/"):
-            yield tuple(leaf.shape), str(jnp.dtype(leaf.dtype))
+            dtype = jnp.dtype(leaf.dtype)
+            yield sparse.get(name, math.prod(leaf.shape) * dtype.itemsize), str(dtype)
