@@ -7,7 +7,7 @@
 | experiments_wikitext_first_N | the same of the first N tokens | what they hide |
 | experiments_wikitext_lm | - | articles, one after another |
 | experiments_masked_..., _permuted | articles, by the objective of an encoder that is named so | |
-| experiments_captions_masked_for_detection | captions, the same | |
+| experiments_captions_masked_for_detection, _masked_ngrams | captions, the same | |
 | experiments_maps | - | symbols and labels, each sequence by a map of its own |
 | experiments_unlabelled_sst2, _en, _de | sentences with sentinels, several a row | what they hide |
 | experiments_unlabelled | these three and the first row, equally often | |
@@ -102,7 +102,8 @@ for _objective in (
 ):
     _add_masked("experiments", _ARTICLES, _objective)
 _CAPTIONS = InMemorySource(corpora.captions, SPLITS)
-_add_masked("experiments_captions", _CAPTIONS, "masked_for_detection")
+for _objective in ("masked_for_detection", "masked_ngrams"):
+    _add_masked("experiments_captions", _CAPTIONS, _objective)
 
 seqio.TaskRegistry.add(
     "experiments_maps",
