@@ -34,14 +34,17 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
         folder = lab.train(modes.training(lab, SHARE, seed))
         model = t5x_lite.load(folder, batch_size=20)
         tasks_at_hand.register(lab)
-        yield from of_model(model, asked, seed)
+        widths = WIDTHS if lab.scale.num_examples is None else WIDTHS[:2]
+        yield from of_model(model, asked, seed, widths)
 
 
-def of_model(model: "TextModel", asked: modes.Asked, seed: int) -> Iterator[Record]:
+def of_model(
+    model: "TextModel", asked: modes.Asked, seed: int, widths: Sequence[int]
+) -> Iterator[Record]:
     """The four arms of a model."""
     found: dict[str, list[tuple[int, dict[str, float]]]]
     found = {arm: [] for arm in (PLAIN, PENALTY, CONDITIONAL, CUT)}
-    for width in WIDTHS:
+    for width in widths:
         for arm, numbers in _searched(model, asked, width).items():
             found[arm].append((width, numbers))
     for arm, every in found.items():
@@ -102,7 +105,7 @@ def _numbers(asked: modes.Asked, lengths: Sequence[int], outputs: Sequence) -> d
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
-    widest = WIDTHS[-1]
+    widest = max(int(name.rpartition("_")[2]) for record in records for name in record.scores)
     known = {
         arm: {
             name: np.mean([r.scores[f"{name}_{widest}"] for r in records if r.arm == arm])
