@@ -115,12 +115,16 @@ class Save:
         _give_memory_back()
 
     def _remove_what_was_written(self) -> None:
-        # TensorStore may still be writing other files when the first of them has failed.
+        # TensorStore may still be writing other files when the first of them has failed, and then
+        # makes their folder anew: it is gone when it stays away.
+        is_gone = False
         for _ in range(_ATTEMPTS_TO_REMOVE):
             with contextlib.suppress(OSError):
-                if storage.exists(self._temporary):
+                was_gone, is_gone = is_gone, not storage.exists(self._temporary)
+                if was_gone and is_gone:
+                    return
+                if not is_gone:
                     self._temporary.rmtree()
-                return
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
 
     def _attempt(self, action: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from t5x_lite.compression.config import CalibrationConfig
+from t5x_lite.compression.calibration_config import CalibrationConfig
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
