@@ -227,6 +227,42 @@ def add_configuration(command: argparse.ArgumentParser, *, dry_run: bool) -> Non
         )
 
 
+def add_model_and_output(command: argparse.ArgumentParser) -> None:
+    """A trained model that is read, and the folder that something made of it is written into."""
+    command.add_argument(
+        "path",
+        type=place,
+        metavar="CHECKPOINT",
+        help="or a model directory (its newest), or a Hugging Face directory",
+    )
+    command.add_argument(
+        "--output",
+        required=True,
+        type=place,
+        metavar="DIR",
+        help="a new directory, or an empty one",
+    )
+    command.add_argument(
+        "--vocabulary",
+        type=place,
+        metavar="PATH",
+        help="SentencePiece model, folder or 'bytes', if the checkpoint has none",
+    )
+
+
+def measure_as_eval(command: argparse.ArgumentParser) -> None:
+    """What a command measures by is a job of `eval` on the devices of one process."""
+    command.set_defaults(
+        job="eval",
+        dry_run=False,
+        cpu_devices=None,
+        coordinator_address=None,
+        process_count=1,
+        process_index=None,
+        initialization_timeout=0,
+    )
+
+
 def add_data(command: argparse.ArgumentParser) -> None:
     """Where tasks and their data come from."""
     data = command.add_argument_group("data")

@@ -32,27 +32,9 @@ def add(commands: flags.Commands) -> None:
         "first,\non the task and split that `eval` would take, with its flags, and refused where "
         "it is worse\nby more than .01 nats per token or .5 BLEU."
     )
-    command.add_argument(
-        "path",
-        type=flags.place,
-        metavar="CHECKPOINT",
-        help="or a model directory (its newest), or a Hugging Face directory",
-    )
+    flags.add_model_and_output(command)
     command.add_argument(
         "--format", required=True, choices=[each.value for each in Format], help="who reads it"
-    )
-    command.add_argument(
-        "--output",
-        required=True,
-        type=flags.place,
-        metavar="DIR",
-        help="a new directory, or an empty one",
-    )
-    command.add_argument(
-        "--vocabulary",
-        type=flags.place,
-        metavar="PATH",
-        help="SentencePiece model, folder or 'bytes', if the checkpoint has none",
     )
     command.add_argument(
         "--weights",
@@ -75,16 +57,7 @@ def add(commands: flags.Commands) -> None:
     flags.add_configuration(command, dry_run=False)
     flags.add_data(command)
     flags.add_no_imports(command)
-    # What int8 is measured by is a job of `eval` on the devices of one process.
-    command.set_defaults(
-        job="eval",
-        dry_run=False,
-        cpu_devices=None,
-        coordinator_address=None,
-        process_count=1,
-        process_index=None,
-        initialization_timeout=0,
-    )
+    flags.measure_as_eval(command)
 
 
 def _add_student(command: argparse.ArgumentParser) -> None:

@@ -68,16 +68,7 @@ def add(commands: flags.Commands) -> None:
     flags.add_data(command)
     flags.add_own_files(command)
     flags.add_no_imports(command)
-    # Quality is a job of `eval` on the devices of one process.
-    command.set_defaults(
-        job="eval",
-        dry_run=False,
-        cpu_devices=None,
-        coordinator_address=None,
-        process_count=1,
-        process_index=None,
-        initialization_timeout=0,
-    )
+    flags.measure_as_eval(command)
 
 
 def _add_quality(command: argparse.ArgumentParser) -> None:

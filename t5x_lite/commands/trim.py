@@ -30,25 +30,7 @@ def add(commands: flags.Commands) -> None:
         "\n\nSpecial tokens, sentinels and bytes stay. Each text of the corpus is cut again, and "
         "nothing is\nwritten where one has other pieces than before."
     )
-    command.add_argument(
-        "path",
-        type=flags.place,
-        metavar="CHECKPOINT",
-        help="or a model directory (its newest), or a Hugging Face directory",
-    )
-    command.add_argument(
-        "--output",
-        required=True,
-        type=flags.place,
-        metavar="DIR",
-        help="a new directory, or an empty one; a checkpoint is written into it",
-    )
-    command.add_argument(
-        "--vocabulary",
-        type=flags.place,
-        metavar="PATH",
-        help="SentencePiece model or folder, if the checkpoint has none",
-    )
+    flags.add_model_and_output(command)
     command.add_argument(
         "--task", action="append", default=[], metavar="TASK", help="its texts; repeatable"
     )
