@@ -25,8 +25,8 @@ class Word(NamedTuple):
 def replaceable(text: str, stop_words: Collection[str]) -> list[Word]:
     """Words of letters alone that are no stop words, whatever their case.
 
-    >>> [word.text for word in replaceable("It is not the 2nd film.", {"it", "is", "not", "the"})]
-    ['film']
+    >>> replaceable("It is not the 2nd film.", {"it", "is", "not", "the"})
+    [Word(text='film', start=18, end=22)]
     """
     words = [Word(match[0], match.start(), match.end()) for match in _WORD.finditer(text)]
     return [word for word in words if word.text.isalpha() and word.text.lower() not in stop_words]
