@@ -8,6 +8,7 @@ import pytest
 from t5x_lite import config as gin_config
 from t5x_lite.bounds import FINITE, POSITIVE, check_bounds
 from t5x_lite.config.configurables import configurables, field_types, options
+from t5x_lite.decoding.strategies import STRATEGIES
 from t5x_lite.errors import UserError
 from t5x_lite.exporting.config import Format
 from t5x_lite.inference.config import InferConfig
@@ -56,6 +57,7 @@ def examples():
     trim = {"path": "run", "output": "out"}
     pending += [configurables()["SizesConfig"](paths=("run",))]
     pending += [configurables()["TrimVocabularyConfig"](**trim)]
+    pending += [strategy() for strategy in STRATEGIES.values()]
     while pending:
         value = pending.pop()
         if isinstance(value, tuple):

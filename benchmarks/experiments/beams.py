@@ -56,14 +56,17 @@ def of_model(
 
 
 def _searched(model: "TextModel", asked: modes.Asked, width: int) -> dict[str, dict[str, float]]:
-    from t5x_lite.decoding.config import DecodingConfig, Strategy
+    from t5x_lite.decoding.config import DecodingConfig
+    from t5x_lite.decoding.strategies import BeamConfig
 
     beam = DecodingConfig(
-        strategy=Strategy.BEAM, beam_size=width, alpha=0.0, max_decode_length=modes.LENGTH
+        strategy=BeamConfig(beam_size=width, alpha=0.0), max_decode_length=modes.LENGTH
     )
     lengths = [min(len(model.tokenizer.encode(text)) + 1, modes.LENGTH) for text in asked.targets]
     plain = [each[0] for each in model.outputs(asked.inputs, beam)]
-    penalty = model.outputs(asked.inputs, dataclasses.replace(beam, alpha=0.6))
+    penalty = model.outputs(
+        asked.inputs, dataclasses.replace(beam, strategy=BeamConfig(beam_size=width))
+    )
     conditional = model.outputs(asked.inputs, beam, lengths=lengths)
     cut = _to_length(model, asked, [each.ids for each in plain], lengths, beam)
     return {
@@ -82,7 +85,7 @@ def _to_length(
     beam: "DecodingConfig",
 ) -> list:
     """Each output cut to its length, or lengthened by the likeliest tokens that do not end it."""
-    from t5x_lite.decoding.config import Strategy
+    from t5x_lite.decoding.strategies import GreedyConfig
     from t5x_lite.inference.wishes import Wishes
 
     end = model.engine.special.end
@@ -90,7 +93,7 @@ def _to_length(
         [token for token in ids if token != end][: length - 1]
         for ids, length in zip(written, lengths, strict=True)
     ]
-    greedy = dataclasses.replace(beam, strategy=Strategy.GREEDY)
+    greedy = dataclasses.replace(beam, strategy=GreedyConfig())
     return [each[0] for each in model.outputs_of(asked.inputs, greedy, Wishes(kept, None, lengths))]
 
 

@@ -103,12 +103,13 @@ def scores_of(
     """All numbers, in percent but for BLEU and the share of searches; and the share of modes that
     are empty by the mean number of words of a third of the sentences.
     """
-    from t5x_lite.decoding.config import DecodingConfig, Strategy
+    from t5x_lite.decoding.config import DecodingConfig
+    from t5x_lite.decoding.strategies import BeamConfig, ExactConfig, SampleConfig
 
     common = DecodingConfig(max_decode_length=LENGTH)
-    exact = dataclasses.replace(common, strategy=Strategy.EXACT, max_nodes=nodes)
-    drawn = dataclasses.replace(common, strategy=Strategy.SAMPLE, num_decodes=SAMPLES)
-    beam = dataclasses.replace(common, strategy=Strategy.BEAM, alpha=0.0)
+    exact = dataclasses.replace(common, strategy=ExactConfig(max_nodes=nodes))
+    drawn = dataclasses.replace(common, strategy=SampleConfig(), num_decodes=SAMPLES)
+    beam = dataclasses.replace(common, strategy=BeamConfig(alpha=0.0))
     empty = np.exp(model.score(asked.inputs, [""] * len(asked.inputs)))
     modes = _firsts(model, asked, exact)
     is_empty = np.array([not each.text for each in modes])
@@ -120,7 +121,7 @@ def scores_of(
     kept = [n for n, length in enumerate(lengths) if length <= LENGTH]
     own = model.outputs(
         [asked.inputs[n] for n in kept],
-        dataclasses.replace(common, strategy=Strategy.BEAM, beam_size=16),
+        dataclasses.replace(common, strategy=BeamConfig(beam_size=16)),
         lengths=[lengths[n] for n in kept],
     )
     scores = {

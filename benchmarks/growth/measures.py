@@ -70,7 +70,8 @@ def decode(*, tokens: int = 64, beams: int | None = None) -> Numbers:
     """Four answers of a model that never ends one."""
     import jax
 
-    from t5x_lite.decoding.config import DecodingConfig, Strategy
+    from t5x_lite.decoding.config import DecodingConfig
+    from t5x_lite.decoding.strategies import BeamConfig
     from t5x_lite.inference.engine import Engine
     from t5x_lite.inference.ensemble import Ensemble
     from t5x_lite.model import transformer
@@ -87,7 +88,7 @@ def decode(*, tokens: int = 64, beams: int | None = None) -> Numbers:
     engine = Engine(Ensemble((model,)), [parameters], make_partitioner(PartitioningConfig()))
     decoding = DecodingConfig(max_decode_length=tokens)
     if beams is not None:
-        decoding = dataclasses.replace(decoding, strategy=Strategy.BEAM, beam_size=beams)
+        decoding = dataclasses.replace(decoding, strategy=BeamConfig(beam_size=beams))
     prompts = _rows(4, 128)["encoder_input_tokens"].tolist()
     generate = functools.partial(engine.generate, prompts, decoding, batch_size=4)
     generate()

@@ -2,21 +2,22 @@
 
 import argparse
 import dataclasses
-import enum
+from collections.abc import Mapping
 from typing import Any
 
 from t5x_lite import flags, jobs
 from t5x_lite.bounds import MAX_COUNT, MAX_LENGTH
 from t5x_lite.compression.calibration_config import CalibrationConfig
 from t5x_lite.compression.distillation_config import PARTS, StudentConfig
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import STRATEGIES, GreedyConfig, strategy_of
 from t5x_lite.errors import UsageError
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.exporting.config import ExportConfig, Format, check_holds_int8
 from t5x_lite.model.choices import ActivationDtype, Granularity, Weights
 
-# It has a flag of its own, since it is the length of targets as well.
-_NOT_A_FLAG = ("max_decode_length",)
+# They have flags of their own: the one is the length of targets as well, the other has settings.
+_NOT_A_FLAG = ("max_decode_length", "strategy")
 
 
 def add(commands: flags.Commands) -> None:
@@ -158,12 +159,22 @@ def _add_stablehlo(command: argparse.ArgumentParser) -> None:
     for field in dataclasses.fields(DecodingConfig):
         if field.name not in _NOT_A_FLAG:
             group.add_argument(f"--{field.name}", **_how(field.default), help="as for infer")
+    names, greedy = list(STRATEGIES), GreedyConfig.name
+    group.add_argument("--strategy", choices=names, default=greedy, help="as for infer")
+    for name, field in _of_strategies().items():
+        # None tells what was not given: each strategy has defaults of its own.
+        how = _how(field.default) | {"default": None}
+        group.add_argument(f"--{name}", **how, help="as for infer")
+
+
+def _of_strategies() -> Mapping[str, dataclasses.Field[Any]]:
+    """The settings that only some strategies have, by name."""
+    strategies = STRATEGIES.values()
+    return {field.name: field for each in strategies for field in dataclasses.fields(each)}
 
 
 def _how(default: Any) -> dict[str, Any]:
     """How a flag with this default is parsed."""
-    if isinstance(default, enum.Enum):
-        return {"choices": [each.value for each in type(default)], "default": default.value}
     if isinstance(default, bool):
         return {"action": "store_true"}
     return {"type": type(default), "default": default, "metavar": "X"}
@@ -173,7 +184,8 @@ def _export(arguments: argparse.Namespace) -> None:
     given = vars(arguments)
     fields = dataclasses.fields(DecodingConfig)
     decoding = {field.name: given[field.name] for field in fields if field.name not in _NOT_A_FLAG}
-    decoding["strategy"] = Strategy(decoding["strategy"])
+    settings = {name: given[name] for name in _of_strategies() if given[name] is not None}
+    decoding["strategy"] = strategy_of(arguments.strategy, **settings)
     config = ExportConfig(
         path=arguments.path,
         output=arguments.output,

@@ -25,7 +25,8 @@ def operative_text(definitions: Definitions, built: Built, imports: Sequence[Imp
         )
     for (scope, cls), values in built.instances.items():
         sections.append(_instance(scope, cls, values, definitions))
-    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+    # A class may have no fields.
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def _instance(

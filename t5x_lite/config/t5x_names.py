@@ -86,13 +86,13 @@ _REPLACEMENTS = {
         "ScheduleConfig.warmup_steps (--gin.WARMUP_STEPS=...)"
     ),
     "beam_search": "DecodingConfig (--gin_file=decoding/beam4.gin)",
-    "beam_search.alpha": "DecodingConfig.alpha (--gin_file=decoding/beam4.gin --gin.ALPHA=...)",
+    "beam_search.alpha": "BeamConfig.alpha (--gin_file=decoding/beam4.gin --gin.ALPHA=...)",
     "temperature_sample": "DecodingConfig (--gin_file=decoding/sample.gin)",
     "temperature_sample.temperature": (
-        "DecodingConfig.temperature (--gin_file=decoding/sample.gin --gin.TEMPERATURE=...)"
+        "SampleConfig.temperature (--gin_file=decoding/sample.gin --gin.TEMPERATURE=...)"
     ),
-    "temperature_sample.topk": "DecodingConfig.top_k (0 keeps all; T5X's 1 is decoding/greedy.gin)",
-    "temperature_sample.topp": "DecodingConfig.top_p (1 keeps all)",
+    "temperature_sample.topk": "SampleConfig.top_k (0 keeps all; T5X's 1 is decoding/greedy.gin)",
+    "temperature_sample.topp": "SampleConfig.top_p (1 keeps all)",
     "temperature_sample.max_decode_steps": "DecodingConfig.max_decode_length",
     "SentencePieceVocabulary": "a macro: --gin.VOCABULARY=path/to/sentencepiece.model",
     "SentencePieceVocabulary.sentencepiece_model_file": (

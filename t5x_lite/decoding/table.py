@@ -1,62 +1,74 @@
-"""The decoders: a row is a strategy and how its search is made of a config.
+"""The decoders: a row is a strategy and how its search is made of its settings.
 
-Another one is a row here, its name in `Strategy`, and the file of its `Search`.
+Another one is a row here, the class of its settings in `decoding.strategies`, and the file of its
+`Search`.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from t5x_lite.decoding.beam import BeamSearch
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.exact import ExactSearch
 from t5x_lite.decoding.greedy import greedy
 from t5x_lite.decoding.rules import Rules
 from t5x_lite.decoding.sampling import sample
 from t5x_lite.decoding.search import Search
+from t5x_lite.decoding.strategies import (
+    BeamConfig,
+    ExactConfig,
+    GreedyConfig,
+    SampleConfig,
+    StrategyConfig,
+)
 
 
 def search_of(config: DecodingConfig, rules: Rules) -> Search:
     """What decodes as a config says, and writes what the rules let it write."""
-    return DECODERS[config.strategy](config, rules)
+    return DECODERS[type(config.strategy)](config.strategy, config, rules)
 
 
-def _greedy(config: DecodingConfig, rules: Rules) -> Search:
+def _greedy(own: GreedyConfig, config: DecodingConfig, rules: Rules) -> Search:
+    del own
     return greedy(max_decode_length=config.max_decode_length, rules=rules)
 
 
-def _sample(config: DecodingConfig, rules: Rules) -> Search:
+def _sample(own: SampleConfig, config: DecodingConfig, rules: Rules) -> Search:
     return sample(
-        seed=config.seed,
+        seed=own.seed,
         max_decode_length=config.max_decode_length,
         num_decodes=config.num_decodes,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
+        temperature=own.temperature,
+        top_k=own.top_k,
+        top_p=own.top_p,
         rules=rules,
     )
 
 
-def _beam(config: DecodingConfig, rules: Rules) -> Search:
+def _beam(own: BeamConfig, config: DecodingConfig, rules: Rules) -> Search:
     return BeamSearch(
-        beam_size=config.beam_size,
-        alpha=config.alpha,
+        beam_size=own.beam_size,
+        alpha=own.alpha,
         max_decode_length=config.max_decode_length,
         num_decodes=config.num_decodes,
         rules=rules,
     )
 
 
-def _exact(config: DecodingConfig, rules: Rules) -> Search:
+def _exact(own: ExactConfig, config: DecodingConfig, rules: Rules) -> Search:
     return ExactSearch(
         max_decode_length=config.max_decode_length,
         num_decodes=config.num_decodes,
-        max_nodes=config.max_nodes,
+        max_nodes=own.max_nodes,
         rules=rules,
     )
 
 
-DECODERS: Mapping[Strategy, Callable[[DecodingConfig, Rules], Search]] = {
-    Strategy.GREEDY: _greedy,
-    Strategy.SAMPLE: _sample,
-    Strategy.BEAM: _beam,
-    Strategy.EXACT: _exact,
+# Of its own settings, those that all have, and what may be written.
+Make = Callable[[Any, DecodingConfig, Rules], Search]
+DECODERS: Mapping[type[StrategyConfig], Make] = {
+    GreedyConfig: _greedy,
+    SampleConfig: _sample,
+    BeamConfig: _beam,
+    ExactConfig: _exact,
 }

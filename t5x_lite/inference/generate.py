@@ -8,11 +8,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float32, Int32
 
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.decoding.rules import rules_of
 from t5x_lite.decoding.search import Search, decode
+from t5x_lite.decoding.strategies import BeamConfig
 from t5x_lite.decoding.table import search_of
 from t5x_lite.errors import UserError
 from t5x_lite.inference.ensemble import Ensemble, Networks
@@ -121,5 +122,5 @@ def decode_prompts(
 
 def options_for(decoding: DecodingConfig, partitioner: Partitioner) -> dict[str, str]:
     """The compiler's, of programs that decode so."""
-    few_rows = decoding.strategy is not Strategy.BEAM
+    few_rows = not isinstance(decoding.strategy, BeamConfig)
     return dict(compiler_options.of_decoding(partitioner.platform, few_rows=few_rows))

@@ -14,7 +14,8 @@ from typing import Literal, TypeVar
 import numpy as np
 from jaxtyping import Float32
 
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import StrategyConfig, strategy_of
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
 from t5x_lite.features.outputs import POOLED, TOKENS
@@ -129,46 +130,49 @@ class TextModel:
         self,
         inputs: Texts,
         *,
-        strategy: Literal["greedy", "sample", "beam", "exact"] = "greedy",
+        strategy: StrategyConfig | str = "greedy",
         max_decode_length: int = 128,
         num_decodes: int = 1,
-        temperature: float | int | Sequence[float] = 1.0,
-        top_k: int = 0,
-        top_p: float | int = 1.0,
-        seed: int = 0,
-        beam_size: int = 4,
-        alpha: float | int = 0.6,
-        max_nodes: int = 10_000,
         min_decode_length: int = 0,
         no_repeat_ngram: int = 0,
         forbid_sentinels: bool = False,
         prefixes: Texts | None = None,
         lengths: Sequence[int] | None = None,
+        temperature: float | int | Sequence[float] | None = None,
+        **settings: float | int,
     ) -> list[str] | list[list[str]]:
         """The text that the model writes for each input; with `num_decodes` > 1 a list,
         best first. The arguments are those of `DecodingConfig`.
 
         Args:
-            temperature: one for all inputs, or one for each.
+            strategy: a row of `decoding.strategies`, or the name of one: "greedy", "sample",
+                "beam", "exact".
             prefixes: what the text of each input begins with ("": with anything).
             lengths: how many tokens the output of each input has, its end token counted in.
+            temperature: of "sample": one for all inputs, or one for each.
+            settings: others of the strategy that is named, such as `beam_size` and `alpha` of
+                "beam", `top_k`, `top_p` and `seed` of "sample".
+
+        Raises:
+            UserError: the strategy has no such setting, or a value is out of bounds.
         """
+        temperatures = list(temperature) if isinstance(temperature, Sequence) else None
+        if temperature is not None and temperatures is None:
+            settings["temperature"] = temperature  # type: ignore[assignment]
+        if isinstance(strategy, StrategyConfig) and settings:
+            raise UserError(
+                f"{', '.join(settings)} beside strategy={strategy}: needed are its settings in it, "
+                "or its name."
+            )
+        own = strategy_of(strategy, **settings) if isinstance(strategy, str) else strategy
         decoding = DecodingConfig(
-            strategy=Strategy(strategy),
+            strategy=own,
             max_decode_length=max_decode_length,
             num_decodes=num_decodes,
-            temperature=temperature if isinstance(temperature, float | int) else 1.0,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-            beam_size=beam_size,
-            alpha=alpha,
-            max_nodes=max_nodes,
             min_decode_length=min_decode_length,
             no_repeat_ngram=no_repeat_ngram,
             forbid_sentinels=forbid_sentinels,
         )
-        temperatures = None if isinstance(temperature, float | int) else list(temperature)
         found = self.outputs(
             inputs, decoding, prefixes=prefixes, temperatures=temperatures, lengths=lengths
         )

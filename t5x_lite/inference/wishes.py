@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.examples import FREE
+from t5x_lite.decoding.strategies import SampleConfig
 from t5x_lite.errors import UserError
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.generate import FORCED_TOKENS, LENGTH, TEMPERATURE
@@ -85,9 +86,9 @@ class Wishes:
     def _check_temperature(self, decoding: DecodingConfig, place: int) -> None:
         if self.temperatures is None:
             return
-        if decoding.strategy is not Strategy.SAMPLE:
+        if not isinstance(decoding.strategy, SampleConfig):
             raise UserError(
-                f"a temperature for each input with strategy={decoding.strategy.value!r}, which "
+                f"a temperature for each input with strategy={decoding.strategy.name!r}, which "
                 "draws nothing: needed is strategy='sample'."
             )
         if not 0 < self.temperatures[place] < math.inf:

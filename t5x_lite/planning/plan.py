@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.model import flops
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.planning.answers import Answers
@@ -205,16 +205,10 @@ def model_flops(model: ModelConfig, kind: Kind, shapes: Shapes, decoding: Decodi
         return float(flops.forward_flops(model, rows, width, 0))
     length = shapes["outputs"][1]
     encoded, prefix = (width, 0) if model.encoder is not None else (0, width)
-    answers = rows * _answers(decoding)
+    answers = rows * decoding.strategy.rows(decoding.num_decodes)
     start = flops.forward_flops(model, answers, encoded, 0)
     read = flops.forward_flops(model, rows, encoded, prefix)
     return float(read + flops.forward_flops(model, answers, encoded, length) - start)
-
-
-def _answers(decoding: DecodingConfig) -> int:
-    """Rows that are written for each that is read."""
-    beams = {Strategy.BEAM: decoding.beam_size, Strategy.SAMPLE: decoding.num_decodes}
-    return beams.get(decoding.strategy, 1)
 
 
 def assumptions(plan: Plan) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from t5x_lite import cli, config
 from t5x_lite.data import task_files
+from t5x_lite.decoding.strategies import BeamConfig
 from t5x_lite.training.config import TrainConfig
 
 MODEL = "--gin_file=models/t5_1_1/tiny.gin"
@@ -106,7 +107,7 @@ def test_a_file_is_read_without_tensorflow_and_a_shard_by_its_flag(events, tmp_p
     assert [name for name, *_ in events] == ["initialize", "infer"]
     job = events[-1][1][0]
     assert (job.shard_id, job.num_shards, job.input_file.path) == (3, 8, "inputs.txt")
-    assert (job.decoding.strategy.value, job.decoding.beam_size) == ("beam", 4)
+    assert job.decoding.strategy == BeamConfig(beam_size=4)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_flags_and_files_override_what_the_checkpoint_says(events, run, tmp_path
     job = events[-1][1][0]
     assert (job.dataset.split, job.output_dir) == ("train", "/other")
     assert job.dataset.mixture_or_task_name == "other_task"
-    assert job.decoding.strategy.value == "beam"
+    assert job.decoding.strategy == BeamConfig()
     assert "held_out_split" not in [name for name, *_ in events]
 
 

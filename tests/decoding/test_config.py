@@ -2,21 +2,17 @@
 
 import pytest
 
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import BeamConfig, SampleConfig, strategy_of
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"max_decode_length": 0}, "max_decode_length=0: needed is at least 1"),
-        ({"temperature": 0.0}, "temperature=0.0: needed is more than 0"),
-        ({"top_k": -1}, "top_k=-1"),
-        ({"top_p": 0.0}, "top_p=0.0: needed is more than 0"),
-        ({"alpha": -0.1}, "alpha=-0.1"),
         ({"num_decodes": 0}, "num_decodes=0: needed is at least 1"),
         ({"num_decodes": 2}, "'greedy' gives at most 1.*decoding/sample.gin, decoding/beam4.gin"),
-        ({"strategy": Strategy.BEAM, "num_decodes": 5}, "'beam' gives at most 4"),
-        ({"beam_size": 0, "top_k": -2}, "top_k=-2.*beam_size=0"),
+        ({"strategy": BeamConfig(), "num_decodes": 5}, "'beam' gives at most 4"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings, message):
@@ -25,15 +21,33 @@ def test_settings_that_mean_nothing_are_refused(settings, message):
 
 
 @pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("sample", {"temperature": 0.0}, "temperature=0.0: needed is more than 0"),
+        ("sample", {"top_k": -1, "top_p": 0.0}, "top_k=-1.*top_p=0.0: needed is more than 0"),
+        ("beam", {"alpha": -0.1}, "alpha=-0.1"),
+        ("exact", {"max_nodes": 0}, "max_nodes=0: needed is at least 1"),
+        ("nucleus", {}, "'nucleus': needed is one of greedy, sample, beam, exact"),
+        ("greedy", {"beam_size": 4}, "are: none; beam_size is a setting of strategy='beam'"),
+        ("exact", {"width": 4}, "whose settings are: max_nodes\\."),
+    ],
+)
+def test_a_strategy_has_its_own_settings(name, settings, message):
+    """Those of another are no longer passed over in silence."""
+    with pytest.raises(ValueError, match="(?s)" + message):
+        strategy_of(name, **settings)
+
+
+@pytest.mark.parametrize(
     ("settings", "line"),
     [
         ({}, "greedy, max_decode_length=128, num_decodes=1"),
         (
-            {"strategy": Strategy.BEAM, "num_decodes": 4},
+            {"strategy": BeamConfig(), "num_decodes": 4},
             "beam search, beam_size=4, alpha=0.6, max_decode_length=128, num_decodes=4",
         ),
         (
-            {"strategy": Strategy.SAMPLE, "top_p": 0.9, "forbid_sentinels": True},
+            {"strategy": SampleConfig(top_p=0.9), "forbid_sentinels": True},
             "sampling, temperature=1.0, top_k=all, top_p=0.9, seed=0, max_decode_length=128, "
             "num_decodes=1, sentinels forbidden",
         ),

@@ -10,7 +10,8 @@ import jax.export
 import numpy as np
 import pytest
 
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import BeamConfig, ExactConfig, GreedyConfig, SampleConfig
 from t5x_lite.errors import UserError
 from t5x_lite.exporting import stablehlo
 from t5x_lite.exporting.config import ExportConfig, Format
@@ -60,12 +61,15 @@ def ask_a_stranger(folder, inputs=INPUTS, targets=TARGETS):
     return json.loads(done.stdout)
 
 
+STRATEGIES = (GreedyConfig(), SampleConfig(top_k=9), BeamConfig(), ExactConfig())
+
+
 @pytest.mark.parametrize(
     ("layout", "strategy"),
     [
-        *((Layout.ENCODER_DECODER, strategy) for strategy in Strategy),
-        (Layout.LM, Strategy.GREEDY),
-        (Layout.PREFIX_LM, Strategy.BEAM),
+        *((Layout.ENCODER_DECODER, strategy) for strategy in STRATEGIES),
+        (Layout.LM, GreedyConfig()),
+        (Layout.PREFIX_LM, BeamConfig()),
     ],
 )
 def test_a_stranger_answers_as_the_engine(layout, strategy, source_of, engine_of, tmp_path):
@@ -73,7 +77,7 @@ def test_a_stranger_answers_as_the_engine(layout, strategy, source_of, engine_of
     order of float32 sums, since a CPU of ours runs other forms than all platforms have.
     """
     source = source_of(layout)
-    decoding = DecodingConfig(strategy=strategy, max_decode_length=6, top_k=9)
+    decoding = DecodingConfig(strategy=strategy, max_decode_length=6)
     stablehlo.write(tmp_path, source, config(decoding=decoding))
     found, engine = ask_a_stranger(tmp_path), engine_of(source)
     expected = engine.generate(INPUTS, decoding, batch_size=3)

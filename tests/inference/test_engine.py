@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import BeamConfig, ExactConfig, SampleConfig
 from t5x_lite.features.config import SpecialTokens
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.config import Average
@@ -20,11 +21,11 @@ from t5x_lite.model import transformer
 
 LENGTH = 6
 GREEDY = DecodingConfig(max_decode_length=LENGTH)
-BEAM = dataclasses.replace(GREEDY, strategy=Strategy.BEAM, beam_size=3, num_decodes=2)
-SAMPLE = dataclasses.replace(GREEDY, strategy=Strategy.SAMPLE, num_decodes=2, top_k=10, seed=4)
-EXACT = dataclasses.replace(GREEDY, strategy=Strategy.EXACT, max_decode_length=3, num_decodes=2)
+BEAM = dataclasses.replace(GREEDY, strategy=BeamConfig(beam_size=3), num_decodes=2)
+SAMPLE = dataclasses.replace(GREEDY, strategy=SampleConfig(top_k=10, seed=4), num_decodes=2)
+EXACT = dataclasses.replace(GREEDY, strategy=ExactConfig(), max_decode_length=3, num_decodes=2)
 EACH = pytest.mark.parametrize(
-    "decoding", [GREEDY, BEAM, SAMPLE, EXACT], ids=lambda decoding: decoding.strategy.value
+    "decoding", [GREEDY, BEAM, SAMPLE, EXACT], ids=lambda decoding: decoding.strategy.name
 )
 
 
@@ -88,7 +89,9 @@ def test_modes_are_the_best_of_a_beam_that_drops_nothing(engine_of, prompts, ans
     """Of 40 tokens and three: all hypotheses live. One memory goes back and forth, in pools and on
     a mesh; and of each length the mode has that length.
     """
-    wide = dataclasses.replace(BEAM, max_decode_length=3, beam_size=1600, alpha=0.0)
+    wide = dataclasses.replace(
+        BEAM, strategy=BeamConfig(beam_size=1600, alpha=0.0), max_decode_length=3
+    )
     alone = engine_of(num_partitions=1, devices=1)
     assert_same(answers(EXACT), alone.generate(prompts, wide, batch_size=11))
     assert all((each.scores == each.log_probs).all() for each in answers(EXACT))
@@ -101,7 +104,7 @@ def test_modes_are_the_best_of_a_beam_that_drops_nothing(engine_of, prompts, ans
 
 def test_each_example_is_sampled_with_its_temperature(engine_of, prompts, answers):
     """As where all are; its neighbours in the pool do not matter."""
-    cold = dataclasses.replace(SAMPLE, temperature=0.05)
+    cold = dataclasses.replace(SAMPLE, strategy=SampleConfig(top_k=10, seed=4, temperature=0.05))
     expected = [answers(cold)[i] if i % 2 else answers(SAMPLE)[i] for i in range(len(prompts))]
     temperatures = [0.05 if place % 2 else 1.0 for place in range(len(prompts))]
     settings = {"batch_size": 4, "widths": (12,), "wishes": Wishes(None, temperatures)}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from t5x_lite.checkpoints.parameters import abstract_parameters, place_parameters
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import BeamConfig, SampleConfig
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import PromptConfig
 from t5x_lite.inference.engine import Engine
@@ -19,8 +20,8 @@ from t5x_lite.model import transformer
 VOCAB, MAX_LENGTH, LENGTH = 40, 24, 5
 END = VOCAB - 1
 GREEDY = DecodingConfig(max_decode_length=LENGTH)
-BEAM = dataclasses.replace(GREEDY, strategy=Strategy.BEAM, beam_size=3, num_decodes=2)
-SAMPLE = dataclasses.replace(GREEDY, strategy=Strategy.SAMPLE, num_decodes=2, top_k=10, seed=4)
+BEAM = dataclasses.replace(GREEDY, strategy=BeamConfig(beam_size=3), num_decodes=2)
+SAMPLE = dataclasses.replace(GREEDY, strategy=SampleConfig(top_k=10, seed=4), num_decodes=2)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def log_probs_by_definition(engine, prompt, target):
     return np.asarray(jax.nn.log_softmax(run(engine.parameters[0], batch)))[0, -len(target) :]
 
 
-@pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.value)
+@pytest.mark.parametrize("decoding", [GREEDY, BEAM, SAMPLE], ids=lambda d: d.strategy.name)
 def test_answers_do_not_depend_on_batch_and_mesh_and_score_what_they_say(
     decoding, engine_of, prompts
 ):

@@ -58,7 +58,9 @@ def test_each_line_is_answered_once_in_order(byt5, folder, model, capsys):
     files = {file.name for file in (folder / "out").iterdir()}
     assert files == {path.name, f"{path.name}.COMPLETED", "infer_config.gin"}
     assert "decoding: greedy, max_decode_length=4" in capsys.readouterr().out
-    assert "DecodingConfig.strategy = 'greedy'" in (folder / "out/infer_config.gin").read_text()
+    assert (
+        "DecodingConfig.strategy = @GreedyConfig()" in (folder / "out/infer_config.gin").read_text()
+    )
 
 
 def test_n_best_with_scores_and_ids(byt5, folder, model):

@@ -6,14 +6,15 @@ import heapq
 import jax
 import pytest
 
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import SampleConfig
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference import refill, reports
 from t5x_lite.inference.ensemble import Ensemble
 
 WIDTHS = (4, 12)
 GREEDY = DecodingConfig(max_decode_length=12)
-SAMPLE = dataclasses.replace(GREEDY, strategy=Strategy.SAMPLE, temperature=2.0)
+SAMPLE = dataclasses.replace(GREEDY, strategy=SampleConfig(temperature=2.0))
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import t5x_lite
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import BeamConfig
 
 TEXTS = ["a", "bread and butter", "", "naïve ☃", "jam " * 9]
 
@@ -28,10 +29,10 @@ def test_three_lines_give_a_text_for_each_input(model):
 
 def test_several_outputs_are_a_list_for_each_input(model):
     """N-best of a beam, with the scores that order them."""
-    settings = {"strategy": "beam", "beam_size": 3, "num_decodes": 3, "max_decode_length": 4}
-    found = model.generate(TEXTS[:2], **settings)
+    settings = {"num_decodes": 3, "max_decode_length": 4}
+    found = model.generate(TEXTS[:2], strategy="beam", beam_size=3, **settings)
     assert [len(texts) for texts in found] == [3, 3]
-    outputs = model.outputs(TEXTS[:2], DecodingConfig(**settings | {"strategy": Strategy.BEAM}))
+    outputs = model.outputs(TEXTS[:2], DecodingConfig(strategy=BeamConfig(beam_size=3), **settings))
     assert [[output.text for output in own] for own in outputs] == found
     for own in outputs:
         assert [o.score for o in own] == sorted((o.score for o in own), reverse=True)
@@ -86,6 +87,24 @@ def test_vectors(model):
             "input 0 is to begin with 3 tokens.*needed is 4 at least",
         ),
         (lambda m: m.generate(["a"], temperature=[0.5]), "needed is strategy='sample'"),
+        (
+            lambda m: m.generate(["a"], temperature=0.5),
+            "temperature=0.5 with strategy='greedy', whose settings are: none; "
+            "temperature is a setting of strategy='sample'",
+        ),
+        (
+            lambda m: m.generate(["a"], strategy="beam", top_k=3),
+            "top_k=3 with strategy='beam', whose settings are: beam_size, alpha; "
+            "top_k is a setting of strategy='sample'",
+        ),
+        (
+            lambda m: m.generate(["a"], strategy="beams"),
+            "strategy='beams': needed is one of greedy",
+        ),
+        (
+            lambda m: m.generate(["a"], strategy=BeamConfig(), beam_size=3),
+            "beam_size beside strategy=BeamConfig.*needed are its settings in it",
+        ),
         (
             lambda m: m.generate(["a"], strategy="sample", temperature=[0.0]),
             "temperature=0.0 of input 0: needed is a positive",

@@ -10,7 +10,8 @@ from benchmarks.speed.arm import Prepared, first_seconds, seconds_of, timed
 from benchmarks.speed.settings import Settings
 from t5x_lite import config
 from t5x_lite.checkpoints import huggingface
-from t5x_lite.decoding.config import DecodingConfig, Strategy
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import BeamConfig
 from t5x_lite.inference import restored
 from t5x_lite.inference.engine import Engine
 from t5x_lite.model.choices import Weights
@@ -93,7 +94,7 @@ def decode(settings: Settings, *, beams: int | None = None, weights: str | None 
     engine, (inputs, _) = _engine(settings, weights), settings.rows()
     decoding = DecodingConfig(max_decode_length=settings.targets)
     if beams is not None:
-        decoding = dataclasses.replace(decoding, strategy=Strategy.BEAM, beam_size=beams)
+        decoding = dataclasses.replace(decoding, strategy=BeamConfig(beam_size=beams))
     prompts = [row.tolist() for row in inputs]
 
     def generate() -> list[list[int]]:

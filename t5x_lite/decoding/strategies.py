@@ -1,0 +1,179 @@
+"""How tokens are chosen: one frozen row for each strategy, with the settings it alone has (no JAX).
+
+Another one is a class here, a row of `decoding.table`, and the file of its search.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from t5x_lite.bounds import FINITE, MAX_BATCH, MAX_COUNT, POSITIVE, SEED, check_bounds
+from t5x_lite.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StrategyConfig:
+    """What each says of itself; `name` is what it is called in Python and on the command line."""
+
+    name: ClassVar[str]
+
+    def describe(self) -> str:
+        """It and its settings, in a few words."""
+        raise NotImplementedError
+
+    def most_decodes(self) -> int | None:
+        """Outputs that it can give for an input at most, or None: any number."""
+        return None
+
+    def rows(self, num_decodes: int) -> int:
+        """Rows that the model advances for each input."""
+        del num_decodes
+        return 1
+
+    def check(self, max_decode_length: int) -> None:
+        """Whether it can write so many tokens.
+
+        Raises:
+            UserError: it cannot.
+        """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GreedyConfig(StrategyConfig):
+    """At every token the likeliest one."""
+
+    name: ClassVar[str] = "greedy"
+
+    def describe(self) -> str:
+        """It has no settings."""
+        return "greedy"
+
+    def most_decodes(self) -> int:
+        """Only one token is the likeliest."""
+        return 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleConfig(StrategyConfig):
+    """Tokens are drawn: logits are divided by `temperature`, then the `top_k` likeliest are kept
+    (0: all), then the fewest of these whose probabilities sum to `top_p`. Example i always draws
+    the same numbers of `seed`, whatever the batch.
+    """
+
+    name: ClassVar[str] = "sample"
+
+    temperature: float | int = 1.0
+    top_k: int = 0
+    top_p: float | int = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            temperature=(POSITIVE, FINITE),
+            top_k=(0, MAX_COUNT),
+            top_p=(POSITIVE, 1.0),
+            seed=SEED,
+        )
+
+    def describe(self) -> str:
+        """With what has an effect on the distribution."""
+        return (
+            f"sampling, temperature={self.temperature}, top_k={self.top_k or 'all'}, "
+            f"top_p={self.top_p}, seed={self.seed}"
+        )
+
+    def rows(self, num_decodes: int) -> int:
+        """One for each output."""
+        return num_decodes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BeamConfig(StrategyConfig):
+    """`beam_size` hypotheses live on; `alpha` is the exponent of the length penalty."""
+
+    name: ClassVar[str] = "beam"
+
+    beam_size: int = 4
+    alpha: float | int = 0.6
+
+    def __post_init__(self) -> None:
+        check_bounds(self, beam_size=(1, MAX_BATCH), alpha=(0.0, FINITE))
+
+    def describe(self) -> str:
+        """With both."""
+        return f"beam search, beam_size={self.beam_size}, alpha={self.alpha}"
+
+    def most_decodes(self) -> int:
+        """So many hypotheses are kept."""
+        return self.beam_size
+
+    def rows(self, num_decodes: int) -> int:
+        """One for each hypothesis."""
+        del num_decodes
+        return self.beam_size
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExactConfig(StrategyConfig):
+    """The likeliest sequences of all; at most `max_nodes` prefixes are looked at for them."""
+
+    name: ClassVar[str] = "exact"
+
+    max_nodes: int = 10_000
+
+    def __post_init__(self) -> None:
+        check_bounds(self, max_nodes=(1, MAX_COUNT))
+
+    def describe(self) -> str:
+        """With its limit."""
+        return f"exact search, max_nodes={self.max_nodes}"
+
+    def check(self, max_decode_length: int) -> None:
+        """Whether the first sequence may come to its end."""
+        if self.max_nodes < max_decode_length:
+            raise UserError(
+                f"max_nodes={self.max_nodes} and max_decode_length={max_decode_length}: "
+                "needed are as many prefixes as tokens at least, or nothing may be found: "
+                "--gin.MAX_NODES=..."
+            )
+
+
+STRATEGIES: Mapping[str, type[StrategyConfig]] = MappingProxyType(
+    {each.name: each for each in (GreedyConfig, SampleConfig, BeamConfig, ExactConfig)}
+)
+
+
+def settings_of(strategy: type[StrategyConfig]) -> tuple[str, ...]:
+    """The names of what it alone has.
+
+    >>> settings_of(BeamConfig)
+    ('beam_size', 'alpha')
+    """
+    return tuple(field.name for field in dataclasses.fields(strategy))
+
+
+def strategy_of(name: str, **settings: Any) -> StrategyConfig:
+    """The one of a name, with settings of its own.
+
+    >>> strategy_of("beam", beam_size=8).describe()
+    'beam search, beam_size=8, alpha=0.6'
+
+    Raises:
+        UserError: there is none of the name, it has no such setting, or a value is out of bounds.
+    """
+    if name not in STRATEGIES:
+        raise UserError(f"strategy={name!r}: needed is one of {', '.join(STRATEGIES)}.")
+    found = STRATEGIES[name]
+    for setting, value in settings.items():
+        if setting not in settings_of(found):
+            raise UserError(f"{setting}={value!r} with strategy={name!r}{_advice(found, setting)}")
+    return found(**settings)
+
+
+def _advice(strategy: type[StrategyConfig], setting: str) -> str:
+    own = ", ".join(settings_of(strategy)) or "none"
+    others = [repr(name) for name, each in STRATEGIES.items() if setting in settings_of(each)]
+    fix = f"; {setting} is a setting of strategy={' or '.join(others)}" if others else ""
+    return f", whose settings are: {own}{fix}."
