@@ -58,6 +58,7 @@ def examples():
     pending += [configurables()["SizesConfig"](paths=("run",))]
     pending += [configurables()["TrimVocabularyConfig"](**trim)]
     pending += [strategy() for strategy in STRATEGIES.values()]
+    pending += [configurables()["AttributeLossConfig"]()]
     while pending:
         value = pending.pop()
         if isinstance(value, tuple):

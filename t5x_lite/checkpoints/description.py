@@ -13,7 +13,7 @@ from t5x_lite.checkpoints import codec, folders
 from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
-from t5x_lite.model.choices import Weights
+from t5x_lite.model.choices import HeadKind, Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.text_files import read_json_object
 
@@ -131,16 +131,20 @@ def check_initial(job: ModelConfig, stored: ModelConfig, whence: epath.PathLike)
 def foundation(job: ModelConfig, stored: ModelConfig) -> ModelConfig:
     """The part of a job's model that its initial checkpoint has to hold. What fine-tuning adds
     (adapters) a checkpoint of a pre-trained model may lack, and an encoder by itself may have other
-    heads there, and a generator: what it lacks begins anew, what is left over is left. So do
-    projections to another width.
+    heads there, and a generator, a model that writes others beside its head of tokens: what it
+    lacks begins anew, what is left over is left. So do projections to another width.
     """
     stored = as_read(stored, job)
     kept = stored.kept
     model = job.plain if kept == kept.plain else job
     model = dataclasses.replace(model, projections=stored.projections)
-    if model.layout is not Layout.ENCODER or stored.layout is not Layout.ENCODER:
+    if Layout.ENCODER in (model.layout, stored.layout) and model.layout is not stored.layout:
         return model
-    return dataclasses.replace(model, heads=stored.heads, pooler=stored.pooler)
+    if model.layout is Layout.ENCODER:
+        return dataclasses.replace(model, heads=stored.heads, pooler=stored.pooler)
+    own, others = model.head(HeadKind.TOKENS), stored.heads
+    heads = (own, *(head for head in others if head.kind is not HeadKind.TOKENS))
+    return dataclasses.replace(model, heads=heads)
 
 
 def as_read(stored: ModelConfig, job: ModelConfig | None) -> ModelConfig:

@@ -15,22 +15,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from t5x_lite.decoding.examples import Examples
-from t5x_lite.decoding.language_model import Decoded, LanguageModel
+from t5x_lite.decoding.language_model import TOKEN_LOGITS, Decoded, LanguageModel
 from t5x_lite.decoding.rules import ANYTHING, Rules, Written
 from t5x_lite.decoding.search import Moves
+from t5x_lite.features.outputs import TOKENS, Told, Wanted
 
 
-class _Hypotheses(NamedTuple):
+class Hypotheses(NamedTuple):
     """Sequences per example, best first; those that do not exist (yet) score minus infinity."""
 
     tokens: Int[Array, "batch n length"]
     log_probs: Float[Array, "batch n"]
     scores: Float[Array, "batch n"]
 
-    def best(self, n: int) -> tuple["_Hypotheses", Int[Array, "batch n"]]:
+    def best(self, n: int) -> tuple["Hypotheses", Int[Array, "batch n"]]:
         """The `n` that score highest, earlier ones first among equals, and where they stood."""
         _, places = jax.lax.top_k(self.scores, n)
-        return _Hypotheses(*(_take(part, places) for part in self)), places
+        return Hypotheses(*(take(part, places) for part in self)), places
 
 
 class _State(NamedTuple):
@@ -40,8 +41,8 @@ class _State(NamedTuple):
 
     examples: Examples
     steps: Int[Array, "examples"]
-    live: _Hypotheses
-    ended: _Hypotheses
+    live: Hypotheses
+    ended: Hypotheses
 
 
 def length_penalty(
@@ -73,6 +74,7 @@ class BeamSearch:
     max_decode_length: int
     num_decodes: int = 1
     rules: Rules = ANYTHING
+    wanted: Wanted = TOKEN_LOGITS
 
     @property
     def rows(self) -> int:
@@ -91,35 +93,36 @@ class BeamSearch:
         model: LanguageModel,
     ) -> _State:
         """The first token of each hypothesis."""
-        none = _nothing(
+        none = nothing(
             examples.indices.shape[0], self.beam_size, self.max_decode_length, model.padding
         )
         # One living hypothesis, the empty one: its copies would all grow alike.
         root = none.log_probs.at[:, 0].set(0.0)
         live = none._replace(log_probs=root, scores=root)
         state = _State(examples, jnp.zeros_like(examples.indices), live, none)
-        return self.grow(state, jnp.repeat(first_logits, self.beam_size, axis=0), model)[0]
+        first = Told({TOKENS: jnp.repeat(first_logits, self.beam_size, axis=0)})
+        return self.grow(state, first, model)[0]
 
     def last(self, state: _State) -> Int[Array, "rows"]:
         """The newest token of each living hypothesis."""
         place = jnp.maximum(state.steps - 1, 0)[:, None, None]
         return jnp.take_along_axis(state.live.tokens, place, axis=2).reshape(-1)
 
-    def grow(
-        self, state: _State, logits: Float[Array, "rows vocab"], model: LanguageModel
-    ) -> tuple[_State, Moves]:
+    def grow(self, state: _State, told: Told, model: LanguageModel) -> tuple[_State, Moves]:
         """One more token: the new living and ended hypotheses, and each living one's parent."""
-        logits = logits.reshape(*state.live.log_probs.shape, -1)
+        logits = told.logits.reshape(*state.live.log_probs.shape, -1)
         written = Written(state.examples, state.live.tokens, state.steps)
         allowed = self.rules(jax.nn.log_softmax(logits, axis=-1), written, end=model.end)
-        candidates, parents, tokens = _candidates(state.steps, state.live, allowed)
+        candidates, parents, tokens = continuations(
+            state.steps, state.live, allowed, 2 * self.beam_size
+        )
         ended = tokens == model.end
         log_probs = candidates.log_probs
         alive = jnp.where(ended, -jnp.inf, log_probs)
         living = candidates._replace(log_probs=alive, scores=alive)
         penalty = length_penalty(state.steps + 1, self.alpha)[:, None]
         scores = jnp.where(ended, log_probs / penalty, -jnp.inf)
-        pool = _concatenate(state.ended, candidates._replace(scores=scores))
+        pool = concatenate(state.ended, candidates._replace(scores=scores))
         living, places = living.best(self.beam_size)
         grown = _State(state.examples, state.steps + 1, living, pool.best(self.beam_size)[0])
         finished = self.finished(state)
@@ -127,7 +130,7 @@ class BeamSearch:
         def kept(old: Array, new: Array) -> Array:
             return jnp.where(finished.reshape(-1, *(1,) * (new.ndim - 1)), old, new)
 
-        return jax.tree.map(kept, state, grown), Moves(parents=_take(parents, places))
+        return jax.tree.map(kept, state, grown), Moves(parents=take(parents, places))
 
     def finished(self, state: _State) -> Bool[Array, "examples"]:
         """No living hypothesis can beat the worst that is kept as ended, or all are as long as they
@@ -142,45 +145,53 @@ class BeamSearch:
     def result(self, state: _State) -> Decoded:
         """Ended hypotheses first."""
         live = state.live._replace(scores=state.live.log_probs / self._last_penalty)
-        # They come first whatever they score, places that hold nothing last.
-        group = jnp.where(state.ended.scores > -jnp.inf, 0, 2)
-        groups = jnp.concatenate([group, jnp.ones_like(group)], axis=1)
-        both = _concatenate(state.ended, live)
-        order = jnp.argsort(groups, axis=1, stable=True)[:, : self.num_decodes]
-        chosen = _Hypotheses(*(_take(part, order) for part in both))
-        return Decoded(chosen.tokens, chosen.log_probs, chosen.scores)
+        return ended_first(state.ended, live, self.num_decodes)
 
     @property
     def _last_penalty(self) -> Float[Array, ""]:
         return length_penalty(self.max_decode_length, self.alpha)
 
 
-def _candidates(
+def ended_first(ended: Hypotheses, live: Hypotheses, num_decodes: int) -> Decoded:
+    """The best that ended, whatever they score, living ones in the places that are left."""
+    group = jnp.where(ended.scores > -jnp.inf, 0, 2)
+    groups = jnp.concatenate([group, jnp.ones_like(group)], axis=1)
+    both = concatenate(ended, live)
+    order = jnp.argsort(groups, axis=1, stable=True)[:, :num_decodes]
+    chosen = Hypotheses(*(take(part, order) for part in both))
+    return Decoded(chosen.tokens, chosen.log_probs, chosen.scores)
+
+
+def continuations(
     steps: Int[Array, "batch"],
-    live: _Hypotheses,
+    live: Hypotheses,
     log_probs: Float[Array, "batch beams vocab"],
-) -> tuple[_Hypotheses, Int[Array, "batch candidates"], Int[Array, "batch candidates"]]:
-    """The 2 * beams likeliest continuations, best first, the hypothesis that each continues, and
-    its new token.
+    count: int,
+) -> tuple[Hypotheses, Int[Array, "batch candidates"], Int[Array, "batch candidates"]]:
+    """The `count` likeliest continuations, best first, the hypothesis that each continues, and its
+    new token.
     """
     batch, beams, vocab = log_probs.shape
     total = (live.log_probs[..., None] + log_probs).reshape(batch, beams * vocab)
-    log_probs, places = jax.lax.top_k(total, 2 * beams)
+    log_probs, places = jax.lax.top_k(total, count)
     parents, tokens = places // vocab, (places % vocab).astype(jnp.int32)
     place = jnp.arange(live.tokens.shape[-1])[None, None] == steps[:, None, None]
-    sequences = jnp.where(place, tokens[..., None], _take(live.tokens, parents))
-    return _Hypotheses(sequences, log_probs, log_probs), parents, tokens
+    sequences = jnp.where(place, tokens[..., None], take(live.tokens, parents))
+    return Hypotheses(sequences, log_probs, log_probs), parents, tokens
 
 
-def _nothing(batch: int, n: int, length: int, padding: int) -> _Hypotheses:
+def nothing(batch: int, n: int, length: int, padding: int) -> Hypotheses:
+    """`n` hypotheses of each example that do not exist yet."""
     impossible = jnp.full((batch, n), -jnp.inf)
-    return _Hypotheses(jnp.full((batch, n, length), padding, jnp.int32), impossible, impossible)
+    return Hypotheses(jnp.full((batch, n, length), padding, jnp.int32), impossible, impossible)
 
 
-def _take(values: Array, places: Int[Array, "batch n"]) -> Array:
+def take(values: Array, places: Int[Array, "batch n"]) -> Array:
+    """Of each example what stands at its places."""
     places = places.reshape(places.shape + (1,) * (values.ndim - places.ndim))
     return jnp.take_along_axis(values, places, axis=1)
 
 
-def _concatenate(one: _Hypotheses, other: _Hypotheses) -> _Hypotheses:
-    return _Hypotheses(*(jnp.concatenate(parts, axis=1) for parts in zip(one, other, strict=True)))
+def concatenate(one: Hypotheses, other: Hypotheses) -> Hypotheses:
+    """Both, the first ones first."""
+    return Hypotheses(*(jnp.concatenate(parts, axis=1) for parts in zip(one, other, strict=True)))

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from t5x_lite.decoding.examples import Examples
-from t5x_lite.decoding.language_model import Decoded, LanguageModel
+from t5x_lite.decoding.language_model import TOKEN_LOGITS, Decoded, LanguageModel
 from t5x_lite.decoding.rules import ANYTHING, Rules, Written
 from t5x_lite.decoding.search import Moves
+from t5x_lite.features.outputs import TOKENS, Told, Wanted
 
 # Behind the last place.
 _NOWHERE = 2**30
@@ -51,6 +52,7 @@ class ExactSearch:
     num_decodes: int = 1
     max_nodes: int = 10_000
     rules: Rules = ANYTHING
+    wanted: Wanted = TOKEN_LOGITS
 
     @property
     def rows(self) -> int:
@@ -82,18 +84,16 @@ class ExactSearch:
             nothing,
             jnp.zeros(count, jnp.int32),
         )
-        return self.grow(state, first_logits, model)[0]
+        return self.grow(state, Told({TOKENS: first_logits}), model)[0]
 
     def last(self, state: _State) -> Int[Array, "examples"]:
         """The newest token of each prefix."""
         return _at(state.path, jnp.maximum(state.depth - 1, 0))
 
-    def grow(
-        self, state: _State, logits: Float[Array, "examples vocab"], model: LanguageModel
-    ) -> tuple[_State, Moves]:
+    def grow(self, state: _State, told: Told, model: LanguageModel) -> tuple[_State, Moves]:
         """Each prefix with one token more, perhaps after steps back; and how many of these."""
         going = ~self.finished(state)
-        new = self._read(state, going, logits, model)
+        new = self._read(state, going, told.logits, model)
         new = self._descend(new, going, model)._replace(nodes=state.nodes + going)
         # The model has read as many tokens as the prefix had; the next one goes where it ends now.
         back = state.depth + 1 - new.depth

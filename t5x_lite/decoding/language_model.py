@@ -8,15 +8,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from t5x_lite.features.outputs import TOKENS, Told, Wanted
+
+TOKEN_LOGITS = Wanted()
 # Feeds one token per row and gives the logits of the next ones; the second value is the model's own
 # memory (its key-value cache), which a decoder only passes on.
 Advance = Callable[[Int[Array, "rows"], Any], tuple[Float[Array, "rows vocab"], Any]]
+# The same, with all that is wanted of the model behind that token.
+Tell = Callable[[Int[Array, "rows"], Any, Wanted], tuple[Told, Any]]
 # The memory with every row repeated n times, neighbours in the new order.
 Repeat = Callable[[Any, int], Any]
 # The memory with the n rows of each example replaced by the n of them that are named.
 Select = Callable[[Any, Int[Array, "batch n"]], Any]
-
-
 # The memory of each row without its last tokens, so many for each.
 Rewind = Callable[[Any, Int[Array, "rows"]], Any]
 
@@ -24,7 +27,8 @@ Rewind = Callable[[Any, Int[Array, "rows"]], Any]
 @dataclasses.dataclass(frozen=True)
 class LanguageModel:
     """A model that scores next tokens and ends with the token `end`, behind which `padding` fills;
-    `repeat` and `select` serve several outputs per input, `rewind` those who go back.
+    `repeat` and `select` serve several outputs per input, `rewind` those who go back, `tell` those
+    who want other heads or hidden states too.
     """
 
     advance: Advance
@@ -33,6 +37,15 @@ class LanguageModel:
     repeat: Repeat | None = None
     select: Select | None = None
     rewind: Rewind | None = None
+    tell: Tell | None = None
+
+    def told(self, tokens: Int[Array, "rows"], memory: Any, wanted: Wanted) -> tuple[Told, Any]:
+        """What is wanted behind one more token of each row, and the memory."""
+        if wanted != TOKEN_LOGITS:
+            assert self.tell is not None, "more than logits is wanted"
+            return self.tell(tokens, memory, wanted)
+        logits, memory = self.advance(tokens, memory)
+        return Told({TOKENS: logits}), memory
 
 
 class Decoded(NamedTuple):

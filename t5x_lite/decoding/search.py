@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded, LanguageModel
+from t5x_lite.features.outputs import Told, Wanted
 
 # A NamedTuple of arrays that all begin with the examples, with `examples` among them.
 State = Any
@@ -45,6 +46,10 @@ class Search(Protocol):
     def rows(self) -> int:
         """Rows that the model advances for each example."""
 
+    @property
+    def wanted(self) -> Wanted:
+        """Of the model, behind each token."""
+
     def begin(
         self,
         first_logits: Float[Array, "examples vocab"],
@@ -56,9 +61,7 @@ class Search(Protocol):
     def last(self, state: State) -> Int[Array, "rows"]:
         """What the model reads next: the newest token of each row."""
 
-    def grow(
-        self, state: State, logits: Float[Array, "rows vocab"], model: LanguageModel
-    ) -> tuple[State, Moves]:
+    def grow(self, state: State, told: Told, model: LanguageModel) -> tuple[State, Moves]:
         """One more token for each example that is not finished, the others as they were."""
 
     def finished(self, state: State) -> Bool[Array, "examples"]:
@@ -121,8 +124,8 @@ def run(
         length, _, state, cache = carried
         # The model reads a token only if another is to follow, so the cache of an example never
         # needs a position beyond max_decode_length; what it writes for finished ones is not read.
-        logits, cache = model.advance(search.last(state), cache)
-        state, moves = search.grow(state, logits, model)
+        told, cache = model.told(search.last(state), cache, search.wanted)
+        state, moves = search.grow(state, told, model)
         return length + 1, is_left(state), state, _moved(cache, moves, model)
 
     # Each example has a token at least.

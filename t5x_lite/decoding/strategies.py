@@ -4,12 +4,17 @@ Another one is a class here, a row of `decoding.table`, and the file of its sear
 """
 
 import dataclasses
+import enum
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from t5x_lite.bounds import FINITE, MAX_BATCH, MAX_COUNT, POSITIVE, SEED, check_bounds
 from t5x_lite.errors import UserError
+from t5x_lite.features.config import Attribute
+
+# No vocabulary has fewer tokens.
+_MAX_CANDIDATES = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,10 @@ class StrategyConfig:
         """Rows that the model advances for each input."""
         del num_decodes
         return 1
+
+    def needed_head(self) -> Attribute | None:
+        """The attribute that a head of the model has to tell, if one has to."""
+        return None
 
     def check(self, max_decode_length: int) -> None:
         """Whether it can write so many tokens.
@@ -116,6 +125,42 @@ class BeamConfig(StrategyConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ConditionalBeamConfig(StrategyConfig):
+    """Beams that are to have an attribute (Yoshida et al. 2024): `beam_size` hypotheses live on by
+    log p(x) + log q(attribute | x), `candidates` continuations of each are judged.
+    """
+
+    name: ClassVar[str] = "conditional_beam"
+
+    beam_size: int = 4
+    candidates: int = 4
+    attribute: Attribute = Attribute.NO_REPETITION
+
+    def __post_init__(self) -> None:
+        check_bounds(self, beam_size=(1, MAX_BATCH), candidates=(2, _MAX_CANDIDATES))
+
+    def describe(self) -> str:
+        """With all three."""
+        return (
+            f"conditional beam search, attribute={self.attribute.value}, "
+            f"beam_size={self.beam_size}, candidates={self.candidates}"
+        )
+
+    def most_decodes(self) -> int:
+        """So many hypotheses are kept."""
+        return self.beam_size
+
+    def rows(self, num_decodes: int) -> int:
+        """One for each candidate."""
+        del num_decodes
+        return self.beam_size * self.candidates
+
+    def needed_head(self) -> Attribute | None:
+        """What is not exact has to be told."""
+        return None if self.attribute.is_exact else self.attribute
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ExactConfig(StrategyConfig):
     """The likeliest sequences of all; at most `max_nodes` prefixes are looked at for them."""
 
@@ -141,7 +186,10 @@ class ExactConfig(StrategyConfig):
 
 
 STRATEGIES: Mapping[str, type[StrategyConfig]] = MappingProxyType(
-    {each.name: each for each in (GreedyConfig, SampleConfig, BeamConfig, ExactConfig)}
+    {
+        each.name: each
+        for each in (GreedyConfig, SampleConfig, BeamConfig, ExactConfig, ConditionalBeamConfig)
+    }
 )
 
 
@@ -169,7 +217,18 @@ def strategy_of(name: str, **settings: Any) -> StrategyConfig:
     for setting, value in settings.items():
         if setting not in settings_of(found):
             raise UserError(f"{setting}={value!r} with strategy={name!r}{_advice(found, setting)}")
-    return found(**settings)
+    return found(**{name: _read(found, name, value) for name, value in settings.items()})
+
+
+def _read(strategy: type[StrategyConfig], setting: str, value: Any) -> Any:
+    """A value, or the member of an enumeration that a word names."""
+    kind = type(getattr(strategy, setting))
+    if not issubclass(kind, enum.Enum) or isinstance(value, kind):
+        return value
+    known = [each.value for each in kind]
+    if value not in known:
+        raise UserError(f"{setting}={value!r}: needed is one of {', '.join(known)}.")
+    return kind(value)
 
 
 def _advice(strategy: type[StrategyConfig], setting: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from t5x_lite.decoding.beam import BeamSearch
+from t5x_lite.decoding.conditional import ConditionalBeamSearch
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.exact import ExactSearch
 from t5x_lite.decoding.greedy import greedy
@@ -16,6 +17,7 @@ from t5x_lite.decoding.sampling import sample
 from t5x_lite.decoding.search import Search
 from t5x_lite.decoding.strategies import (
     BeamConfig,
+    ConditionalBeamConfig,
     ExactConfig,
     GreedyConfig,
     SampleConfig,
@@ -64,6 +66,17 @@ def _exact(own: ExactConfig, config: DecodingConfig, rules: Rules) -> Search:
     )
 
 
+def _conditional_beam(own: ConditionalBeamConfig, config: DecodingConfig, rules: Rules) -> Search:
+    return ConditionalBeamSearch(
+        beam_size=own.beam_size,
+        candidates=own.candidates,
+        attribute=own.attribute,
+        max_decode_length=config.max_decode_length,
+        num_decodes=config.num_decodes,
+        rules=rules,
+    )
+
+
 # Of its own settings, those that all have, and what may be written.
 Make = Callable[[Any, DecodingConfig, Rules], Search]
 DECODERS: Mapping[type[StrategyConfig], Make] = {
@@ -71,4 +84,5 @@ DECODERS: Mapping[type[StrategyConfig], Make] = {
     SampleConfig: _sample,
     BeamConfig: _beam,
     ExactConfig: _exact,
+    ConditionalBeamConfig: _conditional_beam,
 }

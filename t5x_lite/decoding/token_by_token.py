@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from t5x_lite.decoding.examples import Examples
-from t5x_lite.decoding.language_model import Decoded, LanguageModel, log_prob_of
+from t5x_lite.decoding.language_model import TOKEN_LOGITS, Decoded, LanguageModel, log_prob_of
 from t5x_lite.decoding.rules import ANYTHING, Rules, Written
 from t5x_lite.decoding.search import STAY, Moves
+from t5x_lite.features.outputs import TOKENS, Told, Wanted
 
 # Logits, minus infinity where a token may not follow, and what is written, to a token for each row.
 Choose = Callable[[Float[Array, "examples n vocab"], Written], Int[Array, "examples n"]]
@@ -39,6 +40,7 @@ class TokenByToken:
     max_decode_length: int
     num_decodes: int = 1
     rules: Rules = ANYTHING
+    wanted: Wanted = TOKEN_LOGITS
 
     @property
     def rows(self) -> int:
@@ -65,17 +67,17 @@ class TokenByToken:
             jnp.zeros(shape, bool),
             jnp.zeros(shape),
         )
-        return self.grow(empty, jnp.repeat(first_logits, self.num_decodes, axis=0), model)[0]
+        first = Told({TOKENS: jnp.repeat(first_logits, self.num_decodes, axis=0)})
+        return self.grow(empty, first, model)[0]
 
     def last(self, state: Rows) -> Int[Array, "rows"]:
         """The newest token of each sequence."""
         place = jnp.maximum(state.steps - 1, 0)[:, None, None]
         return jnp.take_along_axis(state.tokens, place, axis=2).reshape(-1)
 
-    def grow(
-        self, state: Rows, logits: Float[Array, "rows vocab"], model: LanguageModel
-    ) -> tuple[Rows, Moves]:
+    def grow(self, state: Rows, told: Told, model: LanguageModel) -> tuple[Rows, Moves]:
         """One more token, padding behind the end."""
+        logits = told.logits
         unfinished = ~self.finished(state)
         going = unfinished[:, None] & ~state.ended
         written = Written(state.examples, state.tokens, state.steps)

@@ -57,7 +57,7 @@ def programs(
         platform: whose forms are traced; one that no device has asks for those that all run.
     """
     functions = _Functions(
-        model, search_for(decoding, first_sentinel), decoding.max_decode_length, platform
+        model, search_for(decoding, first_sentinel, (model,)), decoding.max_decode_length, platform
     )
     inputs = (
         Argument("input_tokens", (_BATCH, inputs_length)),

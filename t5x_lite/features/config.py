@@ -1,10 +1,27 @@
 """Which ids have a meaning to a model, and what stands around a prompt (standard library only)."""
 
 import dataclasses
+import enum
 from collections.abc import Collection
 
 from t5x_lite.bounds import MAX_VOCABULARY, check_bounds
 from t5x_lite.errors import UserError
+
+
+class Attribute(enum.Enum):
+    """What a written sequence may have. ANYTHING has every one. NOT_EMPTY: a token stands before
+    the end. NO_REPETITION: no four tokens in a row stand twice. COMPLETE: it ends, and was not cut.
+    """
+
+    ANYTHING = "anything"
+    NOT_EMPTY = "not_empty"
+    NO_REPETITION = "no_repetition"
+    COMPLETE = "complete"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether any prefix that has not ended tells of all that begin so."""
+        return self in (Attribute.ANYTHING, Attribute.NOT_EMPTY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

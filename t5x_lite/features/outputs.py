@@ -88,6 +88,18 @@ class Scores:
         return self.hidden if self.head is None else self.head(self.hidden, self.weights)
 
 
+class Told(NamedTuple):
+    """What was wanted of one position of each row while a sequence is written."""
+
+    heads: Mapping[str, Float[Array, "rows outputs"]]
+    hidden: Mapping[str, Float[Array, "rows embed"]] = {}
+
+    @property
+    def logits(self) -> Float[Array, "rows vocab"]:
+        """Of the token that comes next."""
+        return self.heads[TOKENS]
+
+
 class Outputs(NamedTuple):
     """What was wanted, by name, and nothing else. `read` are the tokens that were read, where
     something took the places of those of the batch.

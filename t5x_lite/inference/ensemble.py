@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from t5x_lite.decoding.language_model import LanguageModel
-from t5x_lite.features.outputs import POOLED, Scores, Wanted
+from t5x_lite.features.outputs import POOLED, TOKENS, Scores, Told, Wanted
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.reading import IS_INPUT, PLACE
 from t5x_lite.model import transformer
@@ -62,6 +62,11 @@ class Ensemble:
                 list(zip(networks, caches, strict=True)),
             )
 
+        def tell(tokens: Int[Array, "rows"], caches: Caches, wanted: Wanted) -> tuple[Told, Caches]:
+            pairs = zip(networks, caches, strict=True)
+            every = [transformer.tell(own, tokens, cache, wanted) for own, cache in pairs]
+            return self._told([told for told, _ in every]), tuple(cache for _, cache in every)
+
         special = self.members[0].special
         return LanguageModel(
             advance,
@@ -70,6 +75,7 @@ class Ensemble:
             lambda caches, n: tuple(transformer.repeat(cache, n) for cache in caches),
             lambda caches, chosen: tuple(transformer.select(cache, chosen) for cache in caches),
             lambda caches, back: tuple(transformer.rewind(cache, back) for cache in caches),
+            tell,
         )
 
     def put(self, caches: Caches, others: Caches, places: Int[Array, "others"]) -> Caches:
@@ -130,6 +136,17 @@ class Ensemble:
     ) -> tuple[Array, Caches]:
         every = [run(own) for own in arguments]
         return self._average([logits for logits, _ in every]), tuple(cache for _, cache in every)
+
+    def _told(self, every: Sequence[Told]) -> Told:
+        """The average of logits, of all else the mean in float32."""
+        found = jax.tree.map(
+            lambda *parts: jnp.mean(jnp.stack([each.astype(jnp.float32) for each in parts]), 0),
+            *every,
+        )
+        if TOKENS not in found.heads:
+            return found
+        logits = self._average([told.logits for told in every])
+        return found._replace(heads={**found.heads, TOKENS: logits})
 
     def _average(self, every: Sequence[Float[Array, "*rows vocab"]]) -> Float[Array, "*rows vocab"]:
         if len(every) == 1:

@@ -1,7 +1,7 @@
 """Models and a decoder as one compiled function from prompts to token ids."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,10 +13,12 @@ from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.decoding.rules import rules_of
 from t5x_lite.decoding.search import Search, decode
-from t5x_lite.decoding.strategies import BeamConfig
+from t5x_lite.decoding.strategies import BeamConfig, ConditionalBeamConfig
 from t5x_lite.decoding.table import search_of
 from t5x_lite.errors import UserError
 from t5x_lite.inference.ensemble import Ensemble, Networks
+from t5x_lite.model.choices import HeadKind
+from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning import compiler_options
 from t5x_lite.partitioning.partitioner import Partitioner
 
@@ -71,7 +73,7 @@ def make_generate(
     Raises:
         UserError: see `search_for`.
     """
-    search = search_for(decoding, first_sentinel)
+    search = search_for(decoding, first_sentinel, models.members)
 
     def generate(given: Any, prompts: Mapping[str, Array]) -> Decoded:
         with partitioner.activations():
@@ -87,18 +89,35 @@ def make_generate(
     )
 
 
-def search_for(decoding: DecodingConfig, first_sentinel: int | None) -> Search:
-    """What decodes so, where sentinels are the ids from `first_sentinel` on.
+def search_for(
+    decoding: DecodingConfig, first_sentinel: int | None, members: Sequence[ModelConfig]
+) -> Search:
+    """What decodes so with these models, where sentinels are the ids from `first_sentinel` on.
 
     Raises:
-        UserError: sentinels are to be forbidden, and which they are is not known.
+        UserError: sentinels are to be forbidden, and which they are is not known; or an attribute
+            is asked for that a model does not tell.
     """
+    for member in members:
+        _check_attribute(decoding, member)
     if decoding.forbid_sentinels and first_sentinel is None:
         raise UserError(
             "forbid_sentinels=True, but the vocabulary does not say which ids are sentinels: "
             "use a SentencePiece or byte vocabulary, or --gin.FORBID_SENTINELS=False."
         )
     return search_of(decoding, rules_of(decoding, first_sentinel))
+
+
+def _check_attribute(decoding: DecodingConfig, member: ModelConfig) -> None:
+    asked, head = decoding.strategy.needed_head(), member.head(HeadKind.ATTRIBUTE)
+    told = None if head is None else head.attribute
+    if asked is not None and asked is not told:
+        has = "has no head that tells an attribute" if told is None else f"tells {told.value!r}"
+        raise UserError(
+            f"attribute={asked.value!r} is asked for, and the model {has}: needed is one that has "
+            "learned to tell it of its own samples (--gin_file=finetuning/attribute.gin "
+            f"--gin.ATTRIBUTE={asked.value!r}), or 'not_empty' or 'anything'."
+        )
 
 
 def examples_of(prompts: Mapping[str, Array]) -> Examples:
@@ -122,5 +141,5 @@ def decode_prompts(
 
 def options_for(decoding: DecodingConfig, partitioner: Partitioner) -> dict[str, str]:
     """The compiler's, of programs that decode so."""
-    few_rows = not isinstance(decoding.strategy, BeamConfig)
+    few_rows = not isinstance(decoding.strategy, BeamConfig | ConditionalBeamConfig)
     return dict(compiler_options.of_decoding(partitioner.platform, few_rows=few_rows))

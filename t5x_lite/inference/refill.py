@@ -114,7 +114,7 @@ def make_refill(
     Raises:
         UserError: see `search_for`.
     """
-    search = search_for(decoding, first_sentinel)
+    search = search_for(decoding, first_sentinel, models.members)
     taken = partitioner.filled_batch_size(int(batch_size * _REFILLED))
 
     def begun(given: Any, prompts: Mapping[str, Array]) -> Pool:

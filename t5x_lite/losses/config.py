@@ -5,6 +5,7 @@ import enum
 
 from t5x_lite.bounds import BELOW_ONE, FINITE, POSITIVE, check_bounds
 from t5x_lite.errors import UserError
+from t5x_lite.features.config import Attribute, SpecialTokens
 
 
 class LossNormalization(enum.Enum):
@@ -97,6 +98,16 @@ class ReplacedTokensLossConfig(TermConfig):
     """
 
     weighted_only: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttributeLossConfig(TermConfig):
+    """Whether targets have an `attribute`, as a binary cross-entropy behind each of their tokens
+    (Yoshida et al. 2024, section 4): targets are samples of the model that learns to tell it.
+    """
+
+    attribute: Attribute = Attribute.NO_REPETITION
+    special: SpecialTokens = dataclasses.field(default_factory=SpecialTokens)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from t5x_lite.features.outputs import Outputs, Wanted
+from t5x_lite.losses.binary import binary_losses, ranked
 from t5x_lite.losses.config import ReplacedTokensLossConfig
 from t5x_lite.losses.weighting import (
     Batch,
@@ -49,31 +49,8 @@ class ReplacedTokens:
         read = batch["encoder_input_tokens"] if outputs.read is None else outputs.read
         is_replaced = read != batch["encoder_target_tokens"]
         logits = outputs.heads["replaced"].all()[..., 0]
-        # -log of the probability of what is the case.
-        loss = jax.nn.softplus(jnp.where(is_replaced, -logits, logits))
-        is_right = ((logits > 0) == is_replaced).astype(jnp.float32)
         weights = self.weights(batch)
+        loss, is_right = binary_losses(logits, is_replaced)
         value, sums = reduced(batch, loss, weights, self.config, normalizer)
         sums |= {"correct_sum": jnp.sum(is_right * weights)}
-        return value, sums if training else sums | _ranked(logits, is_replaced, weights > 0)
-
-
-def _ranked(
-    logits: Float[Array, "batch length"],
-    is_replaced: Bool[Array, "batch length"],
-    counts: Bool[Array, "batch length"],
-) -> Sums:
-    """Pairs of a replaced token and one that is not, and of how many the replaced one has the
-    higher score: their share is the area under the ROC curve. A tie is half a pair.
-    """
-    ours = jnp.sort(jnp.where(counts & ~is_replaced, logits, jnp.inf).ravel())
-    below, not_above = (
-        jnp.searchsorted(ours, logits.ravel(), side=side).astype(jnp.float32)
-        for side in ("left", "right")
-    )
-    replaced = (counts & is_replaced).ravel().astype(jnp.float32)
-    original = jnp.sum(counts & ~is_replaced).astype(jnp.float32)
-    return {
-        "ranked_sum": jnp.sum(replaced * (below + not_above)) / 2,
-        "pairs_sum": jnp.sum(replaced) * original,
-    }
+        return value, sums if training else sums | ranked(logits, is_replaced, weights > 0)

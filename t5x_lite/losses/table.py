@@ -11,7 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Array, Float
 
 from t5x_lite.features.outputs import Outputs, Wanted
+from t5x_lite.losses.attributes import AttributeCrossEntropy
 from t5x_lite.losses.config import (
+    AttributeLossConfig,
     ClassesLossConfig,
     LossConfig,
     MatchTeacherConfig,
@@ -72,6 +74,7 @@ TERMS: Mapping[type[TermConfig], Callable[[Any], Term]] = {
     RegressionLossConfig: SquaredError,
     ReplacedTokensLossConfig: ReplacedTokens,
     SpanLossConfig: SpanCrossEntropy,
+    AttributeLossConfig: AttributeCrossEntropy,
     MatchTeacherConfig: MatchTeacher,
     MatchDirectionConfig: match_direction,
     MatchInputConfig: match_input,

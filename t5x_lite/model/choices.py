@@ -65,6 +65,8 @@ class HeadKind(enum.Enum):
     another one (Clark et al. 2020), SPAN whether an answer begins and whether it ends there; of a
     whole example, told at its first position, SENTENCE which of two relations its two parts have
     (Devlin et al. 2019, Lan et al. 2020), CLASSES which label it has, REGRESSION a number.
+    ATTRIBUTE is of a decoder: behind each token, whether what begins so will have an attribute
+    (Yoshida et al. 2024).
     """
 
     TOKENS = "tokens"
@@ -73,6 +75,7 @@ class HeadKind(enum.Enum):
     CLASSES = "classes"
     REGRESSION = "regression"
     SPAN = "span"
+    ATTRIBUTE = "attribute"
 
 
 class ExamplePlace(enum.Enum):

@@ -187,11 +187,17 @@ class ModelConfig:
                 "kind at most."
             )
         tokens = self.head(HeadKind.TOKENS)
-        if self.decoder is not None and (tokens is None or len(kinds) > 1 or self.pooler):
+        others = {*kinds} - {HeadKind.TOKENS, HeadKind.ATTRIBUTE}
+        if self.decoder is not None and (tokens is None or others or self.pooler):
             raise UserError(
                 f"heads={[kind.value for kind in kinds]}, pooler={self.pooler} with a decoder: "
-                "needed is a head of tokens alone; others read an encoder by itself: "
-                "--gin.ModelConfig.decoder=None"
+                "needed is a head of tokens, and perhaps one of an attribute; others read an "
+                "encoder by itself: --gin.ModelConfig.decoder=None"
+            )
+        if self.decoder is None and HeadKind.ATTRIBUTE in kinds:
+            raise UserError(
+                "a head of kind='attribute' without a decoder: needed is a model that writes, of "
+                "whose sequences it tells: --gin.ModelConfig.heads='(@HeadConfig(),)'"
             )
         check_generator(self.generator, kinds)
         if tokens is not None and tokens.transform is None and self.token_width != self.embed_dim:

@@ -17,7 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from t5x_lite.errors import UserError
-from t5x_lite.features.outputs import TOKENS
+from t5x_lite.features.outputs import TOKENS, Told, Wanted
 from t5x_lite.model import execution, masks, parameter_tree
 from t5x_lite.model.attention import Remembered, remember
 from t5x_lite.model.block import LayerCache, Seen
@@ -143,6 +143,16 @@ def advance_prepared(
     network: Transformer, tokens: Int[Array, "batch"], cache: Cache
 ) -> tuple[Float[Array, "batch vocab"], Cache]:
     """`advance` of a network that is prepared."""
+    told, cache = tell(network, tokens, cache, Wanted())
+    return told.logits, cache
+
+
+def tell(
+    network: Transformer, tokens: Int[Array, "batch"], cache: Cache, wanted: Wanted
+) -> tuple[Told, Cache]:
+    """What is wanted behind one more token of each row, of heads and of the decoder's last hidden
+    states, and the longer cache.
+    """
     own = cache.layers[0] if isinstance(cache.layers, list) else cache.layers
     mask = AttentionMask(
         # Whatever the prefix saw of itself, a position after it sees all that lies before.
@@ -157,7 +167,11 @@ def advance_prepared(
         network.embed(tokens[:, None]), mask, encoded, cache=cache.layers, keep_cache=True
     )
     assert layers is not None, "keep_cache=True keeps it"
-    return network.head(TOKENS, hidden).all()[:, 0], Cache(layers, cache.positions + 1, segments)
+    told = Told(
+        {name: network.head(name, hidden).all()[:, 0] for name in wanted.heads},
+        dict.fromkeys(wanted.hidden, hidden[:, 0]),
+    )
+    return told, Cache(layers, cache.positions + 1, segments)
 
 
 def _started(

@@ -5,6 +5,7 @@ import difflib
 
 from t5x_lite.bounds import MAX_VOCABULARY, check_bounds
 from t5x_lite.errors import UserError
+from t5x_lite.features.config import Attribute
 from t5x_lite.model.choices import ACTIVATIONS, HeadKind
 
 # Of whole examples: read at their first positions.
@@ -20,7 +21,7 @@ class HeadConfig:
     `bias` gives it without one as well (Yang et al. 2019). `pooled`
     is whether a head of whole examples reads what the model's pooler makes of hidden states; a
     SENTENCE head always does. `num_classes` and `labels`, which name them if it is not empty, are
-    of CLASSES alone.
+    of CLASSES alone, `attribute` is what an ATTRIBUTE head tells.
     """
 
     kind: HeadKind = HeadKind.TOKENS
@@ -29,6 +30,7 @@ class HeadConfig:
     pooled: bool = False
     num_classes: int = 2
     labels: tuple[str, ...] = ()
+    attribute: Attribute = Attribute.NO_REPETITION
 
     def __post_init__(self) -> None:
         check_bounds(self, num_classes=(2, MAX_VOCABULARY))

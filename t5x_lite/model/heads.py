@@ -195,6 +195,7 @@ HEADS: Mapping[HeadKind, Callable[..., Head]] = {
     HeadKind.CLASSES: DenseHead,
     HeadKind.REGRESSION: DenseHead,
     HeadKind.SPAN: DenseHead,
+    HeadKind.ATTRIBUTE: DenseHead,
 }
 
 

@@ -11,6 +11,7 @@ import jax
 from flax import nnx
 
 from t5x_lite.errors import UserError
+from t5x_lite.model.choices import HeadKind
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.network import Transformer
 
@@ -93,7 +94,8 @@ def _outside(inside: dict, config: ModelConfig) -> dict:
 
 
 def _t5x_path(path: Path, config: ModelConfig) -> Path:
-    if path[0] == "heads" and config.decoder is not None:  # T5X's head lives in the decoder
+    # T5X's head lives in the decoder.
+    if path[:2] == ("heads", HeadKind.TOKENS.value) and config.decoder is not None:
         return ("decoder", *path[2:])
     names = _T5X_NAMES.get(path[0], {})
     return tuple(names.get(part, part) for part in path)

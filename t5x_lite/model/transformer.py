@@ -52,6 +52,7 @@ prepare = decoding_cache.prepare
 prepares_copies = execution.layers_apart
 advance = decoding_cache.advance
 advance_prepared = decoding_cache.advance_prepared
+tell = decoding_cache.tell
 repeat = decoding_cache.repeat
 select = decoding_cache.select
 rewind = decoding_cache.rewind

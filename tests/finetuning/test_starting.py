@@ -102,6 +102,41 @@ def test_a_hugging_face_model_is_adapted_too(adapted, parameters_of, tmp_path, c
     assert "new from here on: decoder/layers/adapter/layer_norm/scale" in capsys.readouterr().out
 
 
+def test_a_judge_of_attributes_begins_anew_and_alone_learns(
+    job_of, parameters_of, tmp_path, capsys
+):
+    """Of a model that writes, everything else is frozen and restored; without the head again, it is
+    left over.
+    """
+    small = ("VOCAB_SIZE=32", "NUM_ENCODER_LAYERS=1", "NUM_DECODER_LAYERS=1")
+    job = job_of(FILES, "attribute", f"MODEL_DIR={tmp_path / 'run'}", *small)
+    partitioner = make_partitioner(job.partitioning)
+    plain_job = dataclasses.replace(
+        job,
+        model=dataclasses.replace(job.model, heads=job.model.heads[:1]),
+        parameter_groups=(),
+        model_dir=str(tmp_path / "plain"),
+    )
+    factory, plain = (make_factory(each, partitioner) for each in (job, plain_job))
+    state = saved(tmp_path / "old", plain, plain.from_parameters(parameters_of(plain.model)))
+    run = start(from_path(job, tmp_path / "old"), factory)
+    names = additions.names(job.model, plain.model)
+    assert names == ["heads/attribute/out/bias", "heads/attribute/out/kernel"]
+    assert all(name in capsys.readouterr().out for name in ("the checkpoint lacks 2 tensors",))
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        additions.without(run.state.parameters, names),
+        state.parameters,
+    )
+    slots = restoring.leaves(run.state.optimizer_state["param_states"])
+    assert {name.rsplit("/", 1)[0] for name in slots} <= set(names)
+    saved(job.model_dir, factory, run.state, step=6)
+    # The head's slots are all that it has of an optimizer.
+    fresh = RestoreCheckpointConfig(path=job.model_dir, optimizer=False)
+    back = start(dataclasses.replace(plain_job, restore=fresh), plain)
+    jax.tree.map(np.testing.assert_array_equal, back.state.parameters, state.parameters)
+
+
 def test_another_model_is_refused_as_before(adapted, parameters_of, tmp_path):
     """Only what fine-tuning adds may be missing."""
     job, factory, plain = adapted

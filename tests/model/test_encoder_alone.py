@@ -329,8 +329,11 @@ def test_a_causal_stack_alone_is_no_encoder_and_heads_of_examples_read_none(tiny
     lm = tiny("lm")
     with pytest.raises(ValueError, match="a causal stack by itself is a decoder"):
         dataclasses.replace(lm, encoder=lm.decoder, decoder=None)
-    with pytest.raises(ValueError, match="needed is a head of tokens alone"):
+    with pytest.raises(ValueError, match="needed is a head of tokens, and"):
         dataclasses.replace(lm, heads=HEADS[-1:])
+    told = HeadConfig(kind=HeadKind.ATTRIBUTE)
+    with pytest.raises(ValueError, match="needed is a model that writes"):
+        dataclasses.replace(encoder(), heads=(HeadConfig(), told))
 
 
 def test_weights_as_int8_are_close(told, parameters_of):
