@@ -142,9 +142,9 @@ def foundation(job: ModelConfig, stored: ModelConfig) -> ModelConfig:
         return model
     if model.layout is Layout.ENCODER:
         return dataclasses.replace(model, heads=stored.heads, pooler=stored.pooler)
-    own, others = model.head(HeadKind.TOKENS), stored.heads
-    heads = (own, *(head for head in others if head.kind is not HeadKind.TOKENS))
-    return dataclasses.replace(model, heads=heads)
+    own = [head for head in model.heads if head.kind is HeadKind.TOKENS]
+    others = [head for head in stored.heads if head.kind is not HeadKind.TOKENS]
+    return dataclasses.replace(model, heads=(*own, *others))
 
 
 def as_read(stored: ModelConfig, job: ModelConfig | None) -> ModelConfig:
