@@ -12,14 +12,16 @@ from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.runs import Run
 
 OBJECTIVE = "masked_for_detection"
-STEPS, LEARNING_RATE = 10_000, 0.002
+STEPS, LEARNING_RATE = 6_000, 0.002
 GATE = 75  # of 100
 ALL_TOKENS, CHOSEN_ONLY = "loss of all tokens", "loss of masked tokens only"
 UNIGRAM = "unigram frequency"
 
 
 def training(lab: Lab, arm: str, seed: int) -> Run:
-    """Beside a generator of a sixteenth of the width: one of a quarter is ahead for too long."""
+    """Beside a generator of 4 dimensions: what larger ones put into such texts is hardly told from
+    what was there, and the less so the longer both train.
+    """
     return encoders.pretraining(
         lab,
         f"replaced/{'all' if arm == ALL_TOKENS else 'chosen'}_seed_{seed}",
@@ -31,8 +33,8 @@ def training(lab: Lab, arm: str, seed: int) -> Run:
         steps=STEPS,
         settings={
             "TOKEN_DIM": 128,
-            "GENERATOR_EMBED_DIM": 8,
-            "GENERATOR_MLP_DIM": 16,
+            "GENERATOR_EMBED_DIM": 4,
+            "GENERATOR_MLP_DIM": 4,
             "GENERATOR_NUM_HEADS": 1,
             "LEARNING_RATE": LEARNING_RATE,
             "REPLACED_ONLY_CHOSEN": arm == CHOSEN_ONLY,
@@ -128,10 +130,12 @@ EXPERIMENT = Experiment(
         "less where only masked tokens teach"
     ),
     setup=(
-        f"{STEPS:,} steps, 2 layers, beside a generator of 2 layers and a sixteenth of the width; "
-        f"a rate of {LEARNING_RATE}. {encoders.setup(encoders.CAPTIONS)} Every model tells which "
-        "tokens of held-out text its own generator replaced, all tokens counted; unigram "
-        "frequency calls a token the likelier replaced the rarer it is in the text trained on."
+        f"{STEPS:,} steps, 2 layers, beside a generator of 2 layers of 4 dimensions; a rate of "
+        f"{LEARNING_RATE}. With a generator of 8 one seed reached 69.4 % after 3,000 steps and "
+        "69.1 after 10,000, when what the generator puts there was harder to tell. "
+        f"{encoders.setup(encoders.CAPTIONS)} Every model tells which tokens of held-out text its "
+        "own generator replaced, all tokens counted; unigram frequency calls a token the likelier "
+        "replaced the rarer it is in the text trained on."
     ),
     measure=measure,
     chart=Chart("auroc", "area under the ROC curve, held-out tokens, %"),

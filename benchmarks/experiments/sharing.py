@@ -19,6 +19,7 @@ def training(lab: Lab, sharing: str, seed: int) -> Run:
         f"sharing/{sharing}_seed_{seed}",
         seed,
         objective=OBJECTIVE,
+        corpus=encoders.CAPTIONS,
         model_file="models/albert/base.gin",
         recipe="encoder_pretrain",
         steps=STEPS,
@@ -57,8 +58,8 @@ EXPERIMENT = Experiment(
     ),
     setup=(
         f"{STEPS:,} steps, {LAYERS} layers, token vectors of 64, ALBERT's n-grams, a rate of "
-        f"{LEARNING_RATE}. {encoders.setup()} Speed is the median over the log of a run, beside "
-        "whatever else the machine did. No other learning rate was tried."
+        f"{LEARNING_RATE}. {encoders.setup(encoders.CAPTIONS)} Speed is the median over the log of "
+        "a run, beside whatever else the machine did. No other learning rate was tried."
     ),
     measure=measure,
     chart=Chart("loss", "held-out loss of masked tokens, nats", x="step"),
