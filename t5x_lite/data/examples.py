@@ -128,9 +128,14 @@ class EvaluationTask:
         return vocabulary.decode(kept)
 
     def text(self, example: Example, feature: str) -> str:
-        """A feature as a string: as it was before tokenization, else decoded."""
+        """A feature as a string: as it was before tokenization, else decoded. Where an end token is
+        none of the feature's own it stands between texts that were joined, and all are told.
+        """
         text = example.get(f"{feature}_pretokenized")
-        return self.decode(example[feature]) if text is None else str(text)
+        if text is not None:
+            return str(text)
+        ids, own = example[feature], self.task.output_features[feature]
+        return self.decode(ids if own.add_eos else [i for i in ids if i != own.vocabulary.eos_id])
 
     def target_text(self, example: Example) -> str:
         """What is to be written, or told."""

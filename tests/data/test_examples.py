@@ -65,6 +65,20 @@ def test_examples_keep_order_text_and_other_features(task):
     assert all(e["inputs"][-1] == 1 for e in examples)
 
 
+def test_texts_that_were_joined_are_told_whole(task):
+    """Where features end with a token of their own the first one is the end."""
+    joined = [*BYTES.encode("one "), 1, *BYTES.encode("two"), 1]
+    assert task.text({"targets": joined}, "targets") == "one "
+    feature = seqio.Feature(BYTES, add_eos=False)
+    goes_on = seqio.Task(
+        "words_that_go_on",
+        source=task.task.source,
+        output_features={"targets": feature},
+        preprocessors=[],
+    )
+    assert EvaluationTask(goes_on).text({"targets": joined}, "targets") == "one two"
+
+
 def test_a_byte_level_bpe_has_no_padding_to_leave_out(bpe_folder):
     """Id 0 is a byte there; the end token ends the text as elsewhere."""
     vocabulary = BytePairVocabulary(bpe_folder)
