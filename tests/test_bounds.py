@@ -46,6 +46,7 @@ def examples():
     matched = ("MatchDirection", "MatchInput", "MatchStates", "MatchScores")
     pending += [configurables()[f"{name}Config"]() for name in matched]
     pending += [configurables()["ProjectionsConfig"](width=8), configurables()["AugmentConfig"]()]
+    pending += [configurables()["HiddenStatesConfig"](step_size=0.1)]
     pending += [configurables()["ParameterGroup"](pattern="x")]
     pending += [configurables()["UnfreezingConfig"](steps=9)]
     pending += [configurables()["PruningConfig"](sparsity=0.5, end_step=9, update_period=3)]

@@ -10,12 +10,13 @@ from jaxtyping import Float, Int32
 
 from t5x_lite.checkpoints import manager, pretrained
 from t5x_lite.data.config import DatasetConfig
-from t5x_lite.data.examples import EvaluationTask, Example, inputs_of
+from t5x_lite.data.examples import EvaluationTask, Example
 from t5x_lite.data.prompts import prompt_of
 from t5x_lite.data.told import Told
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
+from t5x_lite.errors import UserError
 from t5x_lite.evaluation import decodes, ranking
 from t5x_lite.evaluation.config import EvalConfig, OptionScore
 from t5x_lite.inference.engine import Engine
@@ -43,7 +44,8 @@ def read_examples(
 class Answers:
     """A model's answers to examples: their texts and, where they were written, the ids; where a
     metric asks for them the log-likelihoods of the targets; where options were ranked a number for
-    each, NaN behind them; where a head told them what it gave.
+    each, NaN behind them; where a head told them what it gave. Texts are empty where nothing was
+    asked but scores.
     """
 
     rows: Rows | None
@@ -141,7 +143,9 @@ def _arrays(
     label: str,
     after_batch: Callable[[], None] = lambda: None,
 ) -> decodes.Arrays:
-    """All that a model says: `ids` or `option_scores`, and `scores` where a metric wants them."""
+    """All that a model says: `ids` or `option_scores`, unless nothing is asked but `scores`, which
+    are there where a metric wants them.
+    """
     settings: dict[str, Any] = {"label": label, "after_batch": after_batch}
     arrays: dict[str, np.ndarray] = {}
     if task.told is not None:
@@ -153,7 +157,7 @@ def _arrays(
         arrays["option_scores"] = np.array(
             [np.pad(each, (0, most - len(each)), constant_values=np.nan) for each in found]
         )
-    else:
+    elif _writes(predictor, task, examples):
         arrays["ids"] = _decode(predictor, examples, dataset, **settings)
     if task.score_metrics:
         arrays["scores"] = _scores(predictor, examples, dataset, **settings)
@@ -167,6 +171,8 @@ def _answers(
         said = [task.told_text(row, each) for row, each in zip(told, examples, strict=True)]
         return Answers(None, said, told=told)
     scores, ranked = arrays.get("scores"), arrays.get("option_scores")
+    if ranked is None and "ids" not in arrays:
+        return Answers(None, [""] * len(examples), scores)
     if ranked is None:
         return decoded(task, arrays["ids"], scores)
     prompts = [prompt for prompt in map(prompt_of, examples) if prompt is not None]
@@ -176,6 +182,24 @@ def _answers(
     for row, found in zip(rows, ids, strict=True):
         row[: len(found)] = found
     return Answers(rows, texts, scores, ranked)
+
+
+def _writes(predictor: Predictor, task: EvaluationTask, examples: Sequence[Example]) -> bool:
+    """Whether texts are generated: a task that has metrics of scores alone needs none, if there is
+    nothing that they would go on from, or optimised states tell of scores only.
+
+    Raises:
+        UserError: states are optimised, and metrics ask for texts.
+    """
+    if predictor.hidden_states is not None and task.metrics:
+        raise UserError(
+            f"{task.name} has metrics of texts that a model writes, and optimised hidden states "
+            "score texts that are given: needed are options to choose from (OPTION_SCORE other "
+            "than 'generate'), or metrics of (targets, scores) alone, such as bits_per_byte."
+        )
+    is_scored_alone = bool(task.score_metrics) and not task.metrics
+    has_inputs = all("inputs" in example for example in examples)
+    return not is_scored_alone or (has_inputs and predictor.hidden_states is None)
 
 
 def _is_ranked(examples: Sequence[Example], how: OptionScore) -> bool:
@@ -205,9 +229,9 @@ def _scores(
     label: str,
     after_batch: Callable[[], None],
 ) -> Float[np.ndarray, " examples"]:
-    """The log-likelihood of each target."""
+    """The log-likelihood of each target, behind its inputs if there are any."""
     found = predictor.score(
-        inputs_of(examples),
+        [np.asarray(example.get("inputs", ()), np.int32) for example in examples],
         [example["targets"] for example in examples],
         batch_size=dataset.batch_size,
         label=f"{label}, scores",

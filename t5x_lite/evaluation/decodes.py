@@ -100,7 +100,8 @@ def file_name(
 
 
 def _prompts(examples: Sequence[Example], length: int | None) -> str:
-    return _hash(repr([np.asarray(example["inputs"])[:length].tolist() for example in examples]))
+    inputs = [example.get("inputs", ()) for example in examples]
+    return _hash(repr([np.asarray(ids)[:length].tolist() for ids in inputs]))
 
 
 def _hash(text: str) -> str:

@@ -171,11 +171,16 @@ class ScoredTask:
         """Scores of copying the input, and of the most frequent target for every example."""
         most_frequent = Counter(self._target_texts).most_common(1)[0][0]
         constant = self._score([most_frequent] * len(self.examples))
-        if self.task.told is not None:
+        inputs = [self._inputs_text(each) for each in self.examples]
+        if self.task.told is not None or not any(inputs):
             return {}, constant
         # T5 writes "task prefix: text"; the copy baseline repeats the text.
-        copies = [self.task.text(each, "inputs").split(": ", 1)[-1] for each in self.examples]
+        copies = [text.split(": ", 1)[-1] for text in inputs]
         return self._score(copies), constant
+
+    def _inputs_text(self, example: Example) -> str:
+        """None of a text that is scored as a whole."""
+        return self.task.text(example, "inputs") if "inputs" in example else ""
 
     def _score(self, texts: Sequence[str]) -> dict[str, float]:
         return self.task.score(self._targets, self._predictions(texts))
@@ -214,7 +219,7 @@ class ScoredTask:
             {
                 "input": {name: value for name, value in example.items() if isinstance(value, str)}
                 | {
-                    "inputs_pretokenized": task.text(example, "inputs"),
+                    "inputs_pretokenized": self._inputs_text(example),
                     "targets_pretokenized": task.target_text(example),
                 },
                 "target": target,

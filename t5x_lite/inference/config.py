@@ -7,6 +7,7 @@ from t5x_lite.bounds import MAX_BATCH, MAX_COUNT, MAX_LENGTH, check_bounds
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
+from t5x_lite.inference.hidden_states_config import HiddenStatesConfig
 from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -40,7 +41,8 @@ class PredictionConfig:
     `checkpoint_path` is a checkpoint, a model directory (then its newest) or a Hugging Face
     directory; `ensemble_paths` are more of them, which answer together with it. `model` None is the
     checkpoint's own; one that is given must be the same. `weights` INT8 rounds them when they are
-    read; None leaves them as they were stored. `num_examples` None means all.
+    read; None leaves them as they were stored. `hidden_states` is how what the model remembers is
+    optimised where it scores; None leaves it. `num_examples` None means all.
     """
 
     checkpoint_path: str
@@ -51,6 +53,9 @@ class PredictionConfig:
     ensemble_paths: tuple[str, ...] = ()
     ensemble: Average = Average.LOGITS
     weights: Weights | None = None
+    hidden_states: HiddenStatesConfig | None = dataclasses.field(
+        default=None, metadata={"built_if_bound": True}
+    )
     num_examples: int | None = None
     compilation_cache: bool = True
 
@@ -118,6 +123,11 @@ class InferConfig(PredictionConfig):
             raise UserError(
                 f"prompt_with_targets=True with mode={self.mode.value!r}, which writes nothing: "
                 "needed is mode=predict or predict_with_aux, or --gin.PROMPT_WITH_TARGETS=False."
+            )
+        if self.hidden_states is not None and self.mode is not Mode.SCORE:
+            raise UserError(
+                f"hidden_states with mode={self.mode.value!r}: they are optimised where targets "
+                "are scored: needed is --gin.MODE=score, or no gin file evaluation/hidden_states."
             )
         if self.shard_id >= self.num_shards:
             raise UserError(

@@ -26,6 +26,8 @@ from t5x_lite.inference.batching import (
 )
 from t5x_lite.inference.ensemble import Ensemble, Networks
 from t5x_lite.inference.generate import EXAMPLE_INDEX, Generated, make_generate
+from t5x_lite.inference.hidden_states import scorer
+from t5x_lite.inference.hidden_states_config import HiddenStatesConfig
 from t5x_lite.inference.reading import PLACE, Asked, Reading
 from t5x_lite.inference.refill import make_refill
 from t5x_lite.inference.wishes import NO_WISHES, Wishes
@@ -54,7 +56,7 @@ class Engine:
         self.models, self.partitioner = models, partitioner
         self.parameters = tuple(parameters)
         self.first_sentinel = first_sentinel
-        self.layout = _common_layout(models)
+        self.layout = models.layout
         self.special = models.members[0].special
         self._reading = Reading(models.members[0])
         self._shardings = jax.tree.map(lambda leaf: leaf.sharding, self.parameters)
@@ -197,21 +199,29 @@ class Engine:
         targets: Sequence[Ids],
         *,
         batch_size: int,
+        hidden_states: HiddenStatesConfig | None = None,
         report: Report | None = None,
     ) -> list[Float32[np.ndarray, " _length"]]:
         """The log-probability of each token of each target, given its input.
 
+        Args:
+            hidden_states: how what the model remembers is optimised while it reads; texts may then
+                be of any length.
+
         Raises:
-            UserError: the model is an encoder alone, or has not learned enough positions.
+            UserError: the model is an encoder alone, or has not learned enough positions; or it
+                cannot read as `hidden_states` say.
         """
         self._check_writes()
         results: list[np.ndarray | None] = [None] * len(inputs)
-        run = self._once("score", lambda: self._jit(self.models.log_probs))
+        log_probs_of = scorer(self.models, hidden_states)
+        run = self._once(("score", hidden_states), lambda: self._jit(log_probs_of))
         pairs = list(zip(inputs, targets, strict=True))
         lengths = [max(len(i), len(t)) for i, t in pairs]
         if self.layout is not Layout.ENCODER_DECODER:
             lengths = [len(i) + len(t) for i, t in pairs]
-            self._check_length(max(lengths, default=0), 0)
+            if hidden_states is None:
+                self._check_length(max(lengths, default=0), 0)
         for group in self._reported(lengths, batch_size, report):
             starts, features = self._reading.examples(
                 [inputs[place] for place in group.places],
@@ -386,14 +396,3 @@ class Engine:
                 f"model has learned {longest}: give shorter inputs, or a smaller "
                 "max_decode_length (--gin.MAX_DECODE_LENGTH)."
             )
-
-
-def _common_layout(models: Ensemble) -> Layout:
-    for name in ("layout", "vocab_size", "special", "prompt_length"):
-        given = dict.fromkeys(getattr(member, name) for member in models.members)
-        if len(given) > 1:
-            raise UserError(
-                "the members of an ensemble must read and write alike; given are "
-                f"{name} {list(given)}."
-            )
-    return models.members[0].layout

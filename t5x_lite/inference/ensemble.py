@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from t5x_lite.decoding.language_model import LanguageModel
+from t5x_lite.errors import UserError
+from t5x_lite.features.layouts import Layout
 from t5x_lite.features.outputs import POOLED, TOKENS, Scores, Told, Wanted
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.reading import IS_INPUT, PLACE
@@ -35,6 +37,22 @@ class Ensemble:
     members: tuple[ModelConfig, ...]
     average: Average = Average.LOGITS
 
+    @property
+    def layout(self) -> Layout:
+        """That of all members.
+
+        Raises:
+            UserError: they read or write differently.
+        """
+        for name in ("layout", "vocab_size", "special", "prompt_length"):
+            given = dict.fromkeys(getattr(member, name) for member in self.members)
+            if len(given) > 1:
+                raise UserError(
+                    "the members of an ensemble must read and write alike; given are "
+                    f"{name} {list(given)}."
+                )
+        return self.members[0].layout
+
     def start(
         self, networks: Networks, prompts: Mapping[str, Array], *, max_decode_length: int
     ) -> tuple[Float[Array, "batch vocab"], Caches]:
@@ -50,6 +68,26 @@ class Ensemble:
         """The members as they decode."""
         pairs = zip(self.members, parameters, strict=True)
         return tuple(transformer.prepare(member, own) for member, own in pairs)
+
+    def differentiable(self, parameters: Parameters) -> Networks:
+        """The members as `empty` and `read` take them."""
+        pairs = zip(self.members, parameters, strict=True)
+        return tuple(transformer.differentiable(member, own) for member, own in pairs)
+
+    def empty(self, networks: Networks, rows: int, length: int) -> Any:
+        """What each member remembers before it reads, with room for so many positions."""
+        return tuple(transformer.empty(network, rows, length) for network in networks)
+
+    def read(
+        self, networks: Networks, tokens: Int[Array, "rows length"], layers: Any, at: Int[Array, ""]
+    ) -> tuple[Float[Array, "rows length vocab"], Any]:
+        """Logits behind several tokens, the first of them at position `at`, and what each member
+        remembers with them.
+        """
+        return self._together(
+            lambda pair: transformer.read(pair[0], tokens, pair[1], at),
+            list(zip(networks, layers, strict=True)),
+        )
 
     def language_model(self, networks: Networks) -> LanguageModel:
         """What a decoder needs."""

@@ -18,6 +18,7 @@ from t5x_lite.inference import restored
 from t5x_lite.inference.config import InferConfig, Mode
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.generate import Generated
+from t5x_lite.inference.hidden_states import scorer
 from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.reports import SentinelWarning, progress_of, say_programs
 from t5x_lite.inference.restored import Restored
@@ -53,6 +54,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
     compilation_cache.enable(output, enabled=config.compilation_cache)
     if config.mode in _PREDICTS and found.model.layout is not Layout.ENCODER:
         say(f"decoding: {config.decoding.describe()}")
+    scorer(found.models, config.hidden_states)  # what it refuses is refused before all is read
     engine = found.engine(partitioner, first_sentinel=first_sentinel, weights=config.weights)
     if jax.process_index() == 0:
         output.mkdir(parents=True, exist_ok=True)
@@ -133,6 +135,7 @@ def _settings(config: InferConfig, found: Restored, shard: Source) -> dict[str, 
         "checkpoints": [pretrained.identity(each.path) for each in found.found],
         "ensemble": config.ensemble.value,
         "weights": None if config.weights is None else config.weights.value,
+        "hidden_states": repr(config.hidden_states),
         "mode": config.mode.value,
         "decoding": repr(config.decoding),
         "width": shard.width,
@@ -193,7 +196,8 @@ class _Job:
                 f"mode=score needs targets, and {part.name} has an example without: add the field "
                 '"targets" to each line of a .jsonl file, or use a task with targets.'
             )
-        every = self.engine.score(part.inputs, part.targets, **settings)
+        states = self.config.hidden_states
+        every = self.engine.score(part.inputs, part.targets, hidden_states=states, **settings)
         return [
             {"score": float(log_probs.sum()), "aux": {"token_log_probs": log_probs.tolist()}}
             for log_probs in every

@@ -18,6 +18,8 @@ from t5x_lite.inference import restored
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import PredictionConfig
 from t5x_lite.inference.engine import Engine, Report
+from t5x_lite.inference.hidden_states import scorer
+from t5x_lite.inference.hidden_states_config import HiddenStatesConfig
 from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.reports import progress_of
 from t5x_lite.partitioning import compilation_cache
@@ -27,11 +29,12 @@ from t5x_lite.text.template import Framed
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """The engine of a job's checkpoints and how it decodes."""
+    """The engine of a job's checkpoints, how it decodes and how it scores."""
 
     engine: Engine
     step: int
     decoding: DecodingConfig
+    hidden_states: HiddenStatesConfig | None = None
 
     def decode(
         self,
@@ -78,7 +81,13 @@ class Predictor:
     ) -> list[Float32[np.ndarray, " _length"]]:
         """The log-probability of each token of each target, given its input."""
         report = _reporting(label, len(inputs), after_batch)
-        return self.engine.score(inputs, targets, batch_size=batch_size, report=report)
+        return self.engine.score(
+            inputs,
+            targets,
+            batch_size=batch_size,
+            hidden_states=self.hidden_states,
+            report=report,
+        )
 
 
 def asked_of(examples: Sequence[Example], *, of_each_token: bool) -> list[Asked]:
@@ -107,6 +116,7 @@ def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predicto
     paths = (config.checkpoint_path, *config.ensemble_paths)
     found = restored.describe(paths, config.model, config.ensemble)
     model = found.model
+    scorer(found.models, config.hidden_states)  # what it refuses is refused before all is read
     checks.check_dataset(dataset, model.features, vocab_size=model.vocab_size, is_decoded=True)
     compilation_cache.enable(absolute(config.output_dir), enabled=config.compilation_cache)
     if model.layout is not Layout.ENCODER:
@@ -116,4 +126,5 @@ def make_predictor(config: PredictionConfig, dataset: DatasetConfig) -> Predicto
         found.engine(partitioner, first_sentinel=sentinel, weights=config.weights),
         found.step,
         config.decoding,
+        config.hidden_states,
     )

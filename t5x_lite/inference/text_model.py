@@ -23,6 +23,7 @@ from t5x_lite.inference import restored
 from t5x_lite.inference.config import Average
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.generate import Generated
+from t5x_lite.inference.hidden_states_config import HiddenStatesConfig
 from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.reports import SentinelWarning
 from t5x_lite.inference.wishes import Wishes
@@ -207,11 +208,21 @@ class TextModel:
         warning.say("generate")
         return [self._outputs(each) for each in generated]
 
-    def score(self, inputs: Texts, targets: Texts) -> list[float]:
-        """The log-likelihood of each target (end token included), given its input."""
-        return [float(log_probs.sum()) for log_probs in self.score_tokens(inputs, targets)]
+    def score(
+        self, inputs: Texts, targets: Texts, *, hidden_states: HiddenStatesConfig | None = None
+    ) -> list[float]:
+        """The log-likelihood of each target (end token included), given its input.
 
-    def score_tokens(self, inputs: Texts, targets: Texts) -> list[Float32[np.ndarray, " _length"]]:
+        Args:
+            hidden_states: how what the model remembers is optimised while it reads; texts may then
+                be of any length.
+        """
+        found = self.score_tokens(inputs, targets, hidden_states=hidden_states)
+        return [float(log_probs.sum()) for log_probs in found]
+
+    def score_tokens(
+        self, inputs: Texts, targets: Texts, *, hidden_states: HiddenStatesConfig | None = None
+    ) -> list[Float32[np.ndarray, " _length"]]:
         """The log-probability of each token of each target, the end token last."""
         if len(_texts(inputs, "inputs")) != len(_texts(targets, "targets")):
             raise UserError(
@@ -221,16 +232,23 @@ class TextModel:
             self._inputs(inputs),
             with_end(self.tokenizer, targets),
             batch_size=self._batch_size,
+            hidden_states=hidden_states,
         )
 
     def rank(
-        self, inputs: Texts, options: Texts | Sequence[Texts], *, per_token: bool = False
+        self,
+        inputs: Texts,
+        options: Texts | Sequence[Texts],
+        *,
+        per_token: bool = False,
+        hidden_states: HiddenStatesConfig | None = None,
     ) -> list[int]:
         """The place of the likeliest option for each input: rank classification.
 
         Args:
             options: the same for all inputs, or a list for each input.
             per_token: compares means over tokens, so that long options are not held back.
+            hidden_states: as of `score`.
         """
         _texts(inputs, "inputs")
         if isinstance(options, str) or not options:
@@ -243,7 +261,8 @@ class TextModel:
                 "not empty for each input, or one list of texts for all."
             )
         pairs = [(text, option) for text, own in zip(inputs, lists) for option in own]
-        scores = self.score_tokens([text for text, _ in pairs], [option for _, option in pairs])
+        texts, targets = [text for text, _ in pairs], [option for _, option in pairs]
+        scores = self.score_tokens(texts, targets, hidden_states=hidden_states)
         values = iter(np.mean(each) if per_token else np.sum(each) for each in scores)
         return [int(np.argmax([next(values) for _ in own])) for own in lists]
 

@@ -47,11 +47,25 @@ def remember(seen: KeysValues) -> Remembered:
     return Remembered(*(part.swapaxes(-3, -2) for part in seen))
 
 
-def insert(cached: Remembered, new: KeysValues, positions: Int[Array, "batch 1"]) -> Remembered:
-    """The cache with each row's new key and value at that row's own position."""
+def insert(
+    cached: Remembered, new: KeysValues, positions: Int[Array, "rows new_len"]
+) -> Remembered:
+    """The cache with new keys and values at their positions: of one row of these, which stands for
+    all rows of the batch, any number one after the other; else one for each row, at its own.
+    """
     parts = zip(cached, remember(new), strict=True)
     write = _write_in_place if execution.writes_in_place() else _write_anew
-    return Remembered(*(write(old, one.astype(old.dtype), positions) for old, one in parts))
+    if positions.shape[0] == 1:
+        write = _write_together
+    return Remembered(*(write(old, each.astype(old.dtype), positions) for old, each in parts))
+
+
+def _write_together(
+    old: Float[Array, "batch heads kv_len head_dim"],
+    new: Float[Array, "batch heads new_len head_dim"],
+    positions: Int[Array, "1 new_len"],
+) -> Float[Array, "batch heads kv_len head_dim"]:
+    return jax.lax.dynamic_update_slice_in_dim(old, new, positions[0, 0], axis=2)
 
 
 def _write_in_place(

@@ -25,6 +25,8 @@ from t5x_lite.model.choices import Weights
 from t5x_lite.model.config import ModelConfig, StackConfig, Visibility
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.network import Batch, Encoded, Transformer, segments_of
+from t5x_lite.model.precision import activation_dtype
+from t5x_lite.partitioning.constrain import constrain
 
 # Where the batch stands in keys and values, from behind.
 _BATCH = -4
@@ -172,6 +174,47 @@ def tell(
         dict.fromkeys(wanted.hidden, hidden[:, 0]),
     )
     return told, Cache(layers, cache.positions + 1, segments)
+
+
+def differentiable(config: ModelConfig, parameters: dict) -> Transformer:
+    """The network as `empty` and `read` take it, with layers in their stack."""
+    network = parameter_tree.to_modules(config, parameters)
+    if config.weights is Weights.INT8:
+        # The products are the same, and those of integers have no gradient.
+        network.use_whole_numbers(jnp.dtype(jnp.float32))
+    return network
+
+
+def empty(network: Transformer, rows: int, length: int) -> LayerCache:
+    """What all layers of a decoder by itself remember before they read anything, with room for
+    `length` positions; for `read`.
+    """
+    decoder = _decoder_of(network)
+    heads = decoder.block.attention
+    shape = (decoder.depth, rows, heads.num_heads, length, heads.head_dim)
+    zeros = jnp.zeros(shape, activation_dtype(network.config.compute.activation_dtype))
+    zeros = constrain(zeros, (None, "batch", "heads", None, None))
+    return LayerCache(Remembered(zeros, zeros), None)
+
+
+def read(
+    network: Transformer, tokens: Int[Array, "batch length"], layers: LayerCache, at: Int[Array, ""]
+) -> tuple[Float[Array, "batch length vocab"], LayerCache]:
+    """Feeds several tokens of each row at once, the first of them at position `at` of all rows: the
+    logits behind each, and the cache with them. It can be differentiated by what is remembered.
+
+    Args:
+        network: a `differentiable` one.
+    """
+    mask = AttentionMask(
+        visibility=Visibility.CAUSAL,
+        window=_decoder_of(network).window,
+        q_positions=at + masks.row_positions(tokens.shape[1]),
+        kv_positions=masks.row_positions(layers.self_attention.keys.shape[-2]),
+    )
+    x = network.embed(tokens)
+    hidden, layers = network.decode(x, mask, None, cache=layers, keep_cache=True)
+    return network.head(TOKENS, hidden).all(), layers
 
 
 def _started(

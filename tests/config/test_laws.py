@@ -45,6 +45,11 @@ JOBS = {
         ["recipes/eval.gin"],
         [*TASK, CHECKPOINT, "SPLIT=test", "EVAL_OUTPUT_DIR=/out"],
     ),
+    "eval_hidden_states": (
+        EvalConfig,
+        ["recipes/eval.gin", "evaluation/hidden_states.gin"],
+        [*TASK, CHECKPOINT, "SPLIT=test", "EVAL_OUTPUT_DIR=/out", "STATE_STEP_SIZE=0.01"],
+    ),
     "infer": (
         InferConfig,
         ["recipes/infer.gin", "decoding/beam4.gin"],

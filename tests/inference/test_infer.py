@@ -8,6 +8,8 @@ import pytest
 
 import t5x_lite
 from t5x_lite import cli
+from t5x_lite.errors import UserError
+from t5x_lite.inference.hidden_states_config import HiddenStatesConfig
 
 INPUTS = ["one", "two words", "", "drei ☃", "five", "and six", "seven"]
 
@@ -105,6 +107,17 @@ def test_scores_and_embeddings(byt5, folder, model):
     lines = read(folder / "out" / "inputs-encode.jsonl-00000-of-00001")
     vectors = np.array([line["embedding"] for line in lines])
     np.testing.assert_allclose(vectors, model.encode(INPUTS), rtol=1e-3, atol=1e-4)
+
+
+def test_states_are_optimised_of_a_language_model_that_scores(byt5, folder, model, capsys):
+    """This model reads inputs apart; said before it is read, and by the Python API."""
+    words = ["--gin_file=evaluation/hidden_states.gin", "--gin.STATE_STEP_SIZE=0.1"]
+    assert infer(byt5, folder, *words, "--gin.MODE=score") == 2
+    assert "needed is a language model" in capsys.readouterr().err
+    assert infer(byt5, folder, *words) == 2
+    assert "needed is --gin.MODE=score" in capsys.readouterr().err
+    with pytest.raises(UserError, match="needed is a language model"):
+        model.score(["a"], ["b"], hidden_states=HiddenStatesConfig(step_size=0.1))
 
 
 def test_shards_together_are_the_whole(byt5, folder):
