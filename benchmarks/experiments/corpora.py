@@ -78,6 +78,13 @@ def _articles(part: str) -> list[tuple[str, list[str]]]:
     return found
 
 
+def tales() -> str:
+    """Grimm's tales, a paragraph a line."""
+    text = (folder() / "text" / "grimm" / "tales.txt").read_text()
+    paragraphs = (" ".join(each.split()) for each in text.split("\n\n"))
+    return "\n".join(each for each in paragraphs if each)
+
+
 def first_tokens(count: int) -> str:
     """The name of the task that reads so many tokens of WikiText-2."""
     return f"experiments_wikitext_first_{count}"

@@ -69,23 +69,36 @@ def _scores(lab: Lab, name: str, model: Model, k: int, draw: int) -> dict[str, f
 
 def _measured(lab: Lab, model: Model, k: int, draw: int) -> dict[str, float]:
     """Accuracy by likelihood, and by its ratio to that behind the neutral prompt."""
+    return scores_of(predictor_of(lab, model), model, items(lab, model, k, draw), f"K={k}")
+
+
+def items(
+    lab: Lab, model: Model, k: int, draw: int, *, split: str = "test", most: int = SENTENCES
+) -> list["Example"]:
+    """The first sentences of a split, each behind the demonstrations of a draw."""
     from t5x_lite.data.config import FewShotConfig
     from t5x_lite.data.examples import find_task
     from t5x_lite.data.few_shot import set_few_shot
+
+    set_few_shot(FewShotConfig(k=k, seed=draw, shared=True))
+    return find_task(model.task).examples(
+        split=split,
+        task_feature_lengths=LENGTHS,
+        num_examples=min(most, lab.scale.num_examples or most),
+    )
+
+
+def scores_of(
+    predictor: "Predictor", model: Model, examples: Sequence["Example"], label: str
+) -> dict[str, float]:
+    """What a model that answers makes of sentences."""
+    from t5x_lite.data.examples import find_task
     from t5x_lite.evaluation import ranking
     from t5x_lite.evaluation.config import OptionScore
 
-    predictor = _predictor(lab, model)
-    set_few_shot(FewShotConfig(k=k, seed=draw, shared=True))
     task = find_task(model.task)
-    examples = task.examples(
-        split="test",
-        task_feature_lengths=LENGTHS,
-        num_examples=min(SENTENCES, lab.scale.num_examples or SENTENCES),
-    )
 
     def scored(some: Sequence["Example"], how: OptionScore) -> np.ndarray:
-        label = f"K={k}, draw {draw}"
         settings: dict[str, Any] = {"batch_size": BATCH_SIZE, "label": label}
         return np.stack(ranking.option_scores(predictor, task, some, how, **settings))
 
@@ -93,9 +106,11 @@ def _measured(lab: Lab, model: Model, k: int, draw: int) -> dict[str, float]:
     # The neutral prompt is the same for all.
     neutral = sums[:1] - scored(examples[:1], OptionScore.NEUTRAL)
     right = np.array([task.target(example) for example in examples])
+    answers = sums - np.logaddexp.reduce(sums, axis=1, keepdims=True)
     return {
         "accuracy": 100 * float(np.mean(sums.argmax(axis=1) == right)),
         "ratio": 100 * float(np.mean((sums - neutral).argmax(axis=1) == right)),
+        "log_loss": -float(np.mean(answers[np.arange(len(right)), right])),
         "shown": float(np.mean([len(each["prompt/demonstrations"]) for each in examples])),
         "majority": 100 * float(max(right.mean(), 1 - right.mean())),
     }
@@ -104,7 +119,7 @@ def _measured(lab: Lab, model: Model, k: int, draw: int) -> dict[str, float]:
 _predictors: dict[str, "Predictor"] = {}
 
 
-def _predictor(lab: Lab, model: Model) -> "Predictor":
+def predictor_of(lab: Lab, model: Model) -> "Predictor":
     """One for all draws, so that nothing is compiled twice; its vocabulary is the process's."""
     from t5x_lite.data.config import DatasetConfig
     from t5x_lite.decoding.config import DecodingConfig
