@@ -51,6 +51,7 @@ def examples():
     pending += [configurables()["UnfreezingConfig"](steps=9)]
     pending += [configurables()["PruningConfig"](sparsity=0.5, end_step=9, update_period=3)]
     pending += [configurables()[f"{name}Config"]() for name in ("Quantization", "Calibration")]
+    pending += [configurables()["RecurrenceConfig"](window=8)]
     pending += [configurables()["BatchRampConfig"](start=1, increment=1, rows=1)]
     pending += [configurables()["CorpusConfig"](inputs=("x.wet",), output="out")]
     export = {"path": "run", "output": "out", "format": Format.HUGGINGFACE}

@@ -123,6 +123,8 @@ def _added(model: ModelConfig) -> Iterable[str]:
         yield f"LoRA of rank {block.lora.rank} ({', '.join(block.lora.targets)})"
     if model.prompt_length:
         yield f"a prompt of {model.prompt_length}"
+    if (own := model.recurrence) is not None:
+        yield f"windows of {own.window} with {own.num_memories} memories of the one before"
 
 
 def _bits(model: ModelConfig) -> Iterable[str]:

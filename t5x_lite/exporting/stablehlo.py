@@ -107,7 +107,7 @@ def _check(model: ModelConfig, inputs_length: int, decoding: DecodingConfig) -> 
             f"the model has a learned prompt (prompt_length={model.prompt_length}), which "
             "--format=stablehlo does not know; needed is a model without."
         )
-    needed, learned = 1 + inputs_length + decoding.max_decode_length, model.top.max_length
+    needed, learned = 1 + inputs_length + decoding.max_decode_length, model.max_length
     if model.decoder is None:
         needed = inputs_length
     if len(model.stacks) == 1 and learned is not None and needed > learned:

@@ -387,7 +387,7 @@ class Engine:
 
     def _check_length(self, read: int, written: int) -> None:
         """Refuses what a model of one stack with learned positions has no positions for."""
-        bounds = [member.top.max_length for member in self.models.members]
+        bounds = [member.max_length for member in self.models.members]
         longest = min((bound for bound in bounds if bound is not None), default=None)
         needed = len(self._reading.ahead(())) + read + written
         if self.layout is not Layout.ENCODER_DECODER and longest is not None and needed > longest:

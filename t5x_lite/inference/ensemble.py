@@ -21,6 +21,7 @@ from t5x_lite.inference.config import Average
 from t5x_lite.inference.reading import IS_INPUT, PLACE
 from t5x_lite.model import transformer
 from t5x_lite.model.config import ModelConfig
+from t5x_lite.partitioning import chunks
 
 # One tree per member, and one cache per member.
 Parameters = Sequence[Any]
@@ -121,20 +122,19 @@ class Ensemble:
         pairs = zip(caches, others, strict=True)
         return tuple(transformer.put(own, other, places) for own, other in pairs)
 
-    def logits(
-        self, parameters: Parameters, batch: Mapping[str, Array]
-    ) -> Float[Array, "batch length vocab"]:
-        """Of every decoder position of given targets."""
-        pairs = zip(self.members, parameters, strict=True)
-        return self._average([transformer.logits(member, own, batch) for member, own in pairs])
-
     def log_probs(
         self, parameters: Parameters, batch: Mapping[str, Array]
     ) -> Float[Array, "batch length"]:
         """Of each of decoder_target_tokens."""
-        log_probs = jax.nn.log_softmax(self.logits(parameters, batch), axis=-1)
-        targets = batch["decoder_target_tokens"]
-        return jnp.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
+        pairs = zip(self.members, parameters, strict=True)
+        every = [transformer.apply(member, own, batch).heads[TOKENS] for member, own in pairs]
+
+        def of_targets(*given: Array) -> Float[Array, "batch length"]:
+            *logits, targets = given
+            log_probs = jax.nn.log_softmax(self._average(logits), axis=-1)
+            return jnp.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
+
+        return chunks.each_position(of_targets, every, batch["decoder_target_tokens"])
 
     def encode(
         self, parameters: Parameters, batch: Mapping[str, Array]

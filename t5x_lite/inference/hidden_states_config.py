@@ -52,6 +52,11 @@ class HiddenStatesConfig:
                 f"hidden states are optimised of {given}: needed is a language model, which reads "
                 "a text from left to right (GPT-2, an LM of T5's); leave HiddenStatesConfig out."
             )
+        if model.recurrence is not None:
+            raise UserError(
+                "hidden states are optimised of a model that reads in windows with a memory "
+                "(recurrence): needed is one without; leave HiddenStatesConfig out."
+            )
         most = model.top.max_length
         window = most if self.window is None else self.window
         if window is None:

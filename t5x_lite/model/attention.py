@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from t5x_lite.model import execution, maxima
+from t5x_lite.model import execution, masks, maxima
 from t5x_lite.model.attend import cached, choice
 from t5x_lite.model.choices import ATTENDED
 from t5x_lite.model.compute_config import ComputeConfig
@@ -45,6 +45,12 @@ class Remembered(NamedTuple):
 def remember(seen: KeysValues) -> Remembered:
     """As a cache holds it."""
     return Remembered(*(part.swapaxes(-3, -2) for part in seen))
+
+
+def beside(memory: KeysValues, seen: KeysValues) -> KeysValues:
+    """What is seen with a memory in front."""
+    pairs = zip(memory, seen, strict=True)
+    return KeysValues(*(jnp.concatenate([old, new], axis=1) for old, new in pairs))
 
 
 def insert(
@@ -163,8 +169,11 @@ class Attention(nnx.Module):
         position_bias: PositionBias | DenseBias | Distances | None,
         dropout: Dropout,
         compute: ComputeConfig,
+        memory: KeysValues | None = None,
     ) -> Float[Array, "batch q_len embed"]:
-        """A mixture of the values for each position of `x`, as wide as `x`."""
+        """A mixture of the values for each position of `x`, as wide as `x`; a memory is seen beside
+        them, as the mask says.
+        """
         queries = self._heads(self._inward("query", x, dropout))
         scale = self.config.head_dim**-0.5 if self.config.scale else None
         if isinstance(position_bias, Distances):
@@ -172,8 +181,13 @@ class Attention(nnx.Module):
             position_bias = scores if scale is None else scores * scale
             queries = self.relative.for_contents(queries)
         if isinstance(seen, Remembered):
-            mixed = cached.attend(queries, *seen, mask, position_bias=position_bias, scale=scale)
+            mixed = cached.attend(
+                queries, *seen, mask, position_bias=position_bias, scale=scale, memory=memory
+            )
         else:
+            if memory is not None:
+                seen = beside(memory, seen)
+                position_bias = _beside_memory(position_bias, mask, compute)
             mixed = choice.attend(
                 queries,
                 *seen,
@@ -201,3 +215,13 @@ class Attention(nnx.Module):
     ) -> Float[Array, "batch length heads head_dim"]:
         split = x.reshape(*x.shape[:2], self.config.num_heads, self.config.head_dim)
         return constrain(split, ("batch", "length", "heads", "head_dim"))
+
+
+def _beside_memory(
+    bias: PositionBias | DenseBias | None, mask: AttentionMask, compute: ComputeConfig
+) -> Float[Array, "rows heads q_len all_len"] | None:
+    """What keys of tokens add to logits, and nothing of those of a memory in front."""
+    if isinstance(bias, PositionBias):
+        bias = choice.prepared(bias, mask, compute)
+    assert not isinstance(bias, PositionBias), "beside a memory attention is dense"
+    return None if bias is None else masks.beside_memory(bias, mask)

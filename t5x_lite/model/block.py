@@ -60,7 +60,7 @@ class StackContext:
     each of them makes keys of;
     `relative_bias` is None where positions are not relative, `position_bias` also where every layer
     has a table of its own; `encoded` (see `copies`) and `cross_mask` are None in an encoder and in
-    a decoder-only model.
+    a decoder-only model. `memory` is what was before the text, which the mask of one layer shows.
     """
 
     mask: AttentionMask
@@ -69,6 +69,7 @@ class StackContext:
     encoded: Array | None
     cross_mask: AttentionMask | None
     compute: ComputeConfig
+    memory: KeysValues | None = None
 
 
 class Part(enum.Enum):
@@ -79,6 +80,9 @@ class Part(enum.Enum):
     ATTENTION = enum.auto()
     MLP = enum.auto()
 
+
+# What a layer tells of its output to who asks (`taps`): the sum over its tokens, [batch, embed].
+TOTAL = "total"
 
 # What all layers of a stack share.
 SHARED: dict[LayerSharing, tuple[Part, ...]] = {
@@ -187,6 +191,7 @@ class Block(nnx.Module):
                 position_bias=self._position_bias(context),
                 dropout=dropout.fold("self_attention"),
                 compute=context.compute,
+                memory=context.memory,
             )
         x = self._added("self_attention", x, dropout(h, "self_attention_output"))
         crossed = None
@@ -212,6 +217,7 @@ class Block(nnx.Module):
             x = x + dropout(self.adapter(x), "adapter_output")
         maxima.observe("residual", x)
         taps.tell(STATES, lambda: x)
+        taps.tell(TOTAL, lambda: _total(x, context.mask))
         return x, _kept(seen, crossed)
 
     def _read(
@@ -255,6 +261,16 @@ def _kept(
         return LayerCache(seen, crossed)
     assert not isinstance(crossed, Remembered), "what is cached is cached of both"
     return Seen(seen, crossed)
+
+
+def _total(
+    x: Float[Array, "batch length embed"], mask: AttentionMask
+) -> Float[Array, "batch embed"]:
+    """The sum over tokens, in float32."""
+    wide = x.astype(jnp.float32)
+    if mask.q_segments is not None:
+        wide = jnp.where(mask.q_segments[..., None] > 0, wide, 0.0)
+    return jnp.sum(wide, axis=1)
 
 
 def _whole(x: Float[Array, "batch length embed"]) -> Float[Array, "batch length embed"]:

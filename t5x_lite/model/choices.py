@@ -85,6 +85,13 @@ class ExamplePlace(enum.Enum):
     LAST = "last"
 
 
+class FirstMemory(enum.Enum):
+    """What the first window of a text sees of those before: nothing, or learned keys and values."""
+
+    EMPTY = "empty"
+    LEARNED = "learned"
+
+
 class NormPlace(enum.Enum):
     """Where a sub-layer is normalized, see `NormConfig`."""
 

@@ -56,6 +56,8 @@ from t5x_lite.model.positions_config import (
 )
 from t5x_lite.model.projections_config import ProjectionsConfig
 from t5x_lite.model.quantization_config import QuantizationConfig
+from t5x_lite.model.recurrence_config import RecurrenceConfig
+from t5x_lite.model.recurrence_config import check as check_recurrence
 from t5x_lite.model.stack_config import StackConfig
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "NormKind",
     "NormPlace",
     "QuantizationConfig",
+    "RecurrenceConfig",
     "RelativeBiasConfig",
     "RelativeKeysConfig",
     "Sharing",
@@ -97,7 +100,8 @@ class ModelConfig:
     and heads of whole examples. Those read at the token `example_place` of each example and tell
     what they read at its first one, wherever it was. A model has either stack or both. A
     `generator` replaces tokens that it reads while it is pre-trained, and is not kept; nor are
-    `projections`, by which states of a narrow student are compared with a wider teacher's.
+    `projections`, by which states of a narrow student are compared with a wider teacher's. With
+    `recurrence` a decoder reads texts of any length in windows.
     """
 
     vocab_size: int
@@ -112,6 +116,9 @@ class ModelConfig:
     example_place: ExamplePlace = ExamplePlace.FIRST
     generator: GeneratorConfig | UniformGeneratorConfig | None = None
     projections: ProjectionsConfig | None = dataclasses.field(
+        default=None, metadata={"built_if_bound": True}
+    )
+    recurrence: RecurrenceConfig | None = dataclasses.field(
         default=None, metadata={"built_if_bound": True}
     )
     sharing: Sharing = Sharing.NONE
@@ -143,6 +150,14 @@ class ModelConfig:
             self._check_sharing()
         self._check_heads()
         self._check_form()
+        if self.recurrence is not None:
+            check_recurrence(
+                self.recurrence,
+                self.decoder,
+                is_alone=self.encoder is None,
+                prompt_length=self.prompt_length,
+                compute=self.compute,
+            )
         self._check_residuals()
 
     def _check_stacks(self) -> None:
@@ -271,9 +286,12 @@ class ModelConfig:
         """What its batches are made of."""
         head = self.head(HeadKind.CLASSES)
         num_classes = None if head is None else head.num_classes
-        return ModelFeatures(
-            self.layout, self.special, self.prompts, self.top.max_length, num_classes
-        )
+        return ModelFeatures(self.layout, self.special, self.prompts, self.max_length, num_classes)
+
+    @property
+    def max_length(self) -> int | None:
+        """The longest text, where positions are learned; of windows there may be any number."""
+        return self.top.max_length if self.recurrence is None else None
 
     @property
     def stacks(self) -> Mapping[str, StackConfig]:
@@ -318,7 +336,9 @@ class ModelConfig:
     @property
     def plain(self) -> "ModelConfig":
         """The model that is pre-trained, without what fine-tuning, teachers or rounding add."""
-        own = dataclasses.replace(self, prompt_length=0, projections=None, quantization=None)
+        own = dataclasses.replace(
+            self, prompt_length=0, projections=None, quantization=None, recurrence=None
+        )
         return own.with_blocks(adapter_dim=None, lora=None)
 
     @property

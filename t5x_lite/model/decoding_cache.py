@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import TOKENS, Told, Wanted
-from t5x_lite.model import execution, masks, parameter_tree
+from t5x_lite.model import execution, masks, parameter_tree, windows
 from t5x_lite.model.attention import Remembered, remember
 from t5x_lite.model.block import LayerCache, Seen
 from t5x_lite.model.choices import Weights
@@ -26,6 +26,7 @@ from t5x_lite.model.config import ModelConfig, StackConfig, Visibility
 from t5x_lite.model.masks import AttentionMask
 from t5x_lite.model.network import Batch, Encoded, Transformer, segments_of
 from t5x_lite.model.precision import activation_dtype
+from t5x_lite.model.windows import Carried
 from t5x_lite.partitioning.constrain import constrain
 
 # Where the batch stands in keys and values, from behind.
@@ -40,11 +41,15 @@ class Cache(NamedTuple):
     are arrays with `layers` in front. `positions` is where each row's next token goes.
     `encoder_segments` is None in decoder-only models. After `repeat` it and cross-attention have
     fewer rows than the rest: neighbouring rows read the same one.
+
+    A model that reads in windows remembers keys and values of the tokens of each row's own window
+    alone, and what is `carried` from those before; `positions` count in the whole text.
     """
 
     layers: LayerCache | list[LayerCache]
     positions: Array
     encoder_segments: Array | None
+    carried: Carried | None = None
 
 
 def start(
@@ -70,14 +75,15 @@ def start_prepared(
         rows = encoded.segments.shape[0]
         tokens = jnp.full((rows, 1), config.special.start, jnp.int32)
         segments = jnp.ones_like(tokens)
-        x = network.embed(tokens)
     else:
         encoded = None
         tokens, segments = _started(
             config, batch["decoder_prefix_tokens"], segments_of(batch, "decoder_prefix")
         )
-        x = network.embed(tokens, segments, prompt_at=1)
+    if config.recurrence is not None:
+        return _start_in_windows(network, tokens, segments, max_decode_length)
     lengths = jnp.sum(segments, axis=1, dtype=jnp.int32)
+    x = network.embed(tokens, None if encoded is not None else segments, prompt_at=1)
     positions = masks.row_positions(x.shape[1])
     mask = AttentionMask(
         visibility=decoder.visibility,
@@ -96,6 +102,22 @@ def start_prepared(
         positions=lengths,
         encoder_segments=None if encoded is None else encoded.segments,
     )
+    return network.head(TOKENS, last).all()[:, 0], cache
+
+
+def _start_in_windows(
+    network: Transformer,
+    tokens: Int[Array, "batch length"],
+    segments: Int[Array, "batch length"],
+    max_decode_length: int,
+) -> tuple[Float[Array, "batch vocab"], Cache]:
+    """The same of a model that reads in windows, whose cache has room for one of them."""
+    window = windows.recurrence_of(network).window
+    last, seen, carried = windows.begin(network, tokens, segments)
+    own = min(window, tokens.shape[1])
+    room = min(window, tokens.shape[1] + max_decode_length) - own
+    lengths = jnp.sum(segments, axis=1, dtype=jnp.int32)
+    cache = Cache(_remembered(seen, room=room), lengths, None, carried)
     return network.head(TOKENS, last).all()[:, 0], cache
 
 
@@ -155,25 +177,29 @@ def tell(
     """What is wanted behind one more token of each row, of heads and of the decoder's last hidden
     states, and the longer cache.
     """
-    own = cache.layers[0] if isinstance(cache.layers, list) else cache.layers
-    mask = AttentionMask(
-        # Whatever the prefix saw of itself, a position after it sees all that lies before.
-        visibility=Visibility.CAUSAL,
-        window=_decoder_of(network).window,
-        q_positions=cache.positions[:, None],
-        kv_positions=masks.row_positions(own.self_attention.keys.shape[-2]),
+    if cache.carried is not None:
+        hidden, cache = _read_next_in_windows(network, tokens, cache, cache.carried)
+    else:
+        hidden, cache = _read_next(network, tokens, cache)
+    told = Told(
+        {name: network.head(name, hidden).all()[:, 0] for name in wanted.heads},
+        dict.fromkeys(wanted.hidden, hidden[:, 0]),
     )
+    return told, cache
+
+
+def _read_next(
+    network: Transformer, tokens: Int[Array, "batch"], cache: Cache
+) -> tuple[Float[Array, "batch 1 embed"], Cache]:
+    """Hidden states of one more token of each row, and the longer cache."""
+    mask = _mask_of_next(network, cache.positions, cache)
     segments = cache.encoder_segments
     encoded = None if segments is None else Encoded(hidden=None, segments=segments)
     hidden, layers = network.decode(
         network.embed(tokens[:, None]), mask, encoded, cache=cache.layers, keep_cache=True
     )
     assert layers is not None, "keep_cache=True keeps it"
-    told = Told(
-        {name: network.head(name, hidden).all()[:, 0] for name in wanted.heads},
-        dict.fromkeys(wanted.hidden, hidden[:, 0]),
-    )
-    return told, Cache(layers, cache.positions + 1, segments)
+    return hidden, Cache(layers, cache.positions + 1, segments)
 
 
 def differentiable(config: ModelConfig, parameters: dict) -> Transformer:
@@ -217,6 +243,36 @@ def read(
     return network.head(TOKENS, hidden).all(), layers
 
 
+def _read_next_in_windows(
+    network: Transformer, tokens: Int[Array, "batch"], cache: Cache, carried: Carried
+) -> tuple[Float[Array, "batch 1 embed"], Cache]:
+    """The same of a model that reads in windows: a token behind a full one begins the next, over
+    whose positions it writes.
+    """
+    places = cache.positions % windows.recurrence_of(network).window
+    carried = windows.turned(network, carried, (places == 0) & (cache.positions > 0))
+    mask = _mask_of_next(network, places, cache)
+    found = windows.run(
+        network, tokens[:, None], mask, carried.memory, cache=cache.layers, keep_cache=True
+    )
+    longer = windows.longer(carried, found.total)
+    return found.hidden, Cache(found.seen, cache.positions + 1, None, longer)
+
+
+def _mask_of_next(
+    network: Transformer, positions: Int[Array, "batch"], cache: Cache
+) -> AttentionMask:
+    """Of a token at each row's position."""
+    own = cache.layers[0] if isinstance(cache.layers, list) else cache.layers
+    return AttentionMask(
+        # Whatever the prefix saw of itself, a position after it sees all that lies before.
+        visibility=Visibility.CAUSAL,
+        window=_decoder_of(network).window,
+        q_positions=positions[:, None],
+        kv_positions=masks.row_positions(own.self_attention.keys.shape[-2]),
+    )
+
+
 def _started(
     config: ModelConfig, tokens: Int[Array, "batch length"], segments: Int[Array, "batch length"]
 ) -> tuple[Int[Array, "batch longer"], Int[Array, "batch longer"]]:
@@ -237,7 +293,8 @@ def _started(
 def repeat(cache: Cache, n: int) -> Cache:
     """The cache of n rows per example, neighbours, all with its memory."""
     longer = _of_own(cache, lambda part: jnp.repeat(part, n, axis=_BATCH))
-    return longer._replace(positions=jnp.repeat(cache.positions, n))
+    carried = jax.tree.map(lambda part: jnp.repeat(part, n, axis=0), cache.carried)
+    return longer._replace(positions=jnp.repeat(cache.positions, n), carried=carried)
 
 
 def select(cache: Cache, chosen: Int[Array, "batch n"]) -> Cache:
@@ -252,14 +309,28 @@ def select(cache: Cache, chosen: Int[Array, "batch n"]) -> Cache:
         index = chosen.reshape(*(1,) * (part.ndim - 4), batch, n, 1, 1, 1)
         return jnp.take_along_axis(grouped, index, axis=_BATCH).reshape(part.shape)
 
+    def move_rows(part: Array) -> Array:
+        index = chosen.reshape(batch, n, *(1,) * (part.ndim - 1))
+        grouped = part.reshape(batch, n, *part.shape[1:])
+        return jnp.take_along_axis(grouped, index, axis=1).reshape(part.shape)
+
     # Rows of one example are equally long, so positions stay.
-    return _of_own(cache, move)
+    carried = jax.tree.map(move_rows, cache.carried)
+    return _of_own(cache, move)._replace(carried=carried)
 
 
 def rewind(cache: Cache, back: Int[Array, "batch"]) -> Cache:
     """The cache without the last tokens of each row: nothing sees them any more, and those that
     follow are written over them.
+
+    Raises:
+        UserError: the model reads in windows, and of those before its own none is remembered.
     """
+    if cache.carried is not None:
+        raise UserError(
+            "a model that reads in windows cannot take back tokens that it wrote, as this strategy "
+            "of decoding asks: needed is another one, such as --gin_file=decoding/beam4.gin"
+        )
     return cache._replace(positions=cache.positions - back)
 
 
@@ -283,6 +354,7 @@ def put(cache: Cache, other: Cache, places: Int[Array, "others"]) -> Cache:
         layers=jax.tree.map(of_layers, cache.layers, other.layers),
         positions=of_rows(cache.positions, other.positions),
         encoder_segments=jax.tree.map(of_rows, cache.encoder_segments, other.encoder_segments),
+        carried=jax.tree.map(of_rows, cache.carried, other.carried),
     )
 
 
@@ -296,6 +368,9 @@ def axes(shapes: Any) -> Any:
         layers=jax.tree.map(of_layers, shapes.layers),
         positions=("batch",),
         encoder_segments=None if shapes.encoder_segments is None else ("batch", None),
+        carried=jax.tree.map(
+            lambda shape: ("batch", *(None,) * (len(shape.shape) - 1)), shapes.carried
+        ),
     )
 
 

@@ -5,10 +5,17 @@ but those outside of a window nothing, however it is computed. Recomputation
 (remat) does not count, as usual for model FLOPs utilization (Chowdhery et al. 2022, appendix B).
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 
 from t5x_lite.model.choices import HeadKind, Visibility
-from t5x_lite.model.config import AttentionConfig, BlockConfig, ModelConfig, StackConfig
+from t5x_lite.model.config import (
+    AttentionConfig,
+    BlockConfig,
+    ModelConfig,
+    RecurrenceConfig,
+    StackConfig,
+)
 from t5x_lite.model.replacement import generator_of
 
 # The backward pass needs two products for each of the forward pass.
@@ -40,6 +47,8 @@ def forward_flops(
     Args:
         streams: that run through an encoder of two.
     """
+    if model.recurrence is not None:
+        return _in_windows(model, model.recurrence, rows, decoder_length)
     generator = generator_of(model)
     before = 0 if generator is None else forward_flops(generator, rows, encoder_length, 0)
     lengths = {"encoder": encoder_length, "decoder": decoder_length}
@@ -49,6 +58,24 @@ def forward_flops(
         both = streams if stack.two_streams else 1
         stacks += _stack(model, stack, rows, lengths[name], encoded, both)
     return before + stacks + 2 * rows * lengths[model.top_name] * sum(_heads(model))
+
+
+def _in_windows(model: ModelConfig, config: RecurrenceConfig, rows: int, length: int) -> int:
+    """Of windows that are read one after the other, the last filled up, and of their memories: the
+    network that makes them, and what queries of every layer, which is one program, make of them.
+    """
+    assert model.decoder is not None, "what reads in windows is a decoder"
+    count, attention = config.num_windows(length), model.decoder.block.attention
+    window = config.window if count > 1 else length
+    plain = dataclasses.replace(model, recurrence=None)
+    read = forward_flops(plain, rows * count, 0, window)
+    if not config.num_memories:
+        return read
+    joined_kv = attention.num_heads * attention.head_dim
+    outputs = 2 * config.num_memories * joined_kv
+    made = 2 * config.mlp_dim * (model.embed_dim + outputs) * rows * count
+    seen = _mixing(attention, rows * count, window, config.num_memories) * model.decoder.depth
+    return read + made + seen
 
 
 def _heads(model: ModelConfig) -> Iterator[int]:

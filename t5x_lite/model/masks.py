@@ -3,7 +3,8 @@
 All conditions must hold at once: the visibility lets query i see key j, both belong to one segment
 (Raffel et al. 2020, section 3.2.1), they are less than a window apart, if there is one in this
 layer, and the key's rank is within the query's reach, if tokens have an order of their own.
-Segments are packed examples 1, 2, ...; 0 is padding.
+Segments are packed examples 1, 2, ...; 0 is padding. Keys of a memory, which stand before those of
+tokens, have no position and no segment: a row sees them or not.
 """
 
 import dataclasses
@@ -38,6 +39,7 @@ class AttentionMask:
     is_local: Bool[Array, ""] | None = None
     q_reach: Int[Array, "batch q_len"] | None = None
     kv_ranks: Int[Array, "batch kv_len"] | None = None
+    sees_memory: Bool[Array, "batch memories"] | None = None
 
     def __post_init__(self) -> None:
         if self.visibility is Visibility.PREFIX and self.kv_in_prefix is None:
@@ -114,7 +116,21 @@ def allowed(mask: AttentionMask) -> Bool[Array, "rows 1 q_len kv_len"]:
         see = see & (near if mask.is_local is None else near | ~mask.is_local)
     if mask.q_reach is not None and mask.kv_ranks is not None:
         see = see & (mask.kv_ranks[:, None, None, :] <= mask.q_reach[:, None, :, None])
-    return see
+    if mask.sees_memory is None:
+        return see
+    rows, memories = mask.sees_memory.shape
+    remembered = jnp.broadcast_to(
+        mask.sees_memory[:, None, None, :], (rows, 1, see.shape[2], memories)
+    )
+    return jnp.concatenate([remembered, jnp.broadcast_to(see, (rows, *see.shape[1:]))], axis=-1)
+
+
+def beside_memory(
+    bias: Float[Array, "rows heads q_len kv_len"], mask: AttentionMask
+) -> Float[Array, "rows heads q_len all_len"]:
+    """What is added to logits of tokens, and nothing to those of a memory before them."""
+    memories = 0 if mask.sees_memory is None else mask.sees_memory.shape[1]
+    return jnp.pad(bias, ((0, 0), (0, 0), (0, 0), (memories, 0))) if memories else bias
 
 
 def bias_of(mask: AttentionMask) -> Float[Array, "rows 1 q_len kv_len"]:

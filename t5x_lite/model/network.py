@@ -19,6 +19,7 @@ from t5x_lite.model.heads import Pooler, Read, make_heads
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear
 from t5x_lite.model.masks import AttentionMask
+from t5x_lite.model.memory import Memory, Recurrence
 from t5x_lite.model.precision import activation_dtype
 from t5x_lite.model.projections import Projections
 from t5x_lite.model.prompt import Prompt
@@ -115,6 +116,9 @@ class Transformer(nnx.Module):
         if config.projections is not None:
             own = jax.random.fold_in(key, 7)
             self.projections = Projections(config.projections, config, key=own)
+        if config.recurrence is not None and config.recurrence.num_memories:
+            own = jax.random.fold_in(key, 8)
+            self.recurrence = Recurrence(config.recurrence, config, key=own)
         if config.quantization is not None:
             for path, linear in self._linears(config.quantization):
                 linear.round_to(config.quantization, path)
@@ -194,6 +198,7 @@ class Transformer(nnx.Module):
         dropout: Dropout = NO_DROPOUT,
         cache: LayerCache | list[LayerCache] | None = None,
         keep_cache: bool = False,
+        memory: Memory | None = None,
     ) -> tuple[Float[Array, "batch length embed"], Any]:
         """Runs the decoder, or the only stack of a language model, on embedded tokens; gives its
         output and, if asked for, what its layers saw: `Seen`, or the cache with one more position.
@@ -225,6 +230,7 @@ class Transformer(nnx.Module):
                 cross_mask=cross_mask,
                 cache=cache,
                 keep_cache=keep_cache,
+                memory=memory,
             )
 
     def head(

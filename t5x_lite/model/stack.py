@@ -28,6 +28,7 @@ from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.learned_positions import LearnedPositions, TokenTypes
 from t5x_lite.model.linear import Linear
 from t5x_lite.model.masks import AttentionMask
+from t5x_lite.model.memory import Memory
 from t5x_lite.model.norms import make_norm
 from t5x_lite.model.position_bias import DenseBias, PositionBias, RelativePositionBias
 from t5x_lite.model.relative_keys import Distances
@@ -119,13 +120,15 @@ class Stack(nnx.Module):
         cross_mask: AttentionMask | None = None,
         cache: LayerCache | list[LayerCache] | None = None,
         keep_cache: bool = False,
+        memory: Memory | None = None,
     ) -> tuple[Float[Array, "batch length embed"], Any]:
         """The stack's output and, if asked for, the keys and values that its layers saw. Without
         `token_types` all tokens are of the first type; with an `order` the output is that of the
-        second stream.
+        second stream. One of its layers sees a `memory`.
         """
         is_looked_into = taps.are_asked(SCORES, MEAN_SCORES)
-        if cache is not None or config.relative_keys is not None or is_looked_into:
+        has_more = config.relative_keys is not None or memory is not None
+        if cache is not None or has_more or is_looked_into:
             compute = choice.always_dense(compute)
         shared_bias = self._positions(x, config, mask, token_types, compute, dropout)
         is_memory = None
@@ -140,6 +143,7 @@ class Stack(nnx.Module):
             encoded=None if encoded is None else copies(encoded, config.block),
             cross_mask=cross_mask,
             compute=compute,
+            memory=None if memory is None else memory.seen,
         )
 
         def run_layer(
@@ -148,7 +152,7 @@ class Stack(nnx.Module):
             layer, index, layer_cache = inputs
             x = x if is_memory is None else streams.without_gradient(x, is_memory)
             x = named(constrain(x, ("batch", "length", "embed")), LAYER_INPUT)
-            own = dataclasses.replace(context, mask=_mask_of_layer(config, mask, index))
+            own = dataclasses.replace(context, mask=_mask_of_layer(config, mask, memory, index))
             if config.layer_sharing is not LayerSharing.NONE and not is_apart:
                 layer.take(self.shared_layer)
             with maxima.apart() as found, taps.apart() as told, rounding.apart() as ranges:
@@ -247,11 +251,13 @@ class Stack(nnx.Module):
 
 
 def _mask_of_layer(
-    config: StackConfig, mask: AttentionMask, index: Int[Array, ""]
+    config: StackConfig, mask: AttentionMask, memory: Memory | None, index: Int[Array, ""]
 ) -> AttentionMask:
     """A layer's own: where layers differ, the loop over them tells which it is, and all of them
     stay one program.
     """
+    if memory is not None:
+        mask = dataclasses.replace(mask, sees_memory=memory.visible_in(index))
     if config.window is None or config.window_every == 1:
         return mask
     every = config.window_every

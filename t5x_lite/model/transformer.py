@@ -35,6 +35,7 @@ from t5x_lite.model import (
     replacement,
     rounding,
     taps,
+    windows,
 )
 from t5x_lite.model.choices import ExamplePlace, HeadKind, Weights
 from t5x_lite.model.config import ModelConfig
@@ -153,11 +154,15 @@ def _run(network: Transformer, batch: Batch, wanted: Wanted, dropout: Dropout) -
         found["encoder"] = encoded.hidden
     if reads_top and config.decoder is not None:
         segments = segments_of(batch, "decoder")
-        # An encoder has the prompt; without one it stands behind the start token.
-        own = None if encoded is not None else segments
-        x = network.embed(batch["decoder_input_tokens"], own, prompt_at=1)
-        mask = _decoder_mask(config, batch, segments)
-        found["decoder"], _ = network.decode(x, mask, encoded, dropout=dropout)
+        tokens = batch["decoder_input_tokens"]
+        if config.recurrence is not None:
+            found["decoder"] = windows.read(network, tokens, segments, dropout)
+        else:
+            # An encoder has the prompt; without one it stands behind the start token.
+            own = None if encoded is not None else segments
+            x = network.embed(tokens, own, prompt_at=1)
+            mask = _decoder_mask(config, batch, segments)
+            found["decoder"], _ = network.decode(x, mask, encoded, dropout=dropout)
     heads = {}
     if reads_top:
         top = found[config.top_name]
@@ -272,6 +277,11 @@ def _check(config: ModelConfig, wanted: Wanted) -> None:
     for names, known in zip(wanted, (heads, hidden, inside), strict=True):
         for name in (name for name in names if name not in known):
             raise UserError(f"the model has no {name!r}; it has {', '.join(known) or 'none'}.")
+    if config.recurrence is not None and wanted.inside:
+        raise UserError(
+            f"{', '.join(wanted.inside)} of a model that reads in windows: needed is one without "
+            "recurrence, or a loss that compares outputs alone."
+        )
 
 
 def _decoder_mask(

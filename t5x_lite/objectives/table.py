@@ -12,6 +12,7 @@ Thank you for inviting me to your party last week, with "for inviting" and "last
 | iid_drop_tokens | Thank you me to your party week            | for inviting last               |
 | span_corruption | Thank you <X> me to your party <Y>         | <X> for inviting <Y> last week  |
 | full_lm         | -                                          | the text, one after another     |
+| document_lm     | -                                          | the text, each by itself        |
 
     seqio.TaskRegistry.add("my_task", preprocessors=[tokenize, table.preprocessor("bert_style"),
                                                      seqio.preprocessors.append_eos_after_trim])
@@ -119,6 +120,15 @@ OBJECTIVES = {
         inputs=None,
         targets=rewrites.everything,
         window=lengths.whole_targets,
+        document_ends=True,
+    ),
+    # Pieces of one text alone: of all that is long enough for a model that reads it in windows.
+    "document_lm": Objective(
+        noise=noise.every_token,
+        inputs=None,
+        targets=rewrites.everything,
+        window=lengths.whole_targets,
+        join=False,
         document_ends=True,
     ),
     # What made T5 1.1 fit for prompts (Lester et al. 2021, section 3.3): texts one after another,

@@ -33,6 +33,7 @@ STANDARD_LOGICAL_AXIS_RULES: AxisRules = (
     ("relpos_buckets", None),
     ("lora_rank", None),
     ("prompt_length", None),
+    ("memories", None),
     ("range_ends", None),
 )
 

@@ -146,6 +146,11 @@ class TrainConfig:
             )
         # Last: it needs the model and the data, which may not be given yet.
         for name, dataset in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset)):
+            if dataset is not None and dataset.pack and self.model.recurrence is not None:
+                raise UserError(
+                    f"{name}.pack=True with a model that reads in windows: a row is one text, from "
+                    "its beginning on; needed is --gin.PACK=False"
+                )
             if dataset is not None and dataset.prompt_length != self.model.prompt_length:
                 raise UserError(
                     f"{name}.prompt_length={dataset.prompt_length} and model.prompt_length="

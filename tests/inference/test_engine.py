@@ -316,14 +316,14 @@ def test_other_parameters_use_the_same_programs(engine_of, prompts):
 def test_short_targets_of_long_inputs_are_scored_as_short_rows(engine_of, monkeypatch):
     """The decoder and its head do not read what pads the inputs."""
     seen = []
-    logits = Ensemble.logits
+    apply = transformer.apply
 
-    def spied(self, parameters, batch):
+    def spied(config, parameters, batch, **how):
         seen.append(
             (batch["encoder_input_tokens"].shape[1], batch["decoder_input_tokens"].shape[1])
         )
-        return logits(self, parameters, batch)
+        return apply(config, parameters, batch, **how)
 
-    monkeypatch.setattr(Ensemble, "logits", spied)
+    monkeypatch.setattr(transformer, "apply", spied)
     engine_of().score([[5] * 40], [[4, 5, 1]], batch_size=1)
     assert seen == [(64, 16)]

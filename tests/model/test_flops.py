@@ -11,7 +11,7 @@ from t5x_lite.features.outputs import TOKENS
 from t5x_lite.losses.config import LossConfig
 from t5x_lite.losses.tokens import compute_loss
 from t5x_lite.model import flops, transformer
-from t5x_lite.model.config import ModelConfig
+from t5x_lite.model.config import ModelConfig, RecurrenceConfig
 
 ROWS = 2
 
@@ -47,6 +47,21 @@ def test_in_a_window_cost_grows_with_the_length(architecture, window, every):
     assert (costs[2] - costs[1] == costs[1] - costs[0]) == (every == 1)
     pairs = 2048 * (2048 - 128 if window == 128 else 2048 - 65)
     assert cost(whole, 2048) - costs[1] == whole.decoder.depth // every * 4 * 768 * pairs
+
+
+@pytest.mark.parametrize("memories", [0, 3])
+def test_windows_that_are_read_one_by_one_cost_what_each_costs(memories):
+    """A text of one window without memories is the plain model's; with some there are, for each
+    window, the network's kernels and what every layer's queries see and mix.
+    """
+    plain = base("lm")
+    recurrence = RecurrenceConfig(window=128, num_memories=memories, mlp_dim=64)
+    model = dataclasses.replace(plain, recurrence=recurrence)
+    one = flops.forward_flops(model, 1, 0, 128)
+    assert flops.forward_flops(model, 2, 0, 5 * 128) == 10 * one
+    kernels = 64 * 768 * (1 + 2 * memories) if memories else 0
+    seen = 12 * 2 * 128 * memories * 768
+    assert one == flops.forward_flops(plain, 1, 0, 128) + 2 * (kernels + seen)
 
 
 def lengths_of(model: ModelConfig, inputs: int, targets: int) -> tuple[int, int]:

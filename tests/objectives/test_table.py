@@ -169,6 +169,20 @@ def test_a_language_model_reads_everything_in_full_windows(run, features):
     assert all(set(e) == {"targets"} for e in found)
 
 
+def test_documents_by_themselves_are_cut_into_rows_in_order(run, features):
+    """Each begins a row and ends with an end token; none is joined to another."""
+    documents = [range(3, 30), range(50, 61), range(70, 79)]
+    found = run(
+        table.preprocessor("document_lm"),
+        documents,
+        sequence_length={"targets": 10},
+        output_features=features,
+    )
+    ended = [[*document, 1] for document in documents]
+    expected = [each[start : start + 10] for each in ended for start in range(0, len(each), 10)]
+    assert [each["targets"].tolist() for each in found] == expected
+
+
 def test_lm_adaptation_cuts_joined_documents_anywhere(run, features):
     """All tokens of a window on one of the two sides; end tokens are where documents end."""
     documents = [range(3, 30), range(50, 61), range(70, 80)]

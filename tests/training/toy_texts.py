@@ -4,6 +4,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
+from t5x_lite.metrics.likelihood import bits_per_byte
 from t5x_lite.objectives import documents, table
 from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
 
@@ -26,4 +27,33 @@ seqio.TaskRegistry.add(
     source=seqio.FunctionDataSource(texts, splits=("train", "validation")),
     preprocessors=[documents.tokenize, table.preprocessor("full_lm")],
     output_features={"targets": seqio.Feature(DefaultVocabulary(), add_eos=False)},
+)
+
+
+@seqio.map_over_dataset
+def behind_nothing(example):
+    """What is scored stands behind inputs, here none."""
+    return {"inputs": "", **example}
+
+
+# Each document by itself, and scored as a whole.
+seqio.TaskRegistry.add(
+    "toy_documents",
+    source=seqio.FunctionDataSource(texts, splits=("train", "validation")),
+    preprocessors=[documents.tokenize, table.preprocessor("document_lm")],
+    output_features={"targets": seqio.Feature(DefaultVocabulary(), add_eos=False)},
+)
+seqio.TaskRegistry.add(
+    "toy_whole_documents",
+    source=seqio.FunctionDataSource(texts, splits=("train", "validation")),
+    preprocessors=[
+        behind_nothing,
+        seqio.preprocessors.tokenize,
+        seqio.preprocessors.append_eos,
+    ],
+    output_features={
+        "inputs": seqio.Feature(DefaultVocabulary(), add_eos=False),
+        "targets": seqio.Feature(DefaultVocabulary(), add_eos=True),
+    },
+    metric_fns=[bits_per_byte],
 )

@@ -94,5 +94,6 @@ def _added(model: ModelConfig) -> str:
         "LoRA (finetuning.lora.merge puts it into the kernels, finetuning.peft.save writes it as "
         "PEFT does)": block.lora is not None,
         f"a prompt (prompt_length={model.prompt_length})": model.prompt_length > 0,
+        "a memory between windows (recurrence)": model.recurrence is not None,
     }
     return ", ".join(name for name, is_there in parts.items() if is_there)

@@ -1,5 +1,7 @@
 """Attention of decoding: one query a row, or one of each beam, over what a cache remembers."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,18 +20,27 @@ def attend(
     *,
     position_bias: PositionBias | DenseBias | None,
     scale: float | None,
+    memory: tuple[Array, Array] | None = None,
 ) -> Float[Array, "batch q_len heads head_dim"]:
-    """As `dense.attend`, of keys and values that lie head by head; nothing is dropped."""
-    precision = precision_of(queries.dtype)
-    logits = jnp.einsum(
-        "bqhd,bhkd->bhqk", queries, keys, precision=precision, preferred_element_type=jnp.float32
-    )
-    if scale is not None:
-        logits = logits * scale
+    """As `dense.attend`, of keys and values that lie head by head; nothing is dropped. Those of a
+    memory, [batch, memories, heads, head_dim], stay apart, for a cache is not moved to join them.
+    """
+    product = functools.partial(jnp.einsum, precision=precision_of(queries.dtype))
+
+    def scored(axes: str, keys: Array) -> Float[Array, "batch heads q_len keys"]:
+        logits = product(axes, queries, keys, preferred_element_type=jnp.float32)
+        return logits if scale is None else logits * scale
+
+    logits = scored("bqhd,bhkd->bhqk", keys)
     if isinstance(position_bias, PositionBias):
         position_bias = position_bias.array(mask.q_positions, mask.kv_positions)
     if position_bias is not None:
         logits = logits + position_bias
+    if memory is not None:
+        logits = jnp.concatenate([scored("bqhd,bkhd->bhqk", memory[0]), logits], axis=-1)
     weights = jax.nn.softmax(logits + masks.bias_of(mask), axis=-1).astype(queries.dtype)
-    mixed = jnp.einsum("bhqk,bhkd->bhqd", weights, values, precision=precision)
-    return mixed.swapaxes(1, 2)
+    if memory is None:
+        return product("bhqk,bhkd->bhqd", weights, values).swapaxes(1, 2)
+    remembered, own = jnp.split(weights, [memory[0].shape[1]], axis=-1)
+    mixed = product("bhqk,bhkd->bhqd", own, values)
+    return (mixed + product("bhqk,bkhd->bhqd", remembered, memory[1])).swapaxes(1, 2)
