@@ -6,8 +6,10 @@
 | experiments_wikitext_iid | the same, each token noise by itself | what they hide |
 | experiments_wikitext_first_N | the same of the first N tokens | what they hide |
 | experiments_wikitext_lm | - | articles, one after another |
+| experiments_wikitext_documents | - | pieces of one article each |
 | experiments_masked_..., _permuted | articles, by the objective of an encoder that is named so | |
 | experiments_captions_masked_for_detection, _masked_ngrams | captions, the same | |
+| experiments_names | - | a letter, and in the next window a question for it |
 | experiments_maps | - | symbols and labels, each sequence by a map of its own |
 | experiments_unlabelled_sst2, _en, _de | sentences with sentinels, several a row | what they hide |
 | experiments_unlabelled | these three and the first row, equally often | |
@@ -22,7 +24,7 @@ from collections.abc import Callable
 
 import seqio
 
-from benchmarks.experiments import corpora, maps
+from benchmarks.experiments import corpora, maps, names
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.bleu import bleu
 from t5x_lite.objectives import documents, masked_table, table
@@ -73,12 +75,16 @@ for _num_tokens in corpora.FIRST_TOKENS:
         tokenized=True,
     )
 
-seqio.TaskRegistry.add(
-    "experiments_wikitext_lm",
-    source=InMemorySource(corpora.articles, SPLITS),
-    preprocessors=[documents.tokenize, table.preprocessor("full_lm")],
-    output_features={"targets": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=False)},
-)
+for _name, _objective in (
+    ("experiments_wikitext_lm", "full_lm"),
+    ("experiments_wikitext_documents", "document_lm"),
+):
+    seqio.TaskRegistry.add(
+        _name,
+        source=InMemorySource(corpora.articles, SPLITS),
+        preprocessors=[documents.tokenize, table.preprocessor(_objective)],
+        output_features={"targets": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=False)},
+    )
 
 
 def _add_masked(prefix: str, source: seqio.DataSource, objective: str) -> None:
@@ -105,15 +111,19 @@ _CAPTIONS = InMemorySource(corpora.captions, SPLITS)
 for _objective in ("masked_for_detection", "masked_ngrams"):
     _add_masked("experiments_captions", _CAPTIONS, _objective)
 
-seqio.TaskRegistry.add(
-    "experiments_maps",
-    source=InMemorySource(maps.sequences, SPLITS),
-    preprocessors=[
-        functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-        seqio.preprocessors.append_eos_after_trim,
-    ],
-    output_features={"targets": seqio.Feature(seqio.ByteVocabulary(extra_ids=0))},
-)
+for _name, _texts in (
+    ("experiments_maps", maps.sequences),
+    ("experiments_names", names.texts),
+):
+    seqio.TaskRegistry.add(
+        _name,
+        source=InMemorySource(_texts, SPLITS),
+        preprocessors=[
+            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
+            seqio.preprocessors.append_eos_after_trim,
+        ],
+        output_features={"targets": seqio.Feature(seqio.ByteVocabulary(extra_ids=0))},
+    )
 
 _UNLABELLED: dict[str, Callable[[str], corpora.Examples]] = {
     "experiments_unlabelled_sst2": corpora.unlabelled_sentiments,
