@@ -42,6 +42,7 @@ def examples():
     pending += [configurables()["GeneratorConfig"](**generator)]
     pending += [configurables()["UniformGeneratorConfig"]()]
     terms = ("MatchTeacher", "ClassesLoss", "RegressionLoss", "ReplacedTokensLoss", "SpanLoss")
+    terms += ("DenoisingLoss", "LengthLoss")
     pending += [configurables()[f"{name}Config"]() for name in terms]
     matched = ("MatchDirection", "MatchInput", "MatchStates", "MatchScores")
     pending += [configurables()[f"{name}Config"]() for name in matched]

@@ -76,6 +76,8 @@ def _kind(model: ModelConfig) -> str:
         return "encoder"
     if model.encoder is None:
         return "prefix LM" if model.decoder.visibility is Visibility.PREFIX else "LM"
+    if model.denoises:
+        return "denoising encoder-decoder"
     if model.sharing is Sharing.ENCODER_DECODER:
         return "encoder-decoder with shared weights"
     return "encoder-decoder"

@@ -37,6 +37,13 @@ class DecodingConfig:
                 f"{self.max_decode_length}: needed is a minimum that is no more: "
                 "--gin.MIN_DECODE_LENGTH=... --gin.MAX_DECODE_LENGTH=..."
             )
+        if self.strategy.refines and (self.min_decode_length > 1 or self.no_repeat_ngram):
+            raise UserError(
+                f"min_decode_length={self.min_decode_length} and no_repeat_ngram="
+                f"{self.no_repeat_ngram} with strategy={self.strategy.name!r}, which writes whole "
+                "targets at once: needed is 0 of both; `lengths` of generate() ask for a length: "
+                "--gin.MIN_DECODE_LENGTH=0 --gin.NO_REPEAT_NGRAM=0"
+            )
         self.strategy.check(self.max_decode_length)
         at_most = self.strategy.most_decodes()
         if at_most is not None and self.num_decodes > at_most:

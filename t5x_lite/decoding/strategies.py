@@ -19,9 +19,14 @@ _MAX_CANDIDATES = 256
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StrategyConfig:
-    """What each says of itself; `name` is what it is called in Python and on the command line."""
+    """What each says of itself; `name` is what it is called in Python and on the command line.
+    One that `refines` improves whole targets, which only a decoder that sees all of its positions
+    can tell of, and no other strategy is for; with `reads_masks` some of their tokens are masks.
+    """
 
     name: ClassVar[str]
+    refines: ClassVar[bool] = False
+    reads_masks: ClassVar[bool] = False
 
     def describe(self) -> str:
         """It and its settings, in a few words."""
@@ -185,10 +190,84 @@ class ExactConfig(StrategyConfig):
             )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RefiningConfig(StrategyConfig):
+    """Whole targets are improved in at most `num_steps` steps, each one pass of the decoder,
+    however long they are. The `num_lengths` likeliest lengths are tried for each input, and their
+    targets ordered by the mean log-probability of a token.
+    """
+
+    refines: ClassVar[bool] = True
+
+    num_steps: int = 10
+    num_lengths: int = 3
+
+    def __post_init__(self) -> None:
+        check_bounds(self, num_steps=(1, MAX_COUNT), num_lengths=(1, MAX_BATCH))
+
+    def most_decodes(self) -> int:
+        """A target of each length."""
+        return self.num_lengths
+
+    def rows(self, num_decodes: int) -> int:
+        """One for each length, which every step reads as a whole."""
+        del num_decodes
+        return self.num_lengths * self.num_steps
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SundaeConfig(RefiningConfig):
+    """Targets begin as random tokens (Savinov et al. 2022, section 3.2). Each step draws a `share`
+    of the positions anew, at a low `temperature`; the last one takes the likeliest token of every
+    position, and a target whose tokens are all the likeliest stays. Example i draws the same of
+    `seed` in any batch.
+    """
+
+    name: ClassVar[str] = "sundae"
+
+    temperature: float | int = 0.3
+    share: float | int = 0.3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_bounds(self, temperature=(POSITIVE, FINITE), share=(POSITIVE, 1.0), seed=SEED)
+        super().__post_init__()
+
+    def describe(self) -> str:
+        """With all settings."""
+        return (
+            f"SUNDAE, num_steps={self.num_steps}, temperature={self.temperature}, "
+            f"share={self.share}, num_lengths={self.num_lengths}, seed={self.seed}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskPredictConfig(RefiningConfig):
+    """Targets begin as masks (Ghazvininejad et al. 2019, section 3.1). Each step puts the likeliest
+    token in the place of each mask, then masks those again that were least sure when they were put
+    there: of all tokens a share that falls in a line to none.
+    """
+
+    name: ClassVar[str] = "mask_predict"
+    reads_masks: ClassVar[bool] = True
+
+    def describe(self) -> str:
+        """With both settings."""
+        return f"mask-predict, num_steps={self.num_steps}, num_lengths={self.num_lengths}"
+
+
 STRATEGIES: Mapping[str, type[StrategyConfig]] = MappingProxyType(
     {
         each.name: each
-        for each in (GreedyConfig, SampleConfig, BeamConfig, ExactConfig, ConditionalBeamConfig)
+        for each in (
+            GreedyConfig,
+            SampleConfig,
+            BeamConfig,
+            ExactConfig,
+            ConditionalBeamConfig,
+            SundaeConfig,
+            MaskPredictConfig,
+        )
     }
 )
 

@@ -21,6 +21,7 @@ from t5x_lite.evaluation.answers import LiveModel, read_examples
 from t5x_lite.evaluation.averages import NAME, averages, write_averages
 from t5x_lite.evaluation.config import StatisticsConfig
 from t5x_lite.evaluation.scoring import Result, ScoredTask, Writing
+from t5x_lite.inference.fitting import check_fits, check_lengths_told
 from t5x_lite.json_lines import drop_lines_behind
 from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.hooks import make_writer
@@ -130,7 +131,8 @@ def make_hook(
     `infer_eval_dataset` has a metric.
 
     Raises:
-        UserError: a metric fails on the targets themselves, or no task has an example.
+        UserError: a metric fails on the targets themselves, no task has an example, or the model
+            does not decode so.
     """
     dataset = config.infer_eval_dataset
     if dataset is None:
@@ -139,6 +141,8 @@ def make_hook(
     if not any(task.has_metrics for task in found):
         say(f"{dataset.mixture_or_task_name} has no metric_fns: nothing is decoded while training")
         return None
+    check_fits(config.model, config.decoding)
+    check_lengths_told(config.model, are_given=False)
     folder = absolute(config.model_dir) / _FOLDER
     scorable, empty = tasks_with_examples([each for each in found if each.has_metrics], dataset)
     if empty:

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float, Int
 
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import Decoded
-from t5x_lite.decoding.search import Search
+from t5x_lite.decoding.table import Decoder
 from t5x_lite.inference.ensemble import Ensemble
-from t5x_lite.inference.generate import EXAMPLE_INDEX, decode_prompts, search_for
+from t5x_lite.inference.generate import EXAMPLE_INDEX, decode_prompts, decoder_for
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.constrain import constraints
 
@@ -57,7 +57,7 @@ def programs(
         platform: whose forms are traced; one that no device has asks for those that all run.
     """
     functions = _Functions(
-        model, search_for(decoding, first_sentinel, (model,)), decoding.max_decode_length, platform
+        model, _decoder(model, decoding, first_sentinel), decoding.max_decode_length, platform
     )
     inputs = (
         Argument("input_tokens", (_BATCH, inputs_length)),
@@ -78,10 +78,19 @@ def programs(
     }
 
 
+def _decoder(
+    model: ModelConfig, decoding: DecodingConfig, first_sentinel: int | None
+) -> Decoder | None:
+    """None of an encoder alone."""
+    if model.decoder is None:
+        return None
+    return decoder_for(Ensemble((model,)), decoding, first_sentinel)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Functions:
     model: ModelConfig
-    search: Search
+    decoder: Decoder | None
     max_decode_length: int
     platform: str
 
@@ -92,11 +101,11 @@ class _Functions:
         side = "encoder_input" if self._has_encoder else "decoder_prefix"
         stack = "encoder" if self._has_encoder else "decoder_prefix"
         prompts = {f"{side}_tokens": tokens, f"{stack}_segment_ids": mask, EXAMPLE_INDEX: index}
+        decoder, longest = self.decoder, self.max_decode_length
+        assert decoder is not None, "what writes nothing has no such program"
         with constraints(None, self.platform):
             networks = self._models.prepare((nested(parameters),))
-            return tuple(
-                decode_prompts(self._models, networks, prompts, self.search, self.max_decode_length)
-            )
+            return tuple(decode_prompts(self._models, networks, prompts, decoder, longest))
 
     def score(
         self,

@@ -107,6 +107,11 @@ def _check(model: ModelConfig, inputs_length: int, decoding: DecodingConfig) -> 
             f"the model has a learned prompt (prompt_length={model.prompt_length}), which "
             "--format=stablehlo does not know; needed is a model without."
         )
+    if model.denoises:
+        raise UserError(
+            "the model's decoder sees all of its positions, and --format=stablehlo knows decoders "
+            "that write token after token: needed is --format=checkpoint."
+        )
     needed, learned = 1 + inputs_length + decoding.max_decode_length, model.max_length
     if model.decoder is None:
         needed = inputs_length

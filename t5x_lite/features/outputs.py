@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from t5x_lite.features.denoising_config import Denoising
+
 # Heads give this name to scores of every token at every position.
 TOKENS = "tokens"
 # What a pooler makes of hidden states, among them.
@@ -25,7 +27,8 @@ MEAN_SCORES = "self_attention/mean_scores"
 class Wanted(NamedTuple):
     """Names of heads, and of stacks ("encoder", "decoder") whose last hidden states are wanted, or
     POOLED for what the pooler makes of them: a row for each position, meant at the first one of an
-    example. `inside` are names such as "encoder/states", of what layers make on the way.
+    example. `inside` are names such as "encoder/states", of what layers make on the way. With
+    `denoising` a bidirectional decoder reads its targets spoiled, several times.
 
     What nothing wanted needs is not computed: an encoder alone runs where only it is asked for.
     """
@@ -33,6 +36,7 @@ class Wanted(NamedTuple):
     heads: tuple[str, ...] = (TOKENS,)
     hidden: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
+    denoising: Denoising | None = None
 
     def __or__(self, other: "Wanted") -> "Wanted":
         """All that either wants, once."""
@@ -40,6 +44,7 @@ class Wanted(NamedTuple):
             tuple(dict.fromkeys(self.heads + other.heads)),
             tuple(dict.fromkeys(self.hidden + other.hidden)),
             tuple(dict.fromkeys(self.inside + other.inside)),
+            self.denoising or other.denoising,
         )
 
 
@@ -102,10 +107,12 @@ class Told(NamedTuple):
 
 class Outputs(NamedTuple):
     """What was wanted, by name, and nothing else. `read` are the tokens that were read, where
-    something took the places of those of the batch.
+    something took the places of those of the batch. `unrolled` are the scores of tokens of each
+    step of denoising, of which `heads` have the first.
     """
 
     heads: Mapping[str, Scores]
     hidden: Mapping[str, Float[Array, "batch length embed"]]
     read: Int[Array, "batch length"] | None = None
     inside: Mapping[str, Float[Array, "layers batch ..."]] = {}
+    unrolled: tuple[Scores, ...] = ()

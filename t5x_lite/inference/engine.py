@@ -17,6 +17,7 @@ from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import Decoded
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
+from t5x_lite.inference import fitting
 from t5x_lite.inference.batching import (
     Group,
     Ids,
@@ -93,7 +94,10 @@ class Engine:
                 what sampling draws.
             wishes: of each prompt.
         """
-        self._check_writes()
+        fitting.check_writes(self.models.members[0])
+        for member in self.models.members:
+            fitting.check_fits(member, decoding)
+            fitting.check_lengths_told(member, are_given=wishes.lengths is not None)
         wishes.check(decoding, len(prompts))
         lengths = [len(prompt) for prompt in prompts]
         self._check_length(max(lengths, default=0), decoding.max_decode_length)
@@ -109,7 +113,8 @@ class Engine:
             own = wishes.features(places, rows, decoding)
             return {**features, EXAMPLE_INDEX: index, **own}
 
-        if widths is None:
+        # Whole targets end together.
+        if widths is None or decoding.strategy.refines:
             answers = self._in_batches(lengths, decoding, batch_size, features_of)
         else:
             own = wishes.names
@@ -185,7 +190,7 @@ class Engine:
         """The program that `generate` runs for a batch of prompts of this width; parameters may be
         abstract, and the devices elsewhere.
         """
-        self._check_writes()
+        fitting.check_writes(self.models.members[0])
         self._check_length(width, decoding.max_decode_length)
         rows = self.partitioner.filled_batch_size(batch_size)
         features = self._reading.prompts([], Group((), rows, width))
@@ -209,10 +214,12 @@ class Engine:
                 be of any length.
 
         Raises:
-            UserError: the model is an encoder alone, or has not learned enough positions; or it
+            UserError: the model is an encoder alone or a denoiser, or has too few positions; or it
                 cannot read as `hidden_states` say.
         """
-        self._check_writes()
+        fitting.check_writes(self.models.members[0])
+        for member in self.models.members:
+            fitting.check_scores(member)
         results: list[np.ndarray | None] = [None] * len(inputs)
         log_probs_of = scorer(self.models, hidden_states)
         run = self._once(("score", hidden_states), lambda: self._jit(log_probs_of))
@@ -375,15 +382,6 @@ class Engine:
             done += len(group.places)
             if report is not None:
                 report(done, 0)
-
-    def _check_writes(self) -> None:
-        """Refuses what only a decoder can do."""
-        if self.layout is Layout.ENCODER:
-            raise UserError(
-                "the model is an encoder alone, so it writes no text and scores none: needed is a "
-                "model with a decoder. An encoder encodes texts, and its heads tell of each token "
-                "or of whole examples."
-            )
 
     def _check_length(self, read: int, written: int) -> None:
         """Refuses what a model of one stack with learned positions has no positions for."""

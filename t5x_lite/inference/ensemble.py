@@ -11,9 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from t5x_lite.decoding.language_model import LanguageModel
+from t5x_lite.decoding.refinement import Denoiser
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
 from t5x_lite.features.outputs import POOLED, TOKENS, Scores, Told, Wanted
@@ -115,6 +116,46 @@ class Ensemble:
             lambda caches, chosen: tuple(transformer.select(cache, chosen) for cache in caches),
             lambda caches, back: tuple(transformer.rewind(cache, back) for cache in caches),
             tell,
+        )
+
+    def denoiser(
+        self, networks: Networks, prompts: Mapping[str, Array], *, num_lengths: int
+    ) -> Denoiser:
+        """What a decoder of whole targets needs, for so many of each example. Members that tell
+        lengths average what they tell.
+        """
+        encoded = [transformer.read_inputs(network, prompts) for network in networks]
+        told = [
+            transformer.length_scores(network, own)
+            for network, own in zip(networks, encoded, strict=True)
+        ]
+        of_rows = [transformer.repeated(own, num_lengths) for own in encoded]
+
+        def read(
+            tokens: Int[Array, "rows length"],
+            is_real: Bool[Array, "rows length"],
+            function: Callable[..., Any],
+            *features: Array,
+        ) -> Any:
+            every = [
+                transformer.token_scores(network, own, tokens, is_real)
+                for network, own in zip(networks, of_rows, strict=True)
+            ]
+
+            def of_all(*given: Array) -> Any:
+                return function(self._average(given[: len(every)]), *given[len(every) :])
+
+            return chunks.each_position(of_all, every, *features)
+
+        first = self.members[0]
+        known = [scores for scores in told if scores is not None]
+        return Denoiser(
+            read,
+            first.vocab_size,
+            first.special.end,
+            first.special.padding,
+            first.special.mask,
+            sum(known[1:], known[0]) / len(known) if known else None,
         )
 
     def put(self, caches: Caches, others: Caches, places: Int[Array, "others"]) -> Caches:

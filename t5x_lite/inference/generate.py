@@ -1,7 +1,7 @@
 """Models and a decoder as one compiled function from prompts to token ids."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,14 +11,14 @@ from jaxtyping import Array, Float32, Int32
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.examples import Examples
 from t5x_lite.decoding.language_model import Decoded
+from t5x_lite.decoding.refinement import Refinement, refine
 from t5x_lite.decoding.rules import rules_of
-from t5x_lite.decoding.search import Search, decode
+from t5x_lite.decoding.search import decode
 from t5x_lite.decoding.strategies import BeamConfig, ConditionalBeamConfig
-from t5x_lite.decoding.table import search_of
+from t5x_lite.decoding.table import Decoder, decoder_of
 from t5x_lite.errors import UserError
 from t5x_lite.inference.ensemble import Ensemble, Networks
-from t5x_lite.model.choices import HeadKind
-from t5x_lite.model.config import ModelConfig
+from t5x_lite.inference.fitting import check_fits
 from t5x_lite.partitioning import compiler_options
 from t5x_lite.partitioning.partitioner import Partitioner
 
@@ -71,14 +71,14 @@ def make_generate(
         first_sentinel: ids from this one on are those that `decoding` may forbid.
 
     Raises:
-        UserError: see `search_for`.
+        UserError: see `decoder_for`.
     """
-    search = search_for(decoding, first_sentinel, models.members)
+    decoder = decoder_for(models, decoding, first_sentinel)
 
     def generate(given: Any, prompts: Mapping[str, Array]) -> Decoded:
         with partitioner.activations():
             networks = given if shardings is None else models.prepare(given)
-            return decode_prompts(models, networks, prompts, search, decoding.max_decode_length)
+            return decode_prompts(models, networks, prompts, decoder, decoding.max_decode_length)
 
     # Every process gets all the ids: they are small, and each then knows the whole result.
     return jax.jit(
@@ -89,35 +89,21 @@ def make_generate(
     )
 
 
-def search_for(
-    decoding: DecodingConfig, first_sentinel: int | None, members: Sequence[ModelConfig]
-) -> Search:
-    """What decodes so with these models, where sentinels are the ids from `first_sentinel` on.
+def decoder_for(models: Ensemble, decoding: DecodingConfig, first_sentinel: int | None) -> Decoder:
+    """What decodes so, where sentinels are the ids from `first_sentinel` on.
 
     Raises:
-        UserError: sentinels are to be forbidden, and which they are is not known; or an attribute
-            is asked for that a model does not tell.
+        UserError: sentinels are to be forbidden, and which they are is not known; or the models do
+            not tell what the strategy asks.
     """
-    for member in members:
-        _check_attribute(decoding, member)
+    for model in models.members:
+        check_fits(model, decoding)
     if decoding.forbid_sentinels and first_sentinel is None:
         raise UserError(
             "forbid_sentinels=True, but the vocabulary does not say which ids are sentinels: "
             "use a SentencePiece or byte vocabulary, or --gin.FORBID_SENTINELS=False."
         )
-    return search_of(decoding, rules_of(decoding, first_sentinel))
-
-
-def _check_attribute(decoding: DecodingConfig, member: ModelConfig) -> None:
-    asked, head = decoding.strategy.needed_head(), member.head(HeadKind.ATTRIBUTE)
-    told = None if head is None else head.attribute
-    if asked is not None and asked is not told:
-        has = "has no head that tells an attribute" if told is None else f"tells {told.value!r}"
-        raise UserError(
-            f"attribute={asked.value!r} is asked for, and the model {has}: needed is one that has "
-            "learned to tell it of its own samples (--gin_file=finetuning/attribute.gin "
-            f"--gin.ATTRIBUTE={asked.value!r}), or 'not_empty' or 'anything'."
-        )
+    return decoder_of(decoding, rules_of(decoding, first_sentinel))
 
 
 def examples_of(prompts: Mapping[str, Array]) -> Examples:
@@ -130,13 +116,16 @@ def decode_prompts(
     models: Ensemble,
     networks: Networks,
     prompts: Mapping[str, Array],
-    search: Search,
+    decoder: Decoder,
     max_decode_length: int,
 ) -> Decoded:
     """Decoding, traced; `prompts` as of `make_generate`."""
+    if isinstance(decoder, Refinement):
+        denoiser = models.denoiser(networks, prompts, num_lengths=decoder.num_lengths)
+        return refine(decoder, denoiser, examples_of(prompts)).decoded
     logits, caches = models.start(networks, prompts, max_decode_length=max_decode_length)
     model = models.language_model(networks)
-    return decode(search, logits, caches, model, examples=examples_of(prompts))
+    return decode(decoder, logits, caches, model, examples=examples_of(prompts))
 
 
 def options_for(decoding: DecodingConfig, partitioner: Partitioner) -> dict[str, str]:

@@ -18,9 +18,10 @@ from jaxtyping import Array, Bool, Int
 from t5x_lite.decoding import search as searches
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.language_model import Decoded
+from t5x_lite.decoding.refinement import Refinement
 from t5x_lite.decoding.search import State
 from t5x_lite.inference.ensemble import Caches, Ensemble
-from t5x_lite.inference.generate import examples_of, options_for, search_for
+from t5x_lite.inference.generate import decoder_for, examples_of, options_for
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.partitioner import Partitioner
 
@@ -112,9 +113,10 @@ def make_refill(
         prompts_of: of this width.
 
     Raises:
-        UserError: see `search_for`.
+        UserError: see `decoder_for`.
     """
-    search = search_for(decoding, first_sentinel, models.members)
+    search = decoder_for(models, decoding, first_sentinel)
+    assert not isinstance(search, Refinement), "whole targets are improved in batches"
     taken = partitioner.filled_batch_size(int(batch_size * _REFILLED))
 
     def begun(given: Any, prompts: Mapping[str, Array]) -> Pool:

@@ -147,7 +147,7 @@ class TextModel:
 
         Args:
             strategy: a row of `decoding.strategies`, or the name of one: "greedy", "sample",
-                "beam", "exact".
+                "beam", "exact"; "sundae" or "mask_predict" of a model that writes whole targets.
             prefixes: what the text of each input begins with ("": with anything).
             lengths: how many tokens the output of each input has, its end token counted in.
             temperature: of "sample": one for all inputs, or one for each.

@@ -44,7 +44,7 @@ class Wishes:
         Raises:
             UserError: there are more or fewer, a beginning leaves no room for a token of the
                 model's own, a length is none that may be, or a temperature is none, or of a decoder
-                that draws nothing.
+                that does not draw tokens one by one.
         """
         names: dict[str, Sequence[Any] | None] = {
             "prefixes": self.forced,
@@ -72,6 +72,12 @@ class Wishes:
     def _check_beginning(self, decoding: DecodingConfig, place: int) -> None:
         if self.forced is None:
             return
+        if decoding.strategy.refines:
+            raise UserError(
+                f"beginnings of outputs with strategy={decoding.strategy.name!r}, which improves "
+                "whole targets and keeps no token: needed are none (`prefixes`, "
+                "--gin.PROMPT_WITH_TARGETS=False)."
+            )
         longest, name = decoding.max_decode_length, "max_decode_length"
         if self.lengths is not None:
             longest, name = self.lengths[place], "its length"
@@ -88,8 +94,8 @@ class Wishes:
             return
         if not isinstance(decoding.strategy, SampleConfig):
             raise UserError(
-                f"a temperature for each input with strategy={decoding.strategy.name!r}, which "
-                "draws nothing: needed is strategy='sample'."
+                f"a temperature for each input with strategy={decoding.strategy.name!r}: "
+                "needed is strategy='sample', which alone draws each token once."
             )
         if not 0 < self.temperatures[place] < math.inf:
             raise UserError(

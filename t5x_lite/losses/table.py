@@ -22,6 +22,8 @@ from t5x_lite.losses.config import (
     SpanLossConfig,
     TermConfig,
 )
+from t5x_lite.losses.denoising import LengthCrossEntropy, UnrolledCrossEntropy
+from t5x_lite.losses.denoising_config import DenoisingLossConfig, LengthLossConfig
 from t5x_lite.losses.examples import ClassCrossEntropy, SquaredError
 from t5x_lite.losses.matching import MatchTeacher
 from t5x_lite.losses.replaced import ReplacedTokens
@@ -75,6 +77,8 @@ TERMS: Mapping[type[TermConfig], Callable[[Any], Term]] = {
     ReplacedTokensLossConfig: ReplacedTokens,
     SpanLossConfig: SpanCrossEntropy,
     AttributeLossConfig: AttributeCrossEntropy,
+    DenoisingLossConfig: UnrolledCrossEntropy,
+    LengthLossConfig: LengthCrossEntropy,
     MatchTeacherConfig: MatchTeacher,
     MatchDirectionConfig: match_direction,
     MatchInputConfig: match_input,

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from t5x_lite.features.outputs import TOKENS, Outputs, Scores, Wanted
 from t5x_lite.losses import cross_entropy
 from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.denoising_config import DenoisingLossConfig
 from t5x_lite.losses.weighting import (
     Batch,
     Sums,
@@ -51,7 +52,7 @@ class TokenCrossEntropy:
 def compute_loss(
     scores: Scores,
     batch: Batch,
-    config: LossConfig,
+    config: LossConfig | DenoisingLossConfig,
     *,
     training: bool,
     normalizer: Float[Array, ""] | None = None,

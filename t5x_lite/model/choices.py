@@ -64,9 +64,9 @@ class HeadKind(enum.Enum):
     comes next) at each position, REPLACED whether the token of a position was put there in place of
     another one (Clark et al. 2020), SPAN whether an answer begins and whether it ends there; of a
     whole example, told at its first position, SENTENCE which of two relations its two parts have
-    (Devlin et al. 2019, Lan et al. 2020), CLASSES which label it has, REGRESSION a number.
-    ATTRIBUTE is of a decoder: behind each token, whether what begins so will have an attribute
-    (Yoshida et al. 2024).
+    (Devlin et al. 2019, Lan et al. 2020), CLASSES which label it has, REGRESSION a number, LENGTH
+    how many tokens its target has, by what the encoder makes of its inputs. ATTRIBUTE is of a
+    decoder: behind each token, whether what begins so will have an attribute (Yoshida et al. 2024).
     """
 
     TOKENS = "tokens"
@@ -76,6 +76,7 @@ class HeadKind(enum.Enum):
     REGRESSION = "regression"
     SPAN = "span"
     ATTRIBUTE = "attribute"
+    LENGTH = "length"
 
 
 class ExamplePlace(enum.Enum):

@@ -10,9 +10,10 @@ One Transformer covers every architecture of Raffel et al. (2020), section 3.2; 
 | LM              | -         | causal                     | none            |
 | prefix LM       | -         | prefix                     | none            |
 
-and one that came later, Devlin et al. (2019):
+and two that came later, Devlin et al. (2019) and Ghazvininejad et al. (2019):
 
 | encoder         | full      | -                          | none            |
+| denoiser        | full      | full, cross-attention      | none            |
 """
 
 import dataclasses
@@ -202,7 +203,13 @@ class ModelConfig:
                 "kind at most."
             )
         tokens = self.head(HeadKind.TOKENS)
-        others = {*kinds} - {HeadKind.TOKENS, HeadKind.ATTRIBUTE}
+        if HeadKind.LENGTH in kinds and not self.denoises:
+            raise UserError(
+                f"heads={[kind.value for kind in kinds]} of a model that writes token by token, or "
+                "nothing: a head of the length is for a decoder that sees all of its positions: "
+                "--gin_file=models/architectures/denoiser.gin"
+            )
+        others = {*kinds} - {HeadKind.TOKENS, HeadKind.LENGTH, HeadKind.ATTRIBUTE}
         if self.decoder is not None and (tokens is None or others or self.pooler):
             raise UserError(
                 f"heads={[kind.value for kind in kinds]}, pooler={self.pooler} with a decoder: "
@@ -282,6 +289,14 @@ class ModelConfig:
         return Layout.PREFIX_LM if prefix else Layout.LM
 
     @property
+    def denoises(self) -> bool:
+        """Whether its decoder sees all positions of a target, and so restores a whole one at a time
+        instead of writing token after token.
+        """
+        decoder = self.decoder if self.encoder is not None else None
+        return decoder is not None and decoder.visibility is Visibility.FULL
+
+    @property
     def features(self) -> ModelFeatures:
         """What its batches are made of."""
         head = self.head(HeadKind.CLASSES)
@@ -308,6 +323,10 @@ class ModelConfig:
     def top(self) -> StackConfig:
         """The same stack itself."""
         return self.stacks[self.top_name]
+
+    def read_by(self, kind: HeadKind) -> str:
+        """The stack whose hidden states a head reads."""
+        return "encoder" if kind is HeadKind.LENGTH else self.top_name
 
     @property
     def block(self) -> BlockConfig:

@@ -3,13 +3,13 @@
 import dataclasses
 import difflib
 
-from t5x_lite.bounds import MAX_VOCABULARY, check_bounds
+from t5x_lite.bounds import MAX_LENGTH, MAX_VOCABULARY, check_bounds
 from t5x_lite.errors import UserError
 from t5x_lite.features.config import Attribute
 from t5x_lite.model.choices import ACTIVATIONS, HeadKind
 
 # Of whole examples: read at their first positions.
-OF_EXAMPLES = (HeadKind.SENTENCE, HeadKind.CLASSES, HeadKind.REGRESSION)
+OF_EXAMPLES = (HeadKind.SENTENCE, HeadKind.CLASSES, HeadKind.REGRESSION, HeadKind.LENGTH)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,8 @@ class HeadConfig:
     `bias` gives it without one as well (Yang et al. 2019). `pooled`
     is whether a head of whole examples reads what the model's pooler makes of hidden states; a
     SENTENCE head always does. `num_classes` and `labels`, which name them if it is not empty, are
-    of CLASSES alone, `attribute` is what an ATTRIBUTE head tells.
+    of CLASSES alone, `attribute` is what an ATTRIBUTE head tells. A LENGTH head tells lengths from
+    1 to `max_length`, the end token counted in.
     """
 
     kind: HeadKind = HeadKind.TOKENS
@@ -31,9 +32,10 @@ class HeadConfig:
     num_classes: int = 2
     labels: tuple[str, ...] = ()
     attribute: Attribute = Attribute.NO_REPETITION
+    max_length: int = 128
 
     def __post_init__(self) -> None:
-        check_bounds(self, num_classes=(2, MAX_VOCABULARY))
+        check_bounds(self, num_classes=(2, MAX_VOCABULARY), max_length=(1, MAX_LENGTH))
         if self.labels and not len(self.labels) == len(set(self.labels)) == self.num_classes:
             raise UserError(
                 f"labels={self.labels} of {self.num_classes} classes: needed is a name for each, "
@@ -74,5 +76,10 @@ class HeadConfig:
     @property
     def num_outputs(self) -> int:
         """Numbers that it gives at a position, of all kinds but TOKENS."""
-        known = {HeadKind.CLASSES: self.num_classes, HeadKind.SENTENCE: 2, HeadKind.SPAN: 2}
+        known = {
+            HeadKind.CLASSES: self.num_classes,
+            HeadKind.SENTENCE: 2,
+            HeadKind.SPAN: 2,
+            HeadKind.LENGTH: self.max_length,
+        }
         return known.get(self.kind, 1)

@@ -196,6 +196,7 @@ HEADS: Mapping[HeadKind, Callable[..., Head]] = {
     HeadKind.REGRESSION: DenseHead,
     HeadKind.SPAN: DenseHead,
     HeadKind.ATTRIBUTE: DenseHead,
+    HeadKind.LENGTH: DenseHead,
 }
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import Scores
+from t5x_lite.model import draws
 from t5x_lite.model.config import HeadConfig, ModelConfig
 from t5x_lite.model.generator_config import GeneratorConfig
 from t5x_lite.partitioning.chunks import each_position
@@ -131,28 +132,8 @@ def _by_scores(
         places: Int[Array, "rows places"],
     ) -> Int[Array, "rows places"]:
         if given.forbid_correct:
-            logits = jnp.where(_ids(logits) == true[..., None], -jnp.inf, logits)
-        return _drawn(logits / given.temperature, places, key)
+            logits = jnp.where(draws.ids(logits) == true[..., None], -jnp.inf, logits)
+        return draws.drawn(logits / given.temperature, places, key)
 
     places = jnp.arange(true.size, dtype=jnp.int32).reshape(true.shape)
     return each_position(draw, [scores], true, places)
-
-
-def _drawn(
-    logits: Float[Array, "rows places vocab"], places: Int[Array, "rows places"], key: PRNGKeyArray
-) -> Int[Array, "rows places"]:
-    """The largest of logits with Gumbel noise: a draw of their softmax. Reductions, which stay
-    local where the vocabulary is split.
-    """
-
-    def noise_of(place: Int[Array, ""]) -> Float[Array, "vocab"]:
-        return jax.random.gumbel(jax.random.fold_in(key, place), logits.shape[-1:])
-
-    noisy = logits + jax.vmap(jax.vmap(noise_of))(places)
-    is_largest = noisy == jnp.max(noisy, axis=-1, keepdims=True)
-    last = logits.shape[-1] - 1
-    return jnp.min(jnp.where(is_largest, _ids(logits), last), axis=-1)
-
-
-def _ids(logits: Float[Array, "rows places vocab"]) -> Int[Array, "rows places vocab"]:
-    return jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)

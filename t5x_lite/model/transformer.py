@@ -5,18 +5,21 @@ their segment ids (packed examples 1, 2, ..., padding 0); for a prefix LM decode
 (1 on the inputs and the position after them). An encoder with types of tokens reads
 encoder_token_types, without which all are of the first; one of two streams encoder_order, without
 which the first runs alone, and encoder_loss_weights. Positions are not read: segments tell them.
-A model with a generator also reads encoder_target_tokens and encoder_loss_weights (replacement.py).
+A model with a generator also reads encoder_target_tokens and encoder_loss_weights (replacement.py),
+one that is to denoise decoder_target_tokens in place of decoder_input_tokens (denoising.py).
 """
 
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from t5x_lite.errors import UserError
+from t5x_lite.features.denoising_config import Denoising
 from t5x_lite.features.outputs import (
     MEAN_SCORES,
     POOLED,
@@ -24,10 +27,13 @@ from t5x_lite.features.outputs import (
     STATES,
     TOKENS,
     Outputs,
+    Scores,
     Wanted,
 )
 from t5x_lite.model import (
     decoding_cache,
+    denoising,
+    draws,
     execution,
     masks,
     maxima,
@@ -35,6 +41,7 @@ from t5x_lite.model import (
     replacement,
     rounding,
     taps,
+    whole_targets,
     windows,
 )
 from t5x_lite.model.choices import ExamplePlace, HeadKind, Weights
@@ -42,7 +49,7 @@ from t5x_lite.model.config import ModelConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.head_config import OF_EXAMPLES
 from t5x_lite.model.masks import AttentionMask
-from t5x_lite.model.network import Batch, Transformer, segments_of
+from t5x_lite.model.network import Batch, Encoded, Transformer, segments_of
 
 Parameters = dict
 Cache = decoding_cache.Cache
@@ -61,6 +68,10 @@ repeat = decoding_cache.repeat
 select = decoding_cache.select
 rewind = decoding_cache.rewind
 put = decoding_cache.put
+read_inputs = whole_targets.read_inputs
+length_scores = whole_targets.length_scores
+token_scores = whole_targets.token_scores
+repeated = whole_targets.repeated
 cache_axes = decoding_cache.axes
 TOKEN_LOGITS = Wanted()
 _INSIDE = (STATES, SCORES, MEAN_SCORES)
@@ -146,33 +157,74 @@ def _apply(
 def _run(network: Transformer, batch: Batch, wanted: Wanted, dropout: Dropout) -> Outputs:
     config = network.config
     stacks = {*wanted.hidden, *(name.partition("/")[0] for name in wanted.inside)}
-    reads_top = bool(wanted.heads) or not stacks.isdisjoint({config.top_name, POOLED})
+    read_by = {name: config.read_by(HeadKind(name)) for name in wanted.heads}
+    reads_top = not {*stacks, *read_by.values()}.isdisjoint({config.top_name, POOLED})
     encoded, found = None, {}
     if config.encoder is not None:
         encoded = network.encode(batch, dropout)
         assert encoded.hidden is not None, "only a decoding cache stands in for hidden states"
         found["encoder"] = encoded.hidden
-    if reads_top and config.decoder is not None:
-        segments = segments_of(batch, "decoder")
+    heads: dict[str, Scores] = {}
+    unrolled: tuple[Scores, ...] = ()
+    read = None
+    if reads_top and wanted.denoising is not None:
+        assert encoded is not None, "checked: a denoiser has an encoder"
+        unrolled, read = _unrolled(network, batch, encoded, wanted.denoising, dropout)
+        heads[TOKENS] = unrolled[0]
+    elif reads_top and config.decoder is not None:
         tokens = batch["decoder_input_tokens"]
-        if config.recurrence is not None:
-            found["decoder"] = windows.read(network, tokens, segments, dropout)
-        else:
-            # An encoder has the prompt; without one it stands behind the start token.
-            own = None if encoded is not None else segments
-            x = network.embed(tokens, own, prompt_at=1)
-            mask = _decoder_mask(config, batch, segments)
-            found["decoder"], _ = network.decode(x, mask, encoded, dropout=dropout)
-    heads = {}
-    if reads_top:
-        top = found[config.top_name]
-        of_examples = _of_examples(config, batch, top)
-        if config.pooler:
-            found[POOLED] = network.pooler(of_examples)
-        for name in wanted.heads:
-            read = of_examples if HeadKind(name) in OF_EXAMPLES else top
-            heads[name] = network.head(name, read, found.get(POOLED), dropout)
-    return Outputs(heads, {name: found[name] for name in wanted.hidden})
+        found["decoder"] = _decoded(network, tokens, batch, encoded, dropout)
+    if reads_top and config.pooler:
+        found[POOLED] = network.pooler(_of_examples(config, batch, config.top_name, found))
+    for name, stack in read_by.items():
+        if name not in heads:
+            is_of_examples = HeadKind(name) in OF_EXAMPLES
+            told = _of_examples(config, batch, stack, found) if is_of_examples else found[stack]
+            heads[name] = network.head(name, told, found.get(POOLED), dropout)
+    return Outputs(heads, {name: found[name] for name in wanted.hidden}, read, unrolled=unrolled)
+
+
+def _decoded(
+    network: Transformer,
+    tokens: Int[Array, "batch length"],
+    batch: Batch,
+    encoded: Encoded | None,
+    dropout: Dropout,
+) -> Float[Array, "batch length embed"]:
+    """The decoder's output for these tokens."""
+    segments = segments_of(batch, "decoder")
+    if network.config.recurrence is not None:
+        return windows.read(network, tokens, segments, dropout)
+    # An encoder has the prompt; without one it stands behind the start token.
+    own = None if encoded is not None else segments
+    x = network.embed(tokens, own, prompt_at=1)
+    mask = _decoder_mask(network.config, batch, segments)
+    return network.decode(x, mask, encoded, dropout=dropout)[0]
+
+
+def _unrolled(
+    network: Transformer,
+    batch: Batch,
+    encoded: Encoded,
+    given: Denoising,
+    dropout: Dropout,
+) -> tuple[tuple[Scores, ...], Int[Array, "batch length"]]:
+    """The scores of each step of denoising, and what the first one read. No gradient goes through
+    what a step draws for the next. Without a key the same is drawn each time.
+    """
+    key = dropout.fold("denoising").key
+    key = jax.random.key(0) if key is None else key
+    first = tokens = denoising.spoiled(network.config, given.noise, batch, key)
+    unrolled: list[Scores] = []
+    for step in range(given.num_steps):
+        own = dropout.fold(step)
+        hidden = _decoded(network, tokens, batch, encoded, own)
+        unrolled.append(network.head(TOKENS, hidden, None, own))
+        if step + 1 < given.num_steps:
+            drawn = draws.by_scores(unrolled[-1], jax.random.fold_in(key, 1 + step))
+            is_real = segments_of(batch, "decoder") > 0
+            tokens = jnp.where(is_real, drawn, tokens)
+    return tuple(unrolled), first
 
 
 def _apply_with_generator(
@@ -260,13 +312,16 @@ def _of_parameter(place: str, ranges: Float[Array, "*layers 2"]) -> Float[Array,
 
 
 def _of_examples(
-    config: ModelConfig, batch: Batch, hidden: Float[Array, "batch length embed"]
+    config: ModelConfig,
+    batch: Batch,
+    stack: str,
+    found: Mapping[str, Float[Array, "batch length embed"]],
 ) -> Float[Array, "batch length embed"]:
-    """At each position what tells of its whole example, if that is told there."""
+    """At each position of a stack what tells of its whole example, if that is told there."""
     if config.example_place is ExamplePlace.FIRST:
-        return hidden
-    last = masks.last_in(segments_of(batch, config.top_name))
-    return jnp.take_along_axis(hidden, last[..., None], axis=1)
+        return found[stack]
+    last = masks.last_in(segments_of(batch, stack))
+    return jnp.take_along_axis(found[stack], last[..., None], axis=1)
 
 
 def _check(config: ModelConfig, wanted: Wanted) -> None:
@@ -274,7 +329,7 @@ def _check(config: ModelConfig, wanted: Wanted) -> None:
     heads += [TOKENS] if replacement.generator_of(config) is not None else []
     hidden = [*config.stacks, *([POOLED] if config.pooler else [])]
     inside = [f"{stack}/{what}" for stack in config.stacks for what in _INSIDE]
-    for names, known in zip(wanted, (heads, hidden, inside), strict=True):
+    for names, known in zip(wanted[:3], (heads, hidden, inside), strict=True):
         for name in (name for name in names if name not in known):
             raise UserError(f"the model has no {name!r}; it has {', '.join(known) or 'none'}.")
     if config.recurrence is not None and wanted.inside:
@@ -282,6 +337,8 @@ def _check(config: ModelConfig, wanted: Wanted) -> None:
             f"{', '.join(wanted.inside)} of a model that reads in windows: needed is one without "
             "recurrence, or a loss that compares outputs alone."
         )
+    if wanted.denoising is not None:
+        denoising.check(config, wanted.denoising.noise)
 
 
 def _decoder_mask(

@@ -18,7 +18,7 @@ from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.data.ramp import make_ramp
 from t5x_lite.display.terminal import shown_size
 from t5x_lite.errors import UserError
-from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.config import LossConfig, TeacherTermConfig
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import Partitioner, make_partitioner
@@ -96,7 +96,8 @@ def _model(job: TrainConfig, found: _Found) -> Iterator[Outcome]:
 
 def _untaught(job: TrainConfig) -> TrainConfig:
     """The job as far as its own states go, so that a teacher that is not there hides nothing."""
-    return dataclasses.replace(job, teacher_path=None, loss=(LossConfig(),))
+    own = tuple(term for term in job.loss if not isinstance(term, TeacherTermConfig))
+    return dataclasses.replace(job, teacher_path=None, loss=own or (LossConfig(),))
 
 
 def _teacher(job: TrainConfig, partitioner: Partitioner) -> Iterator[Outcome]:

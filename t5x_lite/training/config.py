@@ -10,13 +10,16 @@ from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.finetuning.config import UnfreezingConfig
 from t5x_lite.losses.config import LossConfig, TeacherTermConfig, TermConfig
+from t5x_lite.losses.denoising_config import DenoisingLossConfig, LengthLossConfig
 from t5x_lite.metrics.direction import Direction
-from t5x_lite.model.choices import Weights
+from t5x_lite.model.choices import HeadKind, Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.optim.config import OptimizerConfig, ParameterGroup, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.places import check_place
 from t5x_lite.stability.config import HealthConfig
+
+_OF_DENOISERS = (DenoisingLossConfig, LengthLossConfig)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -158,6 +161,7 @@ class TrainConfig:
                     "room for the prompt: --gin_file=finetuning/prompt_tuning.gin sets both "
                     "to PROMPT_LENGTH."
                 )
+        self._check_denoising()
 
     def _check_loss(self) -> None:
         kinds = [type(term) for term in self.loss]
@@ -174,3 +178,34 @@ class TrainConfig:
                 "term of the loss matches one (Match...Config), and nowhere else: "
                 "--gin.TrainConfig.teacher_path=..."
             )
+
+    def _check_denoising(self) -> None:
+        """Only spoiled targets are a task to a decoder that sees all of them."""
+        kinds = [type(term) for term in self.loss]
+        denoises = DenoisingLossConfig in kinds
+        others = [kind.__name__ for kind in kinds if kind not in _OF_DENOISERS]
+        if denoises != self.model.denoises or (denoises and others):
+            whole = "all" if self.model.denoises else "not all"
+            raise UserError(
+                f"the terms {', '.join(kind.__name__ for kind in kinds)} with a decoder that sees "
+                f"{whole} of its target: a model of models/architectures/denoiser.gin learns by "
+                "DenoisingLossConfig, perhaps beside LengthLossConfig and nothing else, and no "
+                "other model does: --gin_file=recipes/sundae.gin"
+            )
+        head = self.model.head(HeadKind.LENGTH)
+        if (head is not None) != (LengthLossConfig in kinds):
+            raise UserError(
+                f"{'a' if head else 'no'} head of the length with the terms "
+                f"{', '.join(kind.__name__ for kind in kinds)}: needed are LengthLossConfig and a "
+                "head that learns by it, or neither: --gin.HEADS=... --gin.TrainConfig.loss=..."
+            )
+        for name, dataset in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset)):
+            lengths = None if dataset is None else dataset.task_feature_lengths
+            longest = 0 if lengths is None else lengths.get("targets", 0)
+            if head is not None and longest > head.max_length:
+                raise UserError(
+                    f"{name}.task_feature_lengths has targets of up to {longest} tokens, and the "
+                    f"head of the length tells no more than {head.max_length}: "
+                    f"--gin.MAX_TARGET_LENGTH={longest}, or shorter targets: "
+                    "--gin.TASK_FEATURE_LENGTHS=..."
+                )

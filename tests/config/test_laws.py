@@ -17,7 +17,8 @@ from t5x_lite.training.config import TrainConfig
 
 GIN = pathlib.Path(config.packaged_root())
 MODELS = sorted(str(path.relative_to(GIN)) for path in GIN.glob("models/*/*.gin"))
-ARCHITECTURES = [name for name in MODELS if "/architectures/" in name]
+DENOISER = "models/architectures/denoiser.gin"  # no other recipe trains it
+ARCHITECTURES = [n for n in MODELS if "/architectures/" in n and n != DENOISER]
 SIZES = [name for name in MODELS if "/architectures/" not in name]
 
 TASK = ["MIXTURE_OR_TASK_NAME=my_task", "TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 32}"]
@@ -31,6 +32,7 @@ JOBS = {
         [*TRAIN, "INITIAL_CHECKPOINT_PATH=/runs/zero"],
     ),
     "supervised": (TrainConfig, ["recipes/supervised.gin"], TRAIN),
+    "sundae": (TrainConfig, [DENOISER, "recipes/sundae.gin"], TRAIN),
     "adamw": (TrainConfig, ["recipes/pretrain.gin", "recipes/adamw.gin"], TRAIN),
     "lamb": (TrainConfig, ["recipes/pretrain.gin", "recipes/lamb.gin"], TRAIN),
     "lion": (TrainConfig, ["recipes/pretrain.gin", "recipes/lion.gin"], TRAIN),

@@ -12,7 +12,7 @@ from t5x_lite import config as gin_config
 from t5x_lite.features.outputs import TOKENS, Wanted
 from t5x_lite.losses.config import LossConfig, ReplacedTokensLossConfig
 from t5x_lite.losses.table import make_loss
-from t5x_lite.model import flops, replacement, transformer
+from t5x_lite.model import draws, flops, replacement, transformer
 from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.config import HeadConfig, HeadKind, ModelConfig
 from t5x_lite.model.generator_config import GeneratorConfig, UniformGeneratorConfig
@@ -187,7 +187,7 @@ def test_draws_follow_the_scores():
     wide = jnp.broadcast_to(logits, (1, count, VOCAB))
     places = jnp.arange(count)[None]
     for temperature in (1.0, 3.0):
-        drawn = replacement._drawn(wide / temperature, places, jax.random.key(0))
+        drawn = draws.drawn(wide / temperature, places, jax.random.key(0))
         shares = np.bincount(np.asarray(drawn)[0], minlength=VOCAB) / count
         p = np.asarray(jax.nn.softmax(logits / temperature))
         assert np.all(np.abs(shares - p) <= 4 * np.sqrt(p * (1 - p) / count) + 1e-9)
