@@ -20,6 +20,7 @@ from benchmarks.experiments import (
     replaced,
     sentence_order,
     sharing,
+    sundae,
     timing,
     transfer,
 )
@@ -49,6 +50,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         hidden_states.EXPERIMENT,
         modes.EXPERIMENT,
         beams.EXPERIMENT,
+        sundae.EXPERIMENT,
         comparison.EXPERIMENT,
         influences.EXPERIMENT,
     )

@@ -127,6 +127,16 @@ def captions(split: str) -> Examples:
     return [{"targets": "\n".join(lines[at : at + 50])} for at in range(0, len(lines), 50)]
 
 
+def bilingual(split: str) -> Examples:
+    """The captions of both languages, 50 a text and one a line."""
+    pairs = translations(split)
+    return [
+        {"targets": "\n".join(pair[language] for pair in pairs[at : at + 50])}
+        for at in range(0, len(pairs), 50)
+        for language in ("en", "de")
+    ]
+
+
 def unpaired(split: str, language: str) -> Examples:
     """Sentences of Multi30k in one language, of pairs that M-3 does not train on.
 

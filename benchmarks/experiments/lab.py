@@ -58,7 +58,7 @@ class Vocabulary:
 
 
 SENTENCEPIECE, BYTE_PAIR, WORD_PIECE = "sentencepiece", "bpe", "wordpiece"
-CAPTION_WORD_PIECE = "wordpiece of captions"
+CAPTION_WORD_PIECE, BILINGUAL = "wordpiece of captions", "wordpiece of two languages"
 ONE_TEXT, FEW_PIECES, FEW_WORD_PIECES = "one text", "few pieces", "few word pieces"
 _WIKITEXT = ("experiments_wikitext",)
 VOCABULARIES = {
@@ -70,6 +70,12 @@ VOCABULARIES = {
         "wordpiece",
         ("experiments_captions_masked_for_detection",),
         share=0.25,
+    ),
+    BILINGUAL: Vocabulary(
+        "bilingual.wordpiece",
+        "wordpiece",
+        ("experiments_bilingual_masked_full_sentences",),
+        share=0.5,
     ),
     ONE_TEXT: Vocabulary("wikitext.model", None, _WIKITEXT),
     FEW_PIECES: Vocabulary("wikitext_few.model", None, _WIKITEXT, share=0.25),

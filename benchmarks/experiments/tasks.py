@@ -11,6 +11,8 @@
 | experiments_captions_masked_for_detection, _masked_ngrams | captions, the same | |
 | experiments_names | - | a letter, and in the next window a question for it |
 | experiments_maps | - | symbols and labels, each sequence by a map of its own |
+| experiments_bilingual_masked_full_sentences | captions in English and German, the same | |
+| experiments_bilingual | an English caption | the German one |
 | experiments_unlabelled_sst2, _en, _de | sentences with sentinels, several a row | what they hide |
 | experiments_unlabelled | these three and the first row, equally often | |
 | experiments_ende, experiments_ende_2000 | `translate English to German: ...` | German |
@@ -111,6 +113,10 @@ _CAPTIONS = InMemorySource(corpora.captions, SPLITS)
 for _objective in ("masked_for_detection", "masked_ngrams"):
     _add_masked("experiments_captions", _CAPTIONS, _objective)
 
+_add_masked(
+    "experiments_bilingual", InMemorySource(corpora.bilingual, SPLITS), "masked_full_sentences"
+)
+
 for _name, _texts in (
     ("experiments_maps", maps.sequences),
     ("experiments_names", names.texts),
@@ -160,6 +166,19 @@ for _num_train in (None, 2_000):
         preprocessors=[each(sentiment_to_text)],
         metric_fns=[accuracy],
     )
+
+
+def caption_to_text(example: Example) -> Example:
+    """Without words for the task."""
+    return {"inputs": example["en"], "targets": example["de"]}
+
+
+add_task(
+    "experiments_bilingual",
+    source=InMemorySource(corpora.translations, SPLITS),
+    preprocessors=[each(caption_to_text)],
+    metric_fns=[bleu],
+)
 
 for _share in corpora.EMPTY_SHARES:
     add_task(
