@@ -10,6 +10,9 @@ from benchmarks.experiments.runs import Run, Statement
 
 OBJECTIVE = "masked_ngrams"
 FIRST_STEPS, STEPS, LEARNING_RATE = 6_000, 2_000, 0.002
+MODEL_FILE = "models/albert/base.gin"
+# Of the model, besides the sizes that all encoders here have.
+FORM = {"POOLER": False, "TOKEN_DIM": 64, "LAYER_SHARING": "none"}
 SPARSITY, UPDATES = 0.9, 20
 BEFORE, DENSE = "before", "dense"
 TAUGHT, GRADUAL, ONE_SHOT = "gradual, with a teacher", "gradual", "at once"
@@ -23,43 +26,43 @@ FILES: Mapping[str, tuple[str, ...]] = {
 
 def first(lab: Lab, seed: int) -> Run:
     """What all arms start from, and the teacher."""
-    return _run(lab, f"pruned/first_seed_{seed}", seed, FIRST_STEPS)
+    return pretraining(lab, f"pruned/first_seed_{seed}", seed, FIRST_STEPS)
 
 
 def training(lab: Lab, arm: str, seed: int) -> Run:
     """As many steps more, with one of the ways to prune."""
     name = f"pruned/{arm.replace(', ', '_').replace(' ', '_')}_seed_{seed}"
-    run = _run(lab, name, seed, STEPS)
+    run = dataclasses.replace(
+        pretraining(lab, name, seed, STEPS), start_from=first(lab, seed), fresh=True
+    )
+    return with_pruning(run, FILES[arm], SPARSITY)
+
+
+def with_pruning(run: Run, files: tuple[str, ...], sparsity: float) -> Run:
+    """A run with files of compression/ behind its recipe; gradual pruning ends at half of it."""
     end = max(1, run.steps // 2)
-    pruning: dict[str, object] = {}
-    if FILES[arm]:
-        pruning = {"SPARSITY": SPARSITY}
-    if "compression/prune.gin" in FILES[arm]:
+    pruning: dict[str, object] = {"SPARSITY": sparsity} if files else {}
+    if "compression/prune.gin" in files:
         pruning |= {"PRUNING_END": end, "PRUNING_PERIOD": max(1, end // UPDATES)}
     return dataclasses.replace(
-        run,
-        settings={**run.settings, **pruning},
-        gin_files=(*run.gin_files, *FILES[arm]),
-        start_from=first(lab, seed),
-        fresh=True,
+        run, settings={**run.settings, **pruning}, gin_files=(*run.gin_files, *files)
     )
 
 
-def _run(lab: Lab, name: str, seed: int, steps: int) -> Run:
+def pretraining(lab: Lab, name: str, seed: int, steps: int) -> Run:
+    """Of chosen n-grams of captions, from scratch; other experiments on compression start there."""
     return encoders.pretraining(
         lab,
         name,
         seed,
         objective=OBJECTIVE,
         corpus=encoders.CAPTIONS,
-        model_file="models/albert/base.gin",
+        model_file=MODEL_FILE,
         recipe="encoder_pretrain",
         steps=steps,
         settings={
             "HEADS": Statement("(@masked/HeadConfig(),)"),
-            "POOLER": False,
-            "TOKEN_DIM": 64,
-            "LAYER_SHARING": "none",
+            **FORM,
             "LEARNING_RATE": LEARNING_RATE,
         },
     )

@@ -18,6 +18,7 @@
 | experiments_ende, experiments_ende_2000 | `translate English to German: ...` | German |
 | experiments_ende_empty_S | the same | German, or nothing in a share S of the pairs |
 | experiments_sst2, experiments_sst2_2000 | `sst2 sentence: ...` | positive, negative |
+| experiments_sst2_encoder | the sentence, for an encoder by itself | its class |
 | experiments_mixture | the first of each row, in proportion to examples | |
 """
 
@@ -25,17 +26,19 @@ import functools
 from collections.abc import Callable
 
 import seqio
+import tensorflow as tf
 
 from benchmarks.experiments import corpora, maps, names
 from t5x_lite.metrics.accuracy import accuracy
 from t5x_lite.metrics.bleu import bleu
 from t5x_lite.objectives import documents, masked_table, table
+from t5x_lite.objectives.texts import FIRST
 from t5x_lite.tasks import disaster_tweets as _disaster_tweets  # noqa: F401  registered
 from t5x_lite.tasks import rates, translation
 from t5x_lite.tasks.classification import keyed_text
 from t5x_lite.tasks.corpora import FirstTokens
 from t5x_lite.tasks.in_memory import InMemorySource
-from t5x_lite.tasks.registration import Example, add_task, each
+from t5x_lite.tasks.registration import Example, add_classes_task, add_task, each
 from t5x_lite.tasks.splits import SPLITS
 from t5x_lite.text.seqio_vocabulary import DefaultVocabulary
 
@@ -166,6 +169,23 @@ for _num_train in (None, 2_000):
         preprocessors=[each(sentiment_to_text)],
         metric_fns=[accuracy],
     )
+
+SENTIMENTS = ("negative", "positive")
+
+
+def sentiment_to_class(example: Example) -> Example:
+    """What an encoder by itself reads, and the place of the label."""
+    is_positive = tf.equal(example["label"], SENTIMENTS[1])
+    return {FIRST: example["sentence"], "classes": tf.cast(is_positive, tf.int32)}
+
+
+add_classes_task(
+    "experiments_sst2",
+    labels=SENTIMENTS,
+    source=InMemorySource(corpora.sentiments, SPLITS),
+    preprocessors=[each(sentiment_to_class)],
+    metric_fns=[accuracy],
+)
 
 
 def caption_to_text(example: Example) -> Example:
