@@ -153,7 +153,7 @@ def test_a_run_scores_what_it_decodes(runs):
     assert line["loss_per_token"] < 1.0 and line["accuracy"] > 0.6
     assert line["LengthLossConfig/accuracy"] > 0.3
     scores = (runs / "denoiser" / "inference_eval" / "toy_pairs" / "metrics.jsonl").read_text()
-    assert "same" in json.loads(scores.splitlines()[-1])
+    assert "eval/same" in json.loads(scores.splitlines()[-1])
 
 
 @pytest.mark.slow

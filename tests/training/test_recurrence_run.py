@@ -153,7 +153,7 @@ def test_whole_documents_are_evaluated_and_texts_of_a_file_continued(runs, tmp_p
     texts.write_text("kalo\n" + "lomi tuka soru " * 9 + "\n")
     infer = ["infer", "--gin_file=recipes/infer_file.gin", checkpoint]
     run(*infer, f"--gin.INPUT_FILE={texts}", f"--gin.INFER_OUTPUT_DIR={tmp_path}")
-    (written,) = tmp_path.glob("texts-predict.jsonl*")
+    (written,) = tmp_path.glob("texts-predict.jsonl-*-of-00001")
     assert len(written.read_text().splitlines()) == 2
 
 
