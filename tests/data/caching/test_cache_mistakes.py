@@ -7,6 +7,7 @@ import pytest
 
 from t5x_lite.data import cache_plan, caching
 from t5x_lite.errors import UserError
+from t5x_lite.text import default_vocabulary
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,9 @@ def _no_worker(monkeypatch):
         (["default"], {}, "No vocabulary was given.*cache: --vocabulary="),
     ],
 )
-def test_what_cannot_be_cached(cache, tmp_path, names, settings, said):
+def test_what_cannot_be_cached(cache, tmp_path, monkeypatch, names, settings, said):
+    # Whatever another test made the process's own.
+    monkeypatch.setattr(default_vocabulary, "_path", None)
     with pytest.raises(UserError, match=said):
         cache(names, tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
