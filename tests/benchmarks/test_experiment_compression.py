@@ -143,17 +143,18 @@ def test_a_sentence_is_told_as_it_is_written(test_data_dir, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.test_data
-def test_all_run_in_miniature(tmp_path, test_data_dir, users_shell):
+def test_encoders_run_in_miniature(tmp_path, test_data_dir, users_shell):
     environment = users_shell | {
         "T5X_LITE_TEST_DATA": str(test_data_dir),
         # As in other tests: it compiles much and computes little.
         "XLA_FLAGS": "--xla_backend_optimization_level=0",
     }
-    words = ["-m", "benchmarks.experiments", *ARMS, "--miniature", f"--output={tmp_path}"]
+    encoders = ("P-2", "P-4", "P-6")
+    words = ["-m", "benchmarks.experiments", *encoders, "--miniature", f"--output={tmp_path}"]
     subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, check=True)
-    for key, arms in ARMS.items():
+    for key in encoders:
         lines = (tmp_path / "results" / f"{key}.jsonl").read_text().splitlines()
-        assert [json.loads(line)["arm"] for line in lines[1:]] == arms
+        assert [json.loads(line)["arm"] for line in lines[1:]] == ARMS[key]
     zeros = {
         found["arm"]: found["scores"]["zeros"]
         for found in map(json.loads, (tmp_path / "results" / "P-6.jsonl").read_text().splitlines())
