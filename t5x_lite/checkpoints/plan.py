@@ -19,9 +19,19 @@ _SHOWN = 5
 # How many updates slots have seen. Checkpoints of before had only the optimizer's own number, which
 # is then that of all slots they have.
 _COUNT, COUNT_OF_ALL = "/count", "optimizer_state/step"
+_SLOTS = "optimizer_state"
+_OTHER_SLOTS = (
+    "Use the optimizer that wrote it; or, of an initial checkpoint, take its parameters only: "
+    "--gin.RESTORE_OPTIMIZER=False."
+)
+_OTHER_PARAMETERS = (
+    "Use the gin file of the model that wrote it (t5x_lite inspect shows that model); or take what "
+    "fits: RestoreCheckpointConfig.assignment_map maps names, where None keeps a fresh value, and "
+    "strict = False keeps it for all that the checkpoint lacks."
+)
 # What a checkpoint may have beyond a model: slots of parameters that are frozen here, and what was
 # of use while the model was trained. Other parameters it may not.
-_MAY_BE_LEFT_OVER = ("optimizer_state", "parameters/generator", "parameters/projections")
+_MAY_BE_LEFT_OVER = (_SLOTS, "parameters/generator", "parameters/projections")
 
 
 class Source(enum.Enum):
@@ -179,12 +189,12 @@ def refuse_misfits(report: Report, checkpoint: epath.Path, *, all_of_it: bool) -
     ]
     if len(wrong) > _SHOWN:
         lines.append(f"  ... and {len(wrong) - _SHOWN} more")
+    is_of_slots = all(_is_in(row.name, _SLOTS) for row in wrong)
+    misfit, fix = ("optimizer", _OTHER_SLOTS) if is_of_slots else ("model", _OTHER_PARAMETERS)
     raise UserError(
-        f"the checkpoint {checkpoint} does not fit the model of this job:\n"
+        f"the checkpoint {checkpoint} does not fit the {misfit} of this job:\n"
         + "\n".join(lines)
-        + "\nUse the gin file of the model that wrote it (t5x_lite inspect shows that model); or "
-        "take what fits: RestoreCheckpointConfig.assignment_map maps names, where None keeps a "
-        "fresh value, and strict = False keeps it for all that the checkpoint lacks."
+        + f"\n{fix}"
     )
 
 

@@ -205,3 +205,15 @@ def test_slots_of_what_is_frozen_may_be_left_over_but_parameters_may_not(stacked
     del state["parameters"]["encoder"]["norm"]
     with pytest.raises(ValueError, match=r"norm/scale: checkpoint \(4,\), model has none"):
         manager.restore(stacked, abstract(state))
+
+
+def test_an_optimizer_that_does_not_fit_is_called_one(stacked):
+    """What fits its model is taken without its slots."""
+    state = stacked_state()
+    state["optimizer_state"]["m"] = state["optimizer_state"]["v"]
+    with pytest.raises(ValueError, match="does not fit the optimizer of this job") as told:
+        manager.restore(stacked, abstract(state))
+    assert "--gin.RESTORE_OPTIMIZER=False" in str(told.value)
+    state["parameters"]["head"] = {"kernel": numbers((4, 8), 3)}
+    with pytest.raises(ValueError, match="does not fit the model of this job"):
+        manager.restore(stacked, abstract(state))
