@@ -33,6 +33,11 @@ class Mode(enum.Enum):
     SCORE = "score"
     ENCODE = "encode"
 
+    @property
+    def writes(self) -> bool:
+        """Whether a text is decoded."""
+        return self in (Mode.PREDICT, Mode.PREDICT_WITH_AUX)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictionConfig:
@@ -119,7 +124,7 @@ class InferConfig(PredictionConfig):
                 "needed is either dataset or input_file: recipes/infer.gin reads a task, "
                 "recipes/infer_file.gin a file."
             )
-        if self.prompt_with_targets and self.mode not in (Mode.PREDICT, Mode.PREDICT_WITH_AUX):
+        if self.prompt_with_targets and not self.mode.writes:
             raise UserError(
                 f"prompt_with_targets=True with mode={self.mode.value!r}, which writes nothing: "
                 "needed is mode=predict or predict_with_aux, or --gin.PROMPT_WITH_TARGETS=False."

@@ -29,8 +29,6 @@ from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.text.template import Framed
 
-_PREDICTS = (Mode.PREDICT, Mode.PREDICT_WITH_AUX)
-
 
 def infer(config: InferConfig, operative_config: str) -> None:
     """Writes INFER_OUTPUT_DIR/<name>-<mode>.jsonl-<shard>-of-<shards> for a file or for each task
@@ -52,7 +50,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
     )
     first_sentinel, sources = _sources(config, found)
     compilation_cache.enable(output, enabled=config.compilation_cache)
-    if config.mode in _PREDICTS and found.model.layout is not Layout.ENCODER:
+    if config.mode.writes and found.model.layout is not Layout.ENCODER:
         say(f"decoding: {config.decoding.describe()}")
     scorer(found.models, config.hidden_states)  # what it refuses is refused before all is read
     engine = found.engine(partitioner, first_sentinel=first_sentinel, weights=config.weights)
@@ -81,7 +79,7 @@ def infer(config: InferConfig, operative_config: str) -> None:
 
 def _widths(config: InferConfig, engine: Engine, shard: Source) -> tuple[int, ...] | None:
     """Of what is decoded, the same for all parts."""
-    if config.mode not in _PREDICTS or shard.asking is not None:
+    if not config.mode.writes or shard.asking is not None:
         return None
     widths = engine.widths([len(ids) for ids in shard.read], shard.batch_size)
     say_programs(widths, rows=shard.batch_size)

@@ -15,7 +15,8 @@ from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.display.terminal import shown_size
 from t5x_lite.evaluation import selection
 from t5x_lite.evaluation.config import EvalConfig
-from t5x_lite.inference import restored
+from t5x_lite.features.layouts import Layout
+from t5x_lite.inference import fitting, restored
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.inference.restored import Restored
 from t5x_lite.inference.sources import file_source
@@ -45,13 +46,16 @@ def checks(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> Ite
     job = resolved.config
     found = _Found(job.model)
     yield Check("checkpoint", lambda: _checkpoints(job, found))
+    if isinstance(job, InferConfig) and job.mode.writes:
+        yield Check("decoding", lambda: _decoding(job, found), needs=("checkpoint",))
     yield Check("mesh and batch", lambda: _mesh(job, found.model))
     yield Check("output", lambda: _output(job))
     if job.dataset is not None:
         yield from data.checks(resolved, arguments, found.model)
         read = ("tasks", "vocabulary", "data, examples", "example, examples")
         if isinstance(job, EvalConfig):
-            yield Check("metrics", lambda: _metrics(job), needs=("tasks", "data, examples"))
+            needs = ("checkpoint", "tasks", "data, examples")
+            yield Check("metrics", lambda: _metrics(job, found), needs=needs)
         if found.checkpoints is not None:
             folder = found.checkpoints.found[0].vocabulary
             same = functools.partial(data.same_vocabulary, job.dataset, folder)
@@ -125,7 +129,17 @@ def _output(job: Job) -> Iterator[Outcome]:
         yield Kind.OK, f"{job.output_dir}, free are {shown_size(places.room_in(existing))}"
 
 
-def _metrics(job: EvalConfig) -> Iterator[Outcome]:
+def _decoding(job: Job, found: _Found) -> Iterator[Outcome]:
+    """Whether the models write in the way that is asked for."""
+    assert found.checkpoints is not None, "the checkpoint was found before"
+    members = found.checkpoints.models.members
+    if members[0].layout is not Layout.ENCODER:
+        for member in members:
+            fitting.check_fits(member, job.decoding)
+        yield Kind.OK, job.decoding.describe()
+
+
+def _metrics(job: EvalConfig, found: _Found) -> Iterator[Outcome]:
     from t5x_lite.evaluation.evaluate import tasks_with_metrics
 
     tasks = tasks_with_metrics(job.dataset.mixture_or_task_name, job.dataset.split)
@@ -133,6 +147,8 @@ def _metrics(job: EvalConfig) -> Iterator[Outcome]:
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         selection.checkpoint_paths(job.checkpoint_path, names)
     yield Kind.OK, "\n".join([f"of {', '.join(names)}", *printed.getvalue().splitlines()])
+    if any(task.task.predict_metric_fns for task in tasks):
+        yield from _decoding(job, found)
 
 
 def _input_file(job: InferConfig, found: _Found) -> Iterator[Outcome]:

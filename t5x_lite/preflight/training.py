@@ -18,6 +18,7 @@ from t5x_lite.checkpoints.errors import ModelMismatchError
 from t5x_lite.data.ramp import make_ramp
 from t5x_lite.display.terminal import shown_size
 from t5x_lite.errors import UserError
+from t5x_lite.inference import fitting
 from t5x_lite.losses.config import LossConfig, TeacherTermConfig
 from t5x_lite.model import transformer
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -76,6 +77,8 @@ def checks(
         positions = functools.partial(data.positions, job, folder, readers=found.readers)
         yield Check("its data position", positions, needs=read)
     yield Check("restarts", lambda: data.restartable(job), needs=("tasks", "data, train"))
+    if job.infer_eval_dataset is not None:
+        yield Check("decoding", lambda: _decoding(job), needs=("tasks",))
     yield Check("first loss", lambda: first_loss.check(job), needs=read)
 
 
@@ -115,6 +118,18 @@ def _teachers_vocabulary(job: TrainConfig) -> Iterator[Outcome]:
     """Whether ids mean the same words to it."""
     assert job.teacher_path is not None, "asked of a job with a teacher"
     return data.same_vocabulary(job.dataset, pretrained.describe(job.teacher_path).vocabulary)
+
+
+def _decoding(job: TrainConfig) -> Iterator[Outcome]:
+    """Whether the model writes, for the evaluation of what it wrote, in the way asked for."""
+    from t5x_lite.data.examples import evaluation_tasks
+
+    dataset = job.infer_eval_dataset
+    assert dataset is not None, "only then is anything decoded"
+    found = evaluation_tasks(dataset.mixture_or_task_name, split=dataset.split)
+    if any(task.has_metrics for task in found):
+        fitting.check_fits(job.model, job.decoding)
+        yield Kind.OK, job.decoding.describe()
 
 
 def _mesh(job: TrainConfig, found: _Found, processes: int) -> Iterator[Outcome]:

@@ -79,6 +79,18 @@ def test_all_mistakes_of_an_evaluation_are_shown(check, byt5, tmp_path):
         assert (subject, what in text) == (where, True), text
 
 
+@pytest.mark.parametrize("kind", ["eval", "infer"])
+def test_a_way_of_decoding_that_the_model_has_not_is_found(check, byt5, tmp_path, kind):
+    """It writes token after token; to score and to encode is to decode nothing."""
+    words = job(kind, byt5, tmp_path, "--gin_file=decoding/mask_predict.gin")
+    status, findings, _ = check(*words)
+    to_fix = [text for kind, _, text in findings if kind == "FIX"]
+    assert status == 2 and len(to_fix) == 1 and "--gin_file=decoding/greedy.gin" in to_fix[0]
+    if kind == "infer":
+        status, findings, _ = check(*words, "--gin.MODE='score'")
+        assert status == 0 and "decoding" not in {subject for _, subject, _ in findings}
+
+
 def test_without_a_checkpoint_the_data_is_looked_at_all_the_same(check, tmp_path):
     words = job("infer", tmp_path / "no", tmp_path, "--gin.MIXTURE_OR_TASK_NAME=check_word")
     _, findings, _ = check(*words)
