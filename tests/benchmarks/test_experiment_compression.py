@@ -144,11 +144,7 @@ def test_a_sentence_is_told_as_it_is_written(test_data_dir, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.test_data
 def test_encoders_run_in_miniature(tmp_path, test_data_dir, users_shell):
-    environment = users_shell | {
-        "T5X_LITE_TEST_DATA": str(test_data_dir),
-        # As in other tests: it compiles much and computes little.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-    }
+    environment = users_shell | {"T5X_LITE_TEST_DATA": str(test_data_dir)}
     encoders = ("P-2", "P-4", "P-6")
     words = ["-m", "benchmarks.experiments", *encoders, "--miniature", f"--output={tmp_path}"]
     subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, check=True)

@@ -13,11 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.test_data
 def test_an_experiment_runs_and_is_not_run_twice(tmp_path, test_data_dir, users_shell):
-    environment = users_shell | {
-        "T5X_LITE_TEST_DATA": str(test_data_dir),
-        # As in other tests: it compiles much and computes little.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-    }
+    environment = users_shell | {"T5X_LITE_TEST_DATA": str(test_data_dir)}
     words = ["-m", "benchmarks.experiments", "M-3", "--miniature", f"--output={tmp_path}"]
 
     def run() -> str:

@@ -24,6 +24,7 @@ import pytest
 
 from t5x_lite.config import packaged_root
 from t5x_lite.config.t5x_names import macro_replacement
+from tests.docs import warm
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GIN = pathlib.Path(packaged_root())
@@ -105,14 +106,17 @@ class Session:
 
     def run(self, command: str, page: str) -> str:
         """What it prints; it has to succeed."""
-        done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", command],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        if warm.is_warm(command):
+            done = warm.run(command, self.folder, self.environment)
+        else:
+            done = subprocess.run(
+                ["bash", "-o", "pipefail", "-c", command],
+                cwd=self.folder,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         assert done.returncode == 0, f"{page}: {command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
