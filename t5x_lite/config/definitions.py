@@ -12,6 +12,7 @@ from t5x_lite.config.configurables import (
 )
 from t5x_lite.config.errors import Location, Problem, did_you_mean
 from t5x_lite.config.files import Layer
+from t5x_lite.config.moved import as_now
 from t5x_lite.config.parse import Definition, Reference, nested
 
 Scope = tuple[str, ...]
@@ -46,7 +47,7 @@ class Definitions:
         self.problems: list[Problem] = []
         for number, layer in enumerate(layers):
             first: dict[object, Definition] = {}
-            for definition in layer.definitions:
+            for definition in as_now(layer.definitions):
                 self._add(Ranked(definition, number, layer.is_command_line), first)
 
     def __iter__(self) -> Iterator[Ranked]:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from t5x_lite.bounds import MAX_BATCH, MAX_LENGTH, check_bounds
-from t5x_lite.decoding.strategies import GreedyConfig, StrategyConfig
+from t5x_lite.decoding.strategies import BeamConfig, GreedyConfig, SampleConfig, StrategyConfig
 from t5x_lite.errors import UserError
 
 
@@ -16,7 +16,12 @@ class DecodingConfig:
     `no_repeat_ngram` tokens twice (0: it may); `forbid_sentinels` never writes <extra_id_...>.
     """
 
-    strategy: StrategyConfig = dataclasses.field(default_factory=GreedyConfig)
+    strategy: StrategyConfig = dataclasses.field(
+        default_factory=GreedyConfig,
+        metadata={
+            "formerly_named": {each.name: each for each in (GreedyConfig, SampleConfig, BeamConfig)}
+        },
+    )
     max_decode_length: int = 128
     num_decodes: int = 1
     min_decode_length: int = 0

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from t5x_lite import config
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.strategies import BeamConfig, GreedyConfig, SampleConfig
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.config import InferConfig
 from t5x_lite.model.compute_config import ComputeConfig
@@ -99,6 +101,23 @@ def test_a_field_that_was_renamed_is_read_by_both_names(resolve, tiny_model):
     silent = resolve(tiny_model + "RelativeBiasConfig.num_buckets = 8")
     assert old.config == new.config == silent.config
     assert old.config.decoder.positions.num_buckets == 8
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ("DecodingConfig.strategy = 'greedy'", GreedyConfig()),
+        ("DecodingConfig.strategy = 'sample'", SampleConfig(temperature=0.5, seed=3)),
+        ("DecodingConfig.strategy = 'beam'", BeamConfig(beam_size=7)),
+        ("DecodingConfig.strategy = @BeamConfig()", BeamConfig(beam_size=7)),
+    ],
+)
+def test_settings_of_a_strategy_once_stood_beside_its_name(resolve, named, expected):
+    """A run wrote all of them, whichever it chose, and goes on by what it wrote."""
+    settings = {"temperature": 0.5, "seed": 3, "beam_size": 7, "num_decodes": 1}
+    lines = [f"DecodingConfig.{name} = {value}" for name, value in settings.items()]
+    text = "\n".join([named, *(lines[2:] if "@" in named else lines)])
+    assert resolve(text, root=DecodingConfig).config == DecodingConfig(strategy=expected)
 
 
 @pytest.mark.parametrize("seed", range(20))
