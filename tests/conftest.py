@@ -69,15 +69,29 @@ _MANY_MAPPINGS = 10_000
 @pytest.fixture(scope="module", autouse=True)
 def _leaves_room():
     """What a file of tests compiled goes before it is too much for the process; datasets that wait
-    in cycles of references, each with its threads, go as well.
+    in cycles of references, each with its threads, go as well. What is still in use stays out of
+    sight of the next collections, which would look through millions of objects again.
     """
     import jax
 
     yield
-    gc.collect()
     if _MAPPINGS.exists() and _MAPPINGS.read_bytes().count(b"\n") > _MANY_MAPPINGS:
+        gc.unfreeze()
         jax.clear_caches()
-        gc.collect()
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def two_devices():
+    """JAX shows two of the simulated devices: for jobs whose mesh is of no interest, which cost a
+    third less so. That a mesh changes nothing is what tests of meshes are for.
+    """
+    import jax
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "devices", lambda *words, all=jax.devices: all(*words)[:2])
+        yield
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ from t5x_lite.testing import tiny_model
 from t5x_lite.training.state import StateFactory
 from t5x_lite.training.step import make_gradients
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 ROWS, LENGTH, VOCAB = 8, 6, 64
 TERMS = (
     MatchTeacherConfig(temperature=2.0),

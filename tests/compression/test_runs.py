@@ -16,6 +16,8 @@ from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 TRAINING = pathlib.Path(__file__).parents[1] / "training"
 SIZE = ("--gin.VOCAB_SIZE", "VOCAB_SIZE=384")
 JOB = [

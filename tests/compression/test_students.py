@@ -20,6 +20,8 @@ from t5x_lite.model import transformer
 from t5x_lite.model.config import LayerSharing, ModelConfig, Sharing
 from t5x_lite.testing import tiny_model
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 T5 = dataclasses.replace(tiny_model(32), sharing=Sharing.NONE).with_stacks(
     lambda _, stack: dataclasses.replace(stack, num_layers=4)
 )

@@ -24,6 +24,8 @@ from t5x_lite.training.errors import StopAsked
 from t5x_lite.training.hooks import Evaluation, Hook
 from t5x_lite.training.stopwatch import Stopwatch
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 METRICS = {"loss": jnp.float32(1)}
 
 

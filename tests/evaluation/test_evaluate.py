@@ -25,6 +25,8 @@ from t5x_lite.metrics import benchmark_averages
 from t5x_lite.metrics.benchmark_averages import Benchmark
 from t5x_lite.partitioning.config import PartitioningConfig
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 
 def lines(path) -> list[dict]:
     """JSON lines."""

@@ -23,6 +23,8 @@ from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.testing import tiny_model
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 BYTES = 384
 QUICK = ("--inputs_length=8", "--targets_length=4", "--rounds=2", "--batch_sizes=1,3")
 

@@ -46,6 +46,8 @@ from t5x_lite.text.word_piece import WordPieceTokenizer, WordRules
 from t5x_lite.text.word_piece_vocabulary import WordPieceVocabulary
 from t5x_lite.training.state import StateFactory
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 LABELS = ("cold", "mild", "hot")
 WORDS = [f"{a}{b}" for a in "bcdfgh" for b in "aeiou"]
 SPECIAL = SpecialTokens(padding=0, unknown=1, start=2, end=3)

@@ -24,6 +24,8 @@ from t5x_lite.model.choices import Weights
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.testing import tiny_model
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 TASK = "exported_names"
 BYTES = 384
 PAIRS = [("bread", "Brot"), ("butter", "Butter"), ("jam", "Marmelade")]

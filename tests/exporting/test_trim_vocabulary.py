@@ -22,6 +22,8 @@ from t5x_lite.text.training import train_sentencepiece
 from t5x_lite.text.trimming import Trimmed
 from t5x_lite.text.word_piece_training import train_word_piece
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 SYLLABLES = "ka lo mi tu ren sor vel dax pon gri".split()
 WORDS = [a + b for a in SYLLABLES for b in SYLLABLES]
 SENTENCES = [" ".join(WORDS[(i * k) % 97] for k in range(1, 7)) for i in range(1, 200)]

@@ -13,6 +13,8 @@ from t5x_lite.model import transformer
 from t5x_lite.model.config import LoraConfig
 from t5x_lite.optim.config import AdafactorConfig
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 PROMPT = (5, 9, 17)
 # What the data leaves in front of inputs for a prompt of as many vectors: it is not read.
 ROOM = (1, 1, 1)

@@ -17,6 +17,8 @@ from t5x_lite.partitioning.partitioner import make_partitioner
 from t5x_lite.training.start import check_origin, find_origin, start
 from t5x_lite.training.state import make_factory
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 FILES = ["models/t5_1_0/tiny.gin"]
 # One layer in each stack, small enough to be made in a second.
 TINY = ("VOCAB_SIZE=32", "NUM_ENCODER_LAYERS=1", "NUM_DECODER_LAYERS=1", "ADAPTER_DIM=16")

@@ -27,6 +27,8 @@ from t5x_lite.model.config import (
 )
 from t5x_lite.testing import tiny_model
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 VOCAB, LENGTH = 40, 6
 SUNDAE = DecodingConfig(
     strategy=SundaeConfig(num_steps=4, temperature=0.8, num_lengths=2, seed=3),

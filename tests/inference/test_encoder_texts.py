@@ -23,6 +23,8 @@ from t5x_lite.model.head_config import HeadConfig
 from t5x_lite.testing import tiny_model
 from t5x_lite.text.word_piece import WordPieceTokenizer
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 HEADS = (
     HeadConfig(transform="gelu_erf"),
     HeadConfig(kind=HeadKind.CLASSES, num_classes=3, labels=("cold", "mild", "hot"), pooled=True),

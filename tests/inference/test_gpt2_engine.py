@@ -17,6 +17,8 @@ from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
 from t5x_lite.model import transformer
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 VOCAB, MAX_LENGTH, LENGTH = 40, 24, 5
 END = VOCAB - 1
 GREEDY = DecodingConfig(max_decode_length=LENGTH)

@@ -23,6 +23,8 @@ from t5x_lite.model.quantization_config import QuantizationConfig
 from t5x_lite.testing import tiny_model
 from t5x_lite.text.byte_tokenizer import ByteTokenizer
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 VOCAB, MAX_LENGTH = 40, 24
 CHUNK, WINDOW, KEPT, LENGTH = 4, 14, 4, 30
 OPTIMISED = HiddenStatesConfig(step_size=0.05, chunk=CHUNK, window=WINDOW)

@@ -11,6 +11,8 @@ import t5x_lite
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.decoding.strategies import BeamConfig
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 TEXTS = ["a", "bread and butter", "", "naïve ☃", "jam " * 9]
 
 

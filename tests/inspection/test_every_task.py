@@ -257,6 +257,16 @@ def test_the_first_example_is_a_golden_text(folders, name):
             assert " ".join(piece.text.split()) in " ".join(output.getvalue().split())
 
 
+# One of each kind: a text, a pair, a number, a span.
+SHOWN_TWINS = (
+    "glue_sst2_v002",
+    "glue_mrpc_v002",
+    "glue_stsb_v002",
+    "super_glue_copa_v102",
+    "squad_v010_allanswers",
+)
+
+
 @pytest.mark.test_data
 @pytest.mark.parametrize("name", [each for each in REAL if f"{each}_encoder" in registered()])
 def test_its_twin_for_encoders_shows_the_same_example(folders, name):
@@ -272,6 +282,8 @@ def test_its_twin_for_encoders_shows_the_same_example(folders, name):
         told, wanted = float(told), pytest.approx(float(wanted), abs=0.1)
     assert (told, example.get("idx")) == (wanted, text.get("idx"))
 
+    if name not in SHOWN_TWINS:
+        return
     lengths = {"inputs": 512, "token_types": 512, twin.told.feature: 2 if "squad" in name else 1}
     found = gather(f"{name}_encoder", split=split, lengths=lengths, num_examples=1, max_sample=3)
     output = io.StringIO()

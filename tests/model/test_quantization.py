@@ -59,7 +59,6 @@ def models():
         decoder=dataclasses.replace(tied.decoder, positions=tied.encoder.positions),
     )
     return {
-        "tied": tied,
         "separate": separate,
         "shared": shared,
         "language model": tiny_model(VOCAB, Layout.LM),

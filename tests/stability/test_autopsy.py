@@ -29,6 +29,8 @@ from t5x_lite.training.config import TrainConfig
 from t5x_lite.training.state import StateFactory
 from t5x_lite.training.step import make_train_step
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 JOB = {
     "MODEL_DIR": "unused",
     "MIXTURE_OR_TASK_NAME": "unused",

@@ -18,6 +18,8 @@ from t5x_lite.errors import UserError
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 PIECES = 48
 SIZES = [
     f"--gin.VOCAB_SIZE={PIECES}",

@@ -13,6 +13,8 @@ from t5x_lite.checkpoints import description, lookup, pretrained
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 PIECES = 80
 FEATURES = ("inputs", "token_types", "targets", "target_weights")
 FLAGS = [

@@ -14,6 +14,8 @@ from t5x_lite.checkpoints import pretrained
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 PIECES = 300
 END = PIECES - 1
 FLAGS = [
@@ -110,9 +112,7 @@ def test_what_was_trained_answers_by_its_own_vocabulary(trained):
 @pytest.mark.parametrize(
     ("method", "flags", "moves"),
     [
-        ("freeze", ["--gin.FROZEN=(?!.*/mlp/.*).*"], "/mlp/"),
         ("lora", ["--gin.LORA_TARGETS=('query', 'wi')"], "/lora/"),
-        ("adapters", ["--gin.ADAPTER_DIM=4"], "/adapter/|/scale"),
         (
             "prompt_tuning",
             ["--gin.PROMPT_LENGTH=3", "--gin.TASK_FEATURE_LENGTHS={'targets': 29}"],

@@ -16,6 +16,8 @@ from t5x_lite.model.config import QuantizationConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 TRAIN = [
     "train",
     "--gin_file=models/t5_1_0/tiny.gin",

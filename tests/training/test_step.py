@@ -104,10 +104,8 @@ def whole(loss, model=MODEL):
 @pytest.mark.parametrize(
     ("model", "num_partitions", "count", "normalizing_factor"),
     [
-        (MODEL, 2, 2, LossNormalization.NUM_REAL_TARGET_TOKENS),
         (MODEL, 8, 4, LossNormalization.NUM_REAL_TARGET_TOKENS),
-        (IN_CHUNKS, 2, 4, LossNormalization.NUM_REAL_TARGET_TOKENS),
-        (SMALL, 2, 4, LossNormalization.NUM_TOTAL_TARGET_TOKENS),
+        (IN_CHUNKS, 2, 2, LossNormalization.NUM_TOTAL_TARGET_TOKENS),
         (SMALL, 2, 4, LossNormalization.AVERAGE_PER_SEQUENCE),
         (SMALL, 2, 4, None),
     ],

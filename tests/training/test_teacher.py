@@ -25,6 +25,8 @@ from t5x_lite.testing import tiny_model
 from t5x_lite.training.state import StateFactory, make_factory
 from t5x_lite.training.step import make_eval_step, make_gradients, make_train_step
 
+pytestmark = pytest.mark.usefixtures("two_devices")
+
 TERMS = (LossConfig(z_loss=0.01), MatchTeacherConfig(temperature=2.0, weight=0.5))
 DIVERGENCE = "MatchTeacherConfig/term"
 ROWS, LENGTH, VOCAB = 16, 6, 64
