@@ -50,6 +50,11 @@ def calibrated(source: Source, config: CalibrationConfig, job: EvalConfig) -> So
     batches = _batches(model, examples, rows, partitioner.data_axis_size)
     known = calibration.calibrated(model, parameters, batches, partitioner)
     say(f"ranges: of {len(examples)} examples of the split {config.split!r}")
+    if config.split.partition("[")[0] == job.dataset.split.partition("[")[0]:
+        say(
+            "WARNING: the card is measured on that split too, so it shows the model better than "
+            "others will find it: --calibration_split=... names another"
+        )
     host = jax.tree.map(np.asarray, known)
     return dataclasses.replace(source, model=model, parameters=host)
 

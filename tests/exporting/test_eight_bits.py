@@ -98,6 +98,13 @@ def test_an_encoder_is_rounded_and_measured(job, source):
     assert "All kernels of layers and the vectors of tokens in int8" in page
 
 
+def test_examples_of_the_card_are_warned_of(job, source, capsys):
+    """A part of its split is of it as well."""
+    for split, warned in (("train", False), ("validation[:4]", True)):
+        calibrated(source, CalibrationConfig(split=split, num_examples=2), job)
+        assert ("--calibration_split=..." in capsys.readouterr().out) is warned
+
+
 def test_what_has_ranges_is_not_given_others(job, source):
     rounded = calibrated(source, CalibrationConfig(num_examples=6), job)
     with pytest.raises(UserError, match="--activations=int8.*Leave the flag out"):
