@@ -1,6 +1,7 @@
 """What a decoder learns that restores whole targets, as frozen values (no JAX)."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from t5x_lite.bounds import BELOW_ONE, FINITE, check_bounds
 from t5x_lite.features.denoising_config import Denoising, Noise
@@ -35,6 +36,12 @@ class DenoisingLossConfig(TermConfig):
     def denoising(self) -> Denoising:
         """What is asked of the model."""
         return Denoising(self.num_steps, self.noise)
+
+
+def decoder_passes(terms: Iterable[TermConfig]) -> int:
+    """How often the decoder reads a batch for a loss."""
+    denoising = (term for term in terms if isinstance(term, DenoisingLossConfig))
+    return max((term.num_steps for term in denoising), default=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

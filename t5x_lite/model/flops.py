@@ -22,12 +22,15 @@ from t5x_lite.model.replacement import generator_of
 TRAINING_FACTOR = 3
 
 
-def training_flops(model: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> float:
+def training_flops(
+    model: ModelConfig, shapes: Mapping[str, tuple[int, ...]], *, passes: int = 1
+) -> float:
     """FLOPs of one optimizer step, parameter updates and frozen parameters not regarded.
 
     Args:
         shapes: feature name -> (rows, length) of a global batch: <stack>_input_tokens of each
             stack, and encoder_order if an encoder of two streams runs both.
+        passes: how often a decoder beside an encoder reads the batch (the loss's `decoder_passes`).
     """
     rows, _ = shapes[f"{model.top_name}_input_tokens"]
     streams = 2 if "encoder_order" in shapes else 1
@@ -35,7 +38,11 @@ def training_flops(model: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) ->
         shapes[f"{stack}_input_tokens"][1] if stack in model.stacks else 0
         for stack in ("encoder", "decoder")
     )
-    return float(TRAINING_FACTOR * forward_flops(model, rows, encoded, length, streams=streams))
+    once = forward_flops(model, rows, encoded, length, streams=streams)
+    if passes == 1:
+        return float(TRAINING_FACTOR * once)
+    decoded = once - forward_flops(model, rows, encoded, 0)
+    return float(TRAINING_FACTOR * (once + (passes - 1) * decoded))
 
 
 def forward_flops(

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Mapping
 
 from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.losses.denoising_config import decoder_passes
 from t5x_lite.model import flops
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.planning.answers import Answers
@@ -185,7 +186,8 @@ def make_plan(job: Job, measured: Measured, price: float | None = None) -> Plan:
     if isinstance(job, TrainConfig) and measured.kind is Kind.TRAIN:
         steps = job.train_steps or job.train_steps_relative
     kind, shapes = measured.kind, measured.shapes
-    total = sum(model_flops(model, kind, shapes, job.decoding) for model in models)
+    passes = decoder_passes(job.loss) if isinstance(job, TrainConfig) else 1
+    total = sum(model_flops(model, kind, shapes, job.decoding, passes) for model in models)
     return Plan(
         measured,
         total / measured.topology.num_devices,
@@ -194,12 +196,14 @@ def make_plan(job: Job, measured: Measured, price: float | None = None) -> Plan:
     )
 
 
-def model_flops(model: ModelConfig, kind: Kind, shapes: Shapes, decoding: DecodingConfig) -> float:
+def model_flops(
+    model: ModelConfig, kind: Kind, shapes: Shapes, decoding: DecodingConfig, passes: int = 1
+) -> float:
     """FLOPs that a batch takes in theory, on all devices, as `model.flops` counts them."""
     if kind is Kind.TRAIN:
-        return flops.training_flops(model, shapes)
+        return flops.training_flops(model, shapes, passes=passes)
     if kind is Kind.EVAL:
-        return flops.training_flops(model, shapes) / flops.TRAINING_FACTOR
+        return flops.training_flops(model, shapes, passes=passes) / flops.TRAINING_FACTOR
     rows, width = shapes["inputs"]
     if "outputs" not in shapes:  # what is told is not written
         return float(flops.forward_flops(model, rows, width, 0))

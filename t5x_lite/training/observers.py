@@ -19,6 +19,7 @@ from t5x_lite.data.batches import Batches
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.ramp import make_ramp
 from t5x_lite.display.progress import say
+from t5x_lite.losses.denoising_config import decoder_passes
 from t5x_lite.model import flops
 from t5x_lite.training import hooks
 from t5x_lite.training.config import TrainConfig
@@ -249,7 +250,7 @@ def _row_flops(config: TrainConfig) -> float:
     lengths = dataset.task_feature_lengths
     assert lengths is not None, "training needs lengths, which were checked"
     shapes = row.shapes(1, lengths, dataset.prompt_length)
-    return flops.training_flops(config.model, shapes)
+    return flops.training_flops(config.model, shapes, passes=decoder_passes(config.loss))
 
 
 def _evaluation_hook(observed: Observed, on_scores: OnScores) -> hooks.Evaluate | None:

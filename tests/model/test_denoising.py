@@ -12,9 +12,14 @@ from t5x_lite import config as gin_config
 from t5x_lite.errors import UserError
 from t5x_lite.features.denoising_config import Denoising, Noise
 from t5x_lite.features.outputs import TOKENS, Wanted
-from t5x_lite.losses.denoising_config import DenoisingLossConfig, LengthLossConfig
+from t5x_lite.losses.config import LossConfig
+from t5x_lite.losses.denoising_config import (
+    DenoisingLossConfig,
+    LengthLossConfig,
+    decoder_passes,
+)
 from t5x_lite.losses.table import make_loss
-from t5x_lite.model import denoising, transformer
+from t5x_lite.model import denoising, flops, transformer
 from t5x_lite.model.choices import Remat
 from t5x_lite.model.compute_config import ComputeConfig
 from t5x_lite.model.config import HeadConfig, HeadKind, ModelConfig, Visibility
@@ -279,3 +284,13 @@ def test_what_cannot_be_is_refused():
         transformer.apply(nameless, parameters, BATCH, wanted=masked)
     with pytest.raises(UserError, match="with a decoder"):
         dataclasses.replace(config, heads=(HeadConfig(), HeadConfig(kind=HeadKind.CLASSES)))
+
+
+def test_a_step_of_denoising_costs_a_pass_of_the_decoder():
+    """The encoder reads once; what is no loss of denoisers reads targets once."""
+    config = denoiser()
+    shapes = {f"{stack}_input_tokens": (ROWS, LENGTH) for stack in ("encoder", "decoder")}
+    costs = [flops.training_flops(config, shapes, passes=passes) for passes in (1, 2, 3)]
+    encoder = flops.TRAINING_FACTOR * flops.forward_flops(config, ROWS, LENGTH, 0)
+    assert costs[1] - costs[0] == costs[2] - costs[1] == costs[0] - encoder > encoder
+    assert [decoder_passes(terms) for terms in (TERMS, (LossConfig(),))] == [2, 1]
