@@ -11,6 +11,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+import jax
+
 # Words that only a shell reads.
 _SHELL = set("|&;<>()$`*?~#\n")
 # These start processes of their own.
@@ -55,6 +57,8 @@ def _child(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    # Read when JAX was imported, which was in a process of tests, with as many devices as they see.
+    jax.config.update("jax_num_cpu_devices", int(environment.get("JAX_NUM_CPU_DEVICES", -1)))
     for descriptor, path in enumerate(printed, start=1):
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(opened, descriptor)
