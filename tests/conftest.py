@@ -57,7 +57,7 @@ def _compiled_once(tmp_path_factory, request):
     if hasattr(request.config, "workerinput"):  # pytest-xdist: one folder for all workers
         folder = folder.parent
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 # Linux gives a process 65,530 mappings of memory, and a compiled program takes several: what goes
