@@ -3,11 +3,11 @@
 import configparser
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 import zipfile
 
 import pytest
@@ -84,14 +84,21 @@ def test_each_lock_satisfies_setup_cfg_and_names_no_place(python):
     "words", [["-m", "t5x_lite", "--help"], ["-c", "import t5x_lite"]], ids=str
 )
 def test_help_and_import_take_less_than_a_second(words):
-    """JAX alone takes one, so it is imported by the commands that need it; the best of three runs,
-    because others may use the machine."""
+    """JAX alone takes one, so it is imported by the commands that need it; of a processor, best of
+    three runs, because others may use the machine.
+    """
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = processor_seconds()
         subprocess.run([sys.executable, *words], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(processor_seconds() - began)
     assert min(seconds) < 1.0
+
+
+def processor_seconds() -> float:
+    """What processes that ended have taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.fixture(scope="module")
