@@ -84,8 +84,8 @@ def _leaves_room():
 
 @pytest.fixture(scope="module")
 def two_devices():
-    """JAX shows two of the simulated devices: for jobs whose mesh is of no interest, which cost a
-    third less so. That a mesh changes nothing is what tests of meshes are for.
+    """JAX shows two of the simulated devices: for jobs whose mesh is of no interest, which cost
+    less so. That a mesh changes nothing is what tests of meshes are for.
     """
     import jax
 

@@ -54,8 +54,8 @@ def checks(resolved: config.Resolved[Job], arguments: argparse.Namespace) -> Ite
         yield from data.checks(resolved, arguments, found.model)
         read = ("tasks", "vocabulary", "data, examples", "example, examples")
         if isinstance(job, EvalConfig):
-            needs = ("checkpoint", "tasks", "data, examples")
-            yield Check("metrics", lambda: _metrics(job, found), needs=needs)
+            yield Check("metrics", lambda: _metrics(job), needs=("tasks", "data, examples"))
+            yield Check("decoding", lambda: _decoding(job, found), needs=("checkpoint", "metrics"))
         if found.checkpoints is not None:
             folder = found.checkpoints.found[0].vocabulary
             same = functools.partial(data.same_vocabulary, job.dataset, folder)
@@ -130,16 +130,23 @@ def _output(job: Job) -> Iterator[Outcome]:
 
 
 def _decoding(job: Job, found: _Found) -> Iterator[Outcome]:
-    """Whether the models write in the way that is asked for."""
+    """Whether the models write in the way that is asked for, if they write at all."""
+    from t5x_lite.evaluation.evaluate import tasks_with_metrics
+
     assert found.checkpoints is not None, "the checkpoint was found before"
     members = found.checkpoints.models.members
+    if isinstance(job, EvalConfig):
+        with contextlib.redirect_stdout(io.StringIO()):  # what is left out was said of the metrics
+            tasks = tasks_with_metrics(job.dataset.mixture_or_task_name, job.dataset.split)
+        if not any(task.task.predict_metric_fns for task in tasks):
+            return
     if members[0].layout is not Layout.ENCODER:
         for member in members:
             fitting.check_fits(member, job.decoding)
         yield Kind.OK, job.decoding.describe()
 
 
-def _metrics(job: EvalConfig, found: _Found) -> Iterator[Outcome]:
+def _metrics(job: EvalConfig) -> Iterator[Outcome]:
     from t5x_lite.evaluation.evaluate import tasks_with_metrics
 
     tasks = tasks_with_metrics(job.dataset.mixture_or_task_name, job.dataset.split)
@@ -147,8 +154,6 @@ def _metrics(job: EvalConfig, found: _Found) -> Iterator[Outcome]:
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         selection.checkpoint_paths(job.checkpoint_path, names)
     yield Kind.OK, "\n".join([f"of {', '.join(names)}", *printed.getvalue().splitlines()])
-    if any(task.task.predict_metric_fns for task in tasks):
-        yield from _decoding(job, found)
 
 
 def _input_file(job: InferConfig, found: _Found) -> Iterator[Outcome]:
