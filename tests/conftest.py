@@ -6,11 +6,28 @@ import os
 import pathlib
 import sys
 
-from jaxtyping import install_import_hook
+import jaxtyping
+
+
+def _of_shapes(check_types):
+    """The decorator that jaxtyping's hook puts on all that we define, for what has shapes in its
+    annotations. Of the rest mypy knows as much, and a check of every call was a fifth of all time.
+    """
+
+    def jaxtyped(*, typechecker):
+        def decorate(defined):
+            shaped = "jaxtyping." in repr(getattr(defined, "__annotations__", ""))
+            return check_types(defined, typechecker=typechecker) if shaped else defined
+
+        return decorate
+
+    return jaxtyped
+
 
 # Shapes in signatures are checked while tests run, and only then. The hook sees modules imported
 # after it, so nothing of ours is imported above this line.
-install_import_hook("t5x_lite", "beartype.beartype")
+jaxtyping.jaxtyped = _of_shapes(jaxtyping.jaxtyped)
+jaxtyping.install_import_hook("t5x_lite", "beartype.beartype")
 
 from t5x_lite.partitioning import devices  # noqa: E402
 

@@ -3,10 +3,13 @@
 import subprocess
 import sys
 
+import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
 from t5x_lite import testing
+from t5x_lite.model import draws
 
 USER_FILES = {
     "conftest.py": """
@@ -105,3 +108,9 @@ def test_a_loss_that_does_not_fall_is_explained(losses, message):
     with pytest.raises(AssertionError, match=message):
         testing._check_losses(losses, "mine")
     testing._check_losses([4.0, 4.0, 4.0, 4.0, 3.0, 3.0, 3.0, 3.0], "mine")
+
+
+def test_shapes_of_signatures_are_checked_in_tests():
+    """What takes rows, places and a vocabulary is not given a matrix."""
+    with pytest.raises(jaxtyping.TypeCheckError, match="rows places vocab"):
+        draws.ids(jnp.zeros((2, 3)))

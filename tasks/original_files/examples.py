@@ -79,19 +79,30 @@ def _check(number: int, name: str, value: Any, spec: tf.TensorSpec) -> None:
     if spec.shape.rank:
         if not isinstance(value, list | tuple) or spec.shape[0] not in (None, len(value)):
             raise _unfit(number, name, value, "a list")
+    fits = _fits(spec.dtype)
     for each in value if spec.shape.rank else [value]:
-        if not _fits(each, spec.dtype):
+        if not fits(each):
             raise _unfit(number, name, each, "text" if spec.dtype == tf.string else "a number")
 
 
-def _fits(value: object, dtype: tf.DType) -> bool:
+@functools.cache  # TensorFlow looks its bounds up anew each time, which took longest of a data set
+def _fits(dtype: tf.DType) -> Callable[[object], bool]:
     if dtype == tf.string:
-        return _is_text(value)
-    if isinstance(value, bool):
-        return False
-    if dtype.is_integer:
-        return isinstance(value, int | np.integer) and bool(dtype.min <= value <= dtype.max)
-    return isinstance(value, int | float | np.number) and bool(abs(value) <= dtype.max)
+        return _is_text
+    kinds: tuple[type, ...] = (int, np.integer)
+    if not dtype.is_integer:
+        kinds = (*kinds, float, np.number)
+    least, most = dtype.min, dtype.max
+
+    def is_number(value: Any) -> bool:
+        # NaN and infinity are between no bounds.
+        return (
+            isinstance(value, kinds)
+            and not isinstance(value, bool)
+            and bool(least <= value <= most)
+        )
+
+    return is_number
 
 
 def _is_text(value: object) -> bool:
