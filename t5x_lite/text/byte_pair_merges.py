@@ -85,7 +85,7 @@ def _merge_bytes(words: tf.Tensor, tables: Tables) -> tf.RaggedTensor:
     )
     order = tf.argsort(place)
     return tf.RaggedTensor.from_value_rowids(
-        tf.gather(ids, order), tf.gather(word, order), nrows=tf.size(words)
+        tf.gather(ids, order), tf.gather(word, order), nrows=tf.size(words), validate=False
     )
 
 

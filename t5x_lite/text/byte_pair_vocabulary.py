@@ -6,7 +6,7 @@ from etils import epath
 from t5x_lite.text.byte_pair import BYTE_CHARACTERS, BytePairTokenizer
 from t5x_lite.text.byte_pair_merges import Tables, merge, tables
 from t5x_lite.text.byte_pair_words import words
-from t5x_lite.text.folder_vocabulary import FolderVocabulary
+from t5x_lite.text.folder_vocabulary import FolderVocabulary, of_texts
 
 _BLANKS = tuple(BYTE_CHARACTERS[ord(blank)] for blank in " \n\t\r")
 
@@ -37,7 +37,7 @@ class BytePairVocabulary(FolderVocabulary[BytePairTokenizer]):
         each = words(texts)
         distinct, index = tf.unique(each.values)
         ids = tf.gather(merge(distinct, self._tables), index)
-        return each.with_values(ids).merge_dims(1, 2)
+        return of_texts(ids, each.row_splits)
 
     def _decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
         text = tf.constant([*self.tokenizer.bytes_of, b""])

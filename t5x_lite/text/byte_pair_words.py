@@ -35,7 +35,7 @@ def words(texts: tf.Tensor) -> tf.RaggedTensor:
         tf.strings.bytes_split(texts).values, tf.cumsum(marks) - 1, tf.size(places)
     )
     per_text = tf.reduce_sum(codes.with_values(tf.cast(begins, tf.int64)), axis=1)
-    return tf.RaggedTensor.from_row_lengths(every, per_text)
+    return tf.RaggedTensor.from_row_lengths(every, per_text, validate=False)
 
 
 def _begins(codes: tf.RaggedTensor) -> tf.Tensor:

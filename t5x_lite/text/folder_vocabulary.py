@@ -26,11 +26,18 @@ class FolderVocabulary(seqio.Vocabulary, Generic[_Kind]):
 
     kind: ClassVar[type]
     kind_name: ClassVar[str]
+    # Whether what encodes has a state in TensorFlow's eyes: a function that calls it would have one
+    # too, and no position of its data could be saved.
+    has_state: ClassVar[bool] = False
 
     def __init__(self, path: epath.PathLike):
         super().__init__()
         self.path = str(path)
         self._tokenizer: _Kind | None = None
+        # One graph, however many pipelines encode with it: tracing it takes most of their start.
+        self._encode_graph = tf.function(
+            self._encode_texts, [tf.TensorSpec([None], tf.string)], autograph=False
+        )
 
     @property
     def tokenizer(self) -> _Kind:
@@ -99,7 +106,7 @@ class FolderVocabulary(seqio.Vocabulary, Generic[_Kind]):
             return self._encode_tf(s[None]).values
         if s.shape.rank > 1:
             return self._encode_tf(tf.RaggedTensor.from_tensor(s, ragged_rank=s.shape.rank - 1))
-        return self._encode_texts(s)
+        return self._encode_texts(s) if self.has_state else self._encode_graph(s)
 
     def decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
         """The bytes of ids up to the first end token; SeqIO's own would pad with text behind it."""
@@ -120,3 +127,12 @@ class FolderVocabulary(seqio.Vocabulary, Generic[_Kind]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"
+
+
+def of_texts(words: tf.RaggedTensor, splits: tf.Tensor) -> tf.RaggedTensor:
+    """[words, (ids)] and where texts begin among the words: [texts, (ids)]. Without the checks of
+    `merge_dims`, which would make a graph one with a state.
+    """
+    return tf.RaggedTensor.from_row_splits(
+        words.values, tf.gather(words.row_splits, splits), validate=False
+    )

@@ -21,6 +21,7 @@ class UnigramVocabulary(FolderVocabulary[UnigramTokenizer]):
     """ALBERT's or XLNet's SentencePiece."""
 
     kind, kind_name = UnigramTokenizer, "SentencePiece of an encoder"
+    has_state = True
 
     def __init__(self, path: epath.PathLike):
         super().__init__(path)

@@ -13,7 +13,7 @@ from etils import epath
 
 from t5x_lite.text import characters
 from t5x_lite.text.characters import Rewriting, rewriting
-from t5x_lite.text.folder_vocabulary import FolderVocabulary
+from t5x_lite.text.folder_vocabulary import FolderVocabulary, of_texts
 from t5x_lite.text.word_piece import (
     CONTINUES,
     MAX_CHARACTERS,
@@ -47,9 +47,7 @@ class WordPieceVocabulary(FolderVocabulary[WordPieceTokenizer]):
         is_long = tf.strings.length(distinct, unit="UTF8_CHAR") > MAX_CHARACTERS
         # A blank is in no piece either.
         ids = self._longest_pieces(tf.where(is_long, " ", distinct))
-        return tf.RaggedTensor.from_row_splits(
-            tf.gather(ids, index), each.row_splits, validate=False
-        ).merge_dims(1, 2)
+        return of_texts(tf.gather(ids, index), each.row_splits)
 
     def _longest_pieces(self, distinct: tf.Tensor) -> tf.RaggedTensor:
         if self._pieces is None:

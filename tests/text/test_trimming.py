@@ -81,6 +81,8 @@ def names(tokenizer, ids):
 @given(data=st.data())
 def test_any_corpus_is_cut_as_before(tokenizer, sentences, hostile_words, data):
     """Piece for piece; of each id the one it was is known, and decoding gives the same text."""
+    if isinstance(tokenizer, SentencePieceTokenizer):  # which reads UTF-8 alone
+        hostile_words = [text for text in hostile_words if "\udcff" not in text]
     few = st.lists(st.sampled_from([*sentences, *hostile_words]), min_size=1, max_size=5)
     texts = data.draw(few)
     smaller, ids = trim(tokenizer, used_by(tokenizer, texts))
