@@ -57,7 +57,7 @@ $(VENV)/parity-ready: $(READY)
 	touch $@
 
 parity: $(VENV)/parity-ready
-	$(BIN)/python -m pytest -m parity
+	$(BIN)/python -m pytest -m parity tests/parity
 
 # The compiler of TPUs (200 MB), with which programs for pods are compiled on any machine, beside them.
 $(VENV)/pods-ready: $(READY)

@@ -58,7 +58,7 @@ class Judged:
 @pytest.mark.parametrize("attribute", Attribute)
 def test_full_width_and_exact_odds_find_the_conditional_mode(attribute, toy, cut):
     """The best four, with their log-probabilities, of all that have it."""
-    model = toy(batch=4, eos_bonus=1.0)
+    model = toy(batch=2, eos_bonus=1.0)
     found = Judged(model, attribute).search(beam_size=EXHAUSTIVE, candidates=5, num_decodes=4)
     for example in range(model.batch):
         ranked = sorted(

@@ -25,7 +25,6 @@ TERMS = (TOKEN_TERM, MatchTeacherConfig(temperature=2.0, weight=0.5))
 SHARDED = PartitioningConfig(num_partitions=2, parameter_axis_rules=(("embed", "data"),))
 MESHES = {
     "data=8": PartitioningConfig(),
-    "data=4 model=2": PartitioningConfig(num_partitions=2),
     "model=8": PartitioningConfig(num_partitions=8),
     "fully sharded": SHARDED,
     "slices": dataclasses.replace(

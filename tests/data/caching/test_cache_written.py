@@ -22,10 +22,10 @@ def contents(folder):
 
 def test_bytes_do_not_depend_on_the_number_of_workers(cache, tmp_path):
     """With shuffling, seeds and TensorFlow's own random numbers, with a file read by two shards."""
-    for num_workers in (1, 2, 3):
+    for num_workers in (1, 3):
         folder = tmp_path / str(num_workers)
         cache(["both", "of_function"], folder, num_workers=num_workers, num_shards=6)
-    assert contents(tmp_path / "1") == contents(tmp_path / "2") == contents(tmp_path / "3")
+    assert contents(tmp_path / "1") == contents(tmp_path / "3")
     assert {path.name for path in (tmp_path / "1").iterdir()} == {"plain", "random", "of_function"}
 
 
