@@ -1,11 +1,4 @@
-"""Experiments on smaller models: what their arms differ in, what their notes say, and all of them
-in miniature.
-"""
-
-import json
-import pathlib
-import subprocess
-import sys
+"""Experiments on smaller models: what their arms differ in, and what their notes say."""
 
 import pytest
 
@@ -22,7 +15,6 @@ from benchmarks.experiments import (
 from benchmarks.experiments.experiment import Record
 from benchmarks.experiments.lab import Lab
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 ARMS = {
     "P-2": [shallow.TEACHER, shallow.TAUGHT, shallow.ALONE],
     "P-3": [two_stages.TEACHER, two_stages.BOTH, two_stages.CLASSES, two_stages.ALONE],
@@ -139,17 +131,3 @@ def test_a_sentence_is_told_as_it_is_written(test_data_dir, monkeypatch):
         assert shown["first"].numpy().decode() == each["sentence"]
         assert tasks.SENTIMENTS[int(shown["classes"])] == each["label"]
     assert sentiments.TASK in seqio.TaskRegistry.names()
-
-
-@pytest.mark.slow
-@pytest.mark.test_data
-def test_an_encoder_is_pruned_and_tuned_in_miniature(tmp_path, test_data_dir, users_shell):
-    """Pre-trained, pruned beside its teacher, tuned with its pattern and without."""
-    environment = users_shell | {"T5X_LITE_TEST_DATA": str(test_data_dir)}
-    words = ["-m", "benchmarks.experiments", "P-6", "--miniature", f"--output={tmp_path}"]
-    subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, check=True)
-    lines = (tmp_path / "results" / "P-6.jsonl").read_text().splitlines()
-    found = [json.loads(line) for line in lines[1:]]
-    assert [each["arm"] for each in found] == ARMS["P-6"]
-    zeros = {each["arm"]: each["scores"]["zeros"] for each in found}
-    assert zeros[locked.DENSE] == 0 and zeros[locked.PRUNED] == pytest.approx(90, abs=0.1)

@@ -103,15 +103,15 @@ names = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens"
 rows = {{name: rng.integers(1, 16, (4, 4), dtype=np.int32) for name in names}}
 rows |= {{f"{{stack}}_segment_ids": np.ones((4, 4), np.int32) for stack in ("encoder", "decoder")}}
 batch = partitioner.global_batch(rows)
-for _ in range(2000):
+for _ in range(1000):
     state, metrics = step(state, batch)
-assert int(state.step) == 2000 and np.isfinite(metrics["loss"])
+assert int(state.step) == 1000 and np.isfinite(metrics["loss"])
 print("done")
 """
 
 
 @pytest.mark.slow
-def test_a_t5_trains_for_thousands_of_steps():
+def test_a_t5_trains_for_a_thousand_steps():
     """The same with a model's collectives, dozens in a step, in the shape that users run."""
     result = run(T5_SOAK)
     assert result.stdout.strip() == "done", result.stderr[-2000:]
