@@ -66,7 +66,7 @@ $(VENV)/pods-ready: $(READY)
 	touch $@
 
 pods: $(VENV)/pods-ready
-	$(BIN)/python -m pytest -m tpu_compiler
+	$(BIN)/python -m pytest -m tpu_compiler $(addprefix tests/,model planning pods)
 
 # The client of gs://, with which a whole run is made in an emulated bucket, beside them as well.
 $(VENV)/gcs-ready: $(READY)

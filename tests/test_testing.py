@@ -1,5 +1,7 @@
 """The plugin, used as a user would: in a folder of his own, in another pytest."""
 
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -114,3 +116,22 @@ def test_shapes_of_signatures_are_checked_in_tests():
     """What takes rows, places and a vocabulary is not given a matrix."""
     with pytest.raises(jaxtyping.TypeCheckError, match="rows places vocab"):
         draws.ids(jnp.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("mark", "rooms"),
+    [
+        ("parity", r"-m parity tests/(\w+)"),
+        ("tpu_compiler", r"-m tpu_compiler .*tests/,([\w ]+)\)"),
+    ],
+)
+def test_make_collects_each_room_of_a_mark(mark, rooms):
+    """A test elsewhere would never be run."""
+    tests = pathlib.Path(__file__).parent
+    collected = re.search(rooms, (tests.parent / "Makefile").read_text())[1].split()
+    found = {
+        path.relative_to(tests).parts[0]
+        for path in tests.rglob("test_*.py")
+        if f"pytest.mark.{mark}" in path.read_text()
+    }
+    assert found == set(collected)
