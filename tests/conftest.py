@@ -16,7 +16,8 @@ def _of_shapes(check_types):
 
     def jaxtyped(*, typechecker):
         def decorate(defined):
-            shaped = "jaxtyping." in repr(getattr(defined, "__annotations__", ""))
+            annotations = repr(getattr(defined, "__annotations__", ""))
+            shaped = "jaxtyping." in annotations or "[Array" in annotations  # the second in quotes
             return check_types(defined, typechecker=typechecker) if shaped else defined
 
         return decorate
