@@ -55,8 +55,8 @@ def adafactor(config: AdafactorConfig) -> Rule:
         number = jnp.maximum(count - config.step_offset, 0) + 1
         decay = 1.0 - number.astype(jnp.float32) ** -config.decay_rate
         gradient = gradient.astype(jnp.float32)
-        scaled, slots = _scale_by_second_moment(gradient, slots, decay, config)
-        scaled = scaled / jnp.maximum(1.0, _rms(scaled) / config.clip_threshold)
+        scaled, size, slots = _scale_by_second_moment(gradient, slots, decay, config)
+        scaled = scaled / jnp.maximum(1.0, size / config.clip_threshold)
         if config.multiply_by_parameter_scale:
             size = _rms(parameter.astype(jnp.float32))
             scaled = scaled * jnp.maximum(config.epsilon_parameter, size)
@@ -67,17 +67,21 @@ def adafactor(config: AdafactorConfig) -> Rule:
 
 def _scale_by_second_moment(
     gradient: Tensor, slots: Slots, decay: Float[Array, ""], config: AdafactorConfig
-) -> tuple[Tensor, Slots]:
-    """One layer's gradient over the root of its second moment, and the moment's new estimate."""
+) -> tuple[Tensor, Float[Array, ""], Slots]:
+    """One layer's gradient over the root of its second moment, the RMS of that, and the moment's
+    new estimate.
+    """
 
     def average(old: Tensor, new: Tensor) -> Tensor:
-        return decay * old + (1.0 - decay) * new
+        # Added to means, not to each square: they are those of the gradient's norm, computed once.
+        return decay * old + (1.0 - decay) * (new + config.epsilon_gradient)
 
-    squared = jnp.square(gradient) + config.epsilon_gradient
+    squared = jnp.square(gradient)
     factored = factored_dimensions(gradient.shape, config.min_dim_size_to_factor)
     if factored is None:
         moment = average(slots["v"], squared)
-        return gradient * jax.lax.rsqrt(moment), {"v": moment}
+        scaled = gradient * jax.lax.rsqrt(moment)
+        return scaled, _rms(scaled), {"v": moment}
     second, largest = factored
     row = average(slots["v_row"], _mean(squared, largest))
     col = average(slots["v_col"], _mean(squared, second))
@@ -85,7 +89,21 @@ def _scale_by_second_moment(
     share = wide_row / jnp.mean(wide_row, axis=second, keepdims=True)
     # Two roots, not the root of the product: that underflows for small gradients.
     scaled = gradient * jax.lax.rsqrt(share) * jax.lax.rsqrt(wide_col)
-    return scaled, {"v_row": row, "v_col": col}
+    size = _rms_of_quotients(scaled, squared, share, wide_col)
+    return scaled, size, {"v_row": row, "v_col": col}
+
+
+def _rms_of_quotients(
+    scaled: Tensor, squared: Tensor, share: Tensor, col: Tensor
+) -> Float[Array, ""]:
+    """The RMS of gradients over the roots of both moments; of a matrix on one CPU by products with
+    squares that are there already: they are read once, where `scaled` would be written and read.
+    """
+    if scaled.ndim != 2 or not is_one_cpu():
+        return _rms(scaled)
+    of_rows, of_columns = (share, col) if col.shape[0] == 1 else (col, share)
+    sums = squared @ (1 / of_columns[0])
+    return jnp.sqrt(jnp.dot(1 / of_rows[:, 0], sums) / squared.size)
 
 
 def _mean(tensor: Tensor, axis: int) -> Tensor:
