@@ -20,14 +20,19 @@ _HEAD = (
     "more",
 )
 _IN_COLUMNS = ("peak_memory_bytes", "first_seconds", "limit_seconds")
+_MOST_OPERATIONS = 16
 _NOT_YET = ["Nothing of it is measured yet."]
 
 
 def all_tables(results: Results) -> dict[str, list[str]]:
     """Every table by its name."""
     tables = {command: command_table(results.of(command)) for command in COMMANDS}
-    imports = imports_table(results.of("startup"))
-    return {"machine": machine_table(results), **tables, "imports": imports}
+    return {
+        "machine": machine_table(results),
+        **tables,
+        "imports": imports_table(results.of("startup")),
+        "operations": operations_table(results.of("train")),
+    }
 
 
 def command_table(runs: Sequence[Measured]) -> list[str]:
@@ -44,14 +49,30 @@ def command_table(runs: Sequence[Measured]) -> list[str]:
 
 def imports_table(runs: Sequence[Measured]) -> list[str]:
     """Seconds of the packages that a training job imports, of the newest run that knows them."""
-    known = [
-        told["imports"] for run in runs for told in run.about["arms"].values() if "imports" in told
-    ]
+    known = _told("imports", runs)
     if not known:
         return _NOT_YET
     return table(
         ["package", "seconds"], [[name, f"{taken:.2f}"] for name, taken in known[-1].items()]
     )
+
+
+def operations_table(runs: Sequence[Measured]) -> list[str]:
+    """Where the seconds of a training step went, of the first shape that knows it."""
+    found = _told("operations", runs)
+    if not found:
+        return _NOT_YET
+    known = found[0]
+    total = sum(known.values())
+    most = sorted(known.items(), key=lambda item: -item[1])[:_MOST_OPERATIONS]
+    most.append(("all others", total - sum(seconds for _, seconds in most)))
+    lines = [[name, f"{seconds:.3f}", f"{seconds / total:.1%}"] for name, seconds in most]
+    return table(["pass, and the code that asked for it", "processor seconds", "share"], lines)
+
+
+def _told(fact: str, runs: Sequence[Measured]) -> list[Mapping[str, float]]:
+    """What arms told of it, run by run."""
+    return [told[fact] for run in runs for told in run.about["arms"].values() if fact in told]
 
 
 def machine_table(results: Results) -> list[str]:

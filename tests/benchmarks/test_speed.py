@@ -75,7 +75,7 @@ def test_arms_take_turns_and_medians_are_written(turns, tmp_path):
 
 
 def test_the_newest_run_of_a_shape_is_published(turns, tmp_path):
-    names = [*COMMANDS, "machine", "imports", "medians"]
+    names = [*COMMANDS, "machine", "imports", "operations", "medians"]
     places = "".join(f"<!-- table {name} -->old<!-- end of {name} -->\n" for name in names)
     (tmp_path / "speed.md").write_text(places)
     for batch in (1, 2, 1):
@@ -84,7 +84,7 @@ def test_the_newest_run_of_a_shape_is_published(turns, tmp_path):
     text = (tmp_path / "speed.md").read_text()
     assert text.count("| tiny, 1 x 256 + 64 | ours | 2 (1 to 4) | - |") == 1
     assert text.count("| tiny, 2 x 256 + 64 | torch_sdpa | 3 (3 to 5) | 1.5 (1.25 to 3) |") == 1
-    assert text.count("Nothing of it is measured yet.") == len(COMMANDS)
+    assert text.count("Nothing of it is measured yet.") == len(COMMANDS) + 1
     assert "\n![medians of all arms](speed/medians.png)\n" in text
     assert (tmp_path / "speed/medians.png").read_bytes().startswith(b"\x89PNG")
     assert "folder" not in (tmp_path / "measured.jsonl").read_text()
@@ -117,6 +117,9 @@ def test_a_step_is_that_of_the_pre_training_recipe(settings):
     prepared = ours.train(settings)
     assert prepared.answer == pytest.approx(np.log(32_128), abs=1.0)
     assert prepared.run()[SECONDS] < prepared.facts["first_seconds"]
+    operations = prepared.facts["operations"]
+    assert {"forward: Linear", "backward: Linear", "backward: Attention"} < set(operations)
+    assert list(operations.values()) == sorted(operations.values(), reverse=True)
     job = ours.train_job(settings)
     assert job.health.policy.value == "stop" and job.model.dropout_rate == 0.0
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from benchmarks.speed.arm import Prepared, first_seconds, seconds_of, timed
+from benchmarks.speed.operations import seconds_by_cause
 from benchmarks.speed.settings import Settings
 from t5x_lite import config
 from t5x_lite.checkpoints import huggingface
@@ -24,7 +25,9 @@ from t5x_lite.training.step import Step, make_step_of
 
 
 def train(settings: Settings) -> Prepared:
-    """A step of `t5x_lite train`, from a batch on the host to its metrics."""
+    """A step of `t5x_lite train`, from a batch on the host to its metrics; its facts say where the
+    seconds of one went.
+    """
     host_memory.compute_in_calling_thread()
     host_memory.keep_freed()
     step, state = step_of(settings)
@@ -39,7 +42,9 @@ def train(settings: Settings) -> Prepared:
     cold, metrics = seconds_of(advance)
     advance()
     loss = float(metrics["cross_entropy_sum"] / metrics["weight_sum"])
-    return Prepared(timed(advance), first_seconds(cold), loss)
+    program = step.lower(state, step.factory.partitioner.global_batch(batch)).compile().as_text()
+    facts = first_seconds(cold) | {"operations": seconds_by_cause(program or "", advance)}
+    return Prepared(timed(advance), facts, loss)
 
 
 def step_of(settings: Settings) -> tuple[Step, TrainState]:
