@@ -4,6 +4,7 @@ All programs are of one kind, so that one thing differs at a time: parameters ov
 slice, remat full, attention by blocks.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 from benchmarks.pods.grid import BLOCKS
@@ -56,6 +57,8 @@ def _of_length(length: int) -> Program:
 
 
 LENGTHS: Mapping[int, Program] = {length: _of_length(length) for length in _LENGTHS}
+# The longest of them where there is no other chip.
+ONE_CHIP = dataclasses.replace(LENGTHS[_LENGTHS[-1]], topology="v5e-1", batch_size=8)
 
 # The curves first, their ends before what is between; then one size after the other.
 _ORDER = (16, 256, 4, 64, 1024)
@@ -64,4 +67,5 @@ SCALING: Mapping[str, Program] = {
     **{f"strong_{chips}": STRONG[chips] for chips in _ORDER},
     **{f"{model}_{chip}": program for (model, chip), program in SIZES.items()},
     **{f"length_{length}": program for length, program in LENGTHS.items()},
+    f"length_{_LENGTHS[-1]}_one_chip": ONE_CHIP,
 }

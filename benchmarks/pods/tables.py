@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.pods.grid import GRID, Reference, Row
 from benchmarks.pods.programs import Program
 from benchmarks.pods.results import Results
-from benchmarks.pods.scaling import LENGTHS, SIZES, STRONG, WEAK
+from benchmarks.pods.scaling import LENGTHS, ONE_CHIP, SIZES, STRONG, WEAK
 
 _KINDS = ("all-gather", "all-reduce", "collective-permute")
 _GRID_HEADER = (
@@ -57,6 +57,7 @@ def all_tables(results: Results) -> dict[str, list[str]]:
         {f"{number:,}": program for number, program in programs.items()}
         for programs in (WEAK, STRONG, LENGTHS)
     )
+    lengths[f"{max(LENGTHS):,}, one chip"] = ONE_CHIP
     return {
         "grid": grid_table(results),
         "sizes": _plans("model, slice", sizes, results),

@@ -6,7 +6,7 @@ from benchmarks.pods import __main__ as command
 from benchmarks.pods import page, results, tables
 from benchmarks.pods.grid import GRID, Reference, Row
 from benchmarks.pods.programs import Program
-from benchmarks.pods.scaling import LENGTHS, SCALING, SIZES, STRONG, WEAK
+from benchmarks.pods.scaling import LENGTHS, ONE_CHIP, SCALING, SIZES, STRONG, WEAK
 from t5x_lite.errors import UserError
 from t5x_lite.model.choices import Remat
 from t5x_lite.planning import plan, topologies
@@ -89,6 +89,7 @@ def test_one_thing_differs_at_a_time():
     assert len({program.batch_size for program in STRONG.values()}) == 1
     tokens = {length * program.batch_size for length, program in LENGTHS.items()}
     assert len(tokens) == 1
+    assert ONE_CHIP.machine.num_chips == 1
     for model, chip in SIZES:
         same = SIZES[model, "v5e"]
         assert SIZES[model, chip].machine.num_chips == same.machine.num_chips
