@@ -6,6 +6,7 @@ gathered where a constraint says so.
 """
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -168,17 +169,25 @@ def _sendings(program: Program, shares: Shares) -> Iterator[Sending]:
         for index in op.inputs:
             if axes := _ordered(shares, pending.pop(index, set())):
                 value = out if is_constraint else program.values[index]
-                yield _sum(shares, value, axes)
+                yield from _sums(shares, value, axes)
         if is_constraint and not open_axes and out.has_rows and (lost := _lost(shares, out)):
             yield Sending("all-gather", lost, ACTIVATIONS, shares.bytes_of(out))
     for index in program.outputs:
         if axes := _ordered(shares, pending.pop(index, set())):
-            yield _sum(shares, program.values[index], axes)
+            yield from _sums(shares, program.values[index], axes)
 
 
-def _sum(shares: Shares, value: Value, axes: tuple[str, ...]) -> Sending:
-    """Scattered where the result is split along these axes in the end."""
+def _sums(shares: Shares, value: Value, axes: tuple[str, ...]) -> Iterator[Sending]:
+    """Scattered along axes that split the result in the end, before pieces are summed along others:
+    of a gradient only a chip's piece crosses slices.
+    """
     at_rest = {axis for dim in shares.split_at_rest(value) for axis in dim}
-    kind = "reduce-scatter" if at_rest.issuperset(axes) else "all-reduce"
+    scattered = tuple(axis for axis in axes if axis in at_rest)
+    rest = tuple(axis for axis in axes if axis not in at_rest)
     of = ACTIVATIONS if value.has_rows else PARAMETERS
-    return Sending(kind, axes, of, shares.bytes_but_for(value, axes))
+    size = shares.bytes_but_for(value, axes)
+    if scattered:
+        yield Sending("reduce-scatter", scattered, of, size)
+        size //= math.prod(shares.mesh[axis] for axis in scattered)
+    if rest:
+        yield Sending("all-reduce", rest, of, size)

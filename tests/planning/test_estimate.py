@@ -1,12 +1,15 @@
 """Estimates against what follows from shapes, against compiled programs, and against libtpu."""
 
 import json
+from collections import defaultdict
 
 import pytest
 from update_peaks import FILE, job_of
 
 from t5x_lite.model import flops
+from t5x_lite.model.choices import Remat
 from t5x_lite.planning import programs
+from t5x_lite.planning.choices import Between, Choice
 from t5x_lite.planning.estimate import STATE, Estimator
 from t5x_lite.planning.memory import state_bytes
 from t5x_lite.planning.shares import shares_of
@@ -84,6 +87,19 @@ def test_meshes_cost_what_they_send(estimator, make_job):
     split = estimator.estimate(make_job(NUM_PARTITIONS=4)).seconds_of
     assert "activations" not in alone and split["activations"] > 0
     assert split["parameters"] < alone["parameters"]
+
+
+def test_of_a_gradient_only_pieces_cross_slices(make_job):
+    """Each chip's own, once the slice has added and scattered them."""
+    job = Choice(1, Between.WHOLE, True, Remat.FULL, 1, 2).applied(make_job())
+    lengths = {length for _, length in programs.batch_shapes(job, job.dataset).values()}
+    shares = shares_of(job, {"slice": 2, "data": 4, "model": 1}, lengths)
+    found = work(trace(job, CPUS.devices()[0]), shares, Rates(1.0, 1.0)).sendings
+    size: dict = defaultdict(int)
+    for each, trips in found.items():
+        size[each.kind, each.axes] += each.bytes * trips
+    scattered = size["reduce-scatter", ("data",)]
+    assert size["all-reduce", ("slice",)] == pytest.approx(scattered / 4, rel=0.05)
 
 
 def _near(peak):
