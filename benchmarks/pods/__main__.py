@@ -3,6 +3,7 @@
     python -m benchmarks.pods --grid                   # T5.1.1-XXL on 256 chips, beside T5X's rows
     python -m benchmarks.pods --scaling                # every size and chip, 4 to 1,024 chips
     python -m benchmarks.pods --rows=256x1_full_1,weak_16
+    python -m benchmarks.pods --estimates              # of what is compiled, by plan --advise
     python -m benchmarks.pods --output=docs/pods --publish=docs     # docs/pods.md of what is known
 
 What is compiled is not compiled again, so that a run that was killed goes on. The folder of the
@@ -14,7 +15,7 @@ import pathlib
 import sys
 from collections.abc import Mapping
 
-from benchmarks.pods import page, tables
+from benchmarks.pods import estimates, page, tables
 from benchmarks.pods.grid import GRID
 from benchmarks.pods.programs import Program
 from benchmarks.pods.results import Results, compiled
@@ -38,10 +39,13 @@ def main(words: list[str] | None = None) -> int:
         *arguments.rows,
     ]
     is_complete = all([_compile(results, name, PROGRAMS[name]) for name in names])
-    for name, lines in tables.all_tables(results).items():
+    if arguments.estimates:
+        estimates.add(arguments.output, PROGRAMS, results)
+    known = estimates.read(arguments.output)
+    for name, lines in tables.all_tables(results, known).items():
         print("\n".join(["", name, *lines]))
     if arguments.publish:
-        page.publish(results, arguments.publish)
+        page.publish(results, known, arguments.publish)
     return 0 if is_complete else 2
 
 
@@ -67,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--grid", action="store_true", help="T5.1.1-XXL on 256 chips")
     parser.add_argument("--scaling", action="store_true", help="sizes, chips, lengths")
+    parser.add_argument(
+        "--estimates", action="store_true", help="what --advise says of all that is compiled"
+    )
     parser.add_argument(
         "--rows", type=_names, default=(), metavar="NAME,...", help=f"of {', '.join(PROGRAMS)}"
     )

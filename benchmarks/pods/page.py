@@ -13,20 +13,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from benchmarks.pods import pictures, tables
+from benchmarks.pods.estimates import Pair
 from benchmarks.pods.results import Results
 from t5x_lite.errors import UserError
 
 _PICTURE = "pods/scaling.png"
 
 
-def publish(results: Results, docs: pathlib.Path) -> None:
+def publish(results: Results, estimates: Mapping[str, Pair], docs: pathlib.Path) -> None:
     """Writes the tables into the page of a folder and the picture beside it.
 
     Raises:
         UserError: the page has no place for a table.
     """
     drawn = Picture("curves", _PICTURE, "steps by chips", pictures.scaling(results))
-    rewrite(docs / "pods.md", tables.all_tables(results), drawn)
+    rewrite(docs / "pods.md", tables.all_tables(results, estimates), drawn)
 
 
 class Picture(NamedTuple):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.pods.estimates import Pair, summary
 from benchmarks.pods.grid import GRID, Reference, Row
 from benchmarks.pods.programs import Program
 from benchmarks.pods.results import Results
@@ -29,6 +30,14 @@ _PLAN_HEADER = (
     "MFU at most",
     "a million tokens",
 )
+_ESTIMATES_HEADER = (
+    "program",
+    "peak GB, estimated",
+    "compiled",
+    "off by",
+    "step s, estimated",
+    "of the compiled program",
+)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -50,7 +59,7 @@ def grid_table(results: Results) -> list[str]:
     return table(_GRID_HEADER, lines)
 
 
-def all_tables(results: Results) -> dict[str, list[str]]:
+def all_tables(results: Results, estimates: Mapping[str, Pair]) -> dict[str, list[str]]:
     """Every table by its name."""
     sizes = {f"{model}, {program.machine}": program for (model, _), program in SIZES.items()}
     weak, strong, lengths = (
@@ -64,7 +73,26 @@ def all_tables(results: Results) -> dict[str, list[str]]:
         "weak": _plans("chips", weak, results),
         "strong": _plans("chips", strong, results),
         "lengths": _plans("tokens of an input", lengths, results),
+        "estimates": estimates_table(estimates),
     }
+
+
+def estimates_table(pairs: Mapping[str, Pair]) -> list[str]:
+    """A line for each program, and how far off they are in all."""
+    if not pairs:
+        return ["Nothing of it is estimated yet."]
+    rows = [
+        (
+            name.replace("_", " "),
+            _gb(pair.estimated_peak),
+            _gb(pair.peak),
+            f"{pair.estimated_peak / pair.peak - 1:+.1%}",
+            f"{pair.estimated_seconds:.3f}",
+            f"{pair.seconds:.3f}",
+        )
+        for name, pair in pairs.items()
+    ]
+    return [*table(_ESTIMATES_HEADER, rows), "", summary(pairs.values())]
 
 
 def _plans(what: str, rows: Mapping[str, Program], results: Results) -> list[str]:

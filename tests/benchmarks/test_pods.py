@@ -1,9 +1,11 @@
 """benchmarks/pods: its jobs are those they say, and what was compiled is not compiled again."""
 
+import dataclasses
+
 import pytest
 
 from benchmarks.pods import __main__ as command
-from benchmarks.pods import page, results, tables
+from benchmarks.pods import estimates, page, results, tables
 from benchmarks.pods.grid import GRID, Reference, Row
 from benchmarks.pods.programs import Program
 from benchmarks.pods.scaling import LENGTHS, ONE_CHIP, SCALING, SIZES, STRONG, WEAK
@@ -127,11 +129,11 @@ def test_a_page_gets_the_tables_and_the_picture(small_plan, tmp_path, monkeypatc
     found.add(WEAK[16], small_plan)
     with pytest.raises(UserError, match="no place for grid: needed are the lines"):
         page.replaced("nothing", "grid", [])
-    names = [*tables.all_tables(found), "curves"]
+    names = [*tables.all_tables(found, {}), "curves"]
     places = "".join(f"<!-- table {name} -->old<!-- end of {name} -->\n" for name in names)
     (tmp_path / "pods.md").write_text(f"before\n{places}after\n")
     for _ in range(2):
-        page.publish(found, tmp_path)
+        page.publish(found, {}, tmp_path)
         text = (tmp_path / "pods.md").read_text()
         assert text.startswith("before\n<!-- table grid -->\n\n| data x model")
         assert text.endswith("<!-- table curves -->old<!-- end of curves -->\nafter\n")
@@ -139,6 +141,23 @@ def test_a_page_gets_the_tables_and_the_picture(small_plan, tmp_path, monkeypatc
         assert text.count("\n| 4 x 2, full, 2 |") == text.count("\n| 16 | 256 |") == 1
     for program in (WEAK[64], STRONG[256]):
         found.add(program, small_plan)
-    page.publish(found, tmp_path)
+    page.publish(found, {}, tmp_path)
     assert "\n\n![steps by chips](pods/scaling.png)\n\n" in (tmp_path / "pods.md").read_text()
     assert (tmp_path / "pods/scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_estimates_stand_beside_what_was_compiled(small_plan, tmp_path, capsys):
+    """On simulated devices; a program that was not compiled has none."""
+    found = results.Results(tmp_path)
+    found.add(PROGRAM, small_plan)
+    other = dataclasses.replace(PROGRAM, batch_size=32)
+    estimates.add(tmp_path, {"small": PROGRAM, "other": other}, found)
+    (pair,) = estimates.read(tmp_path).values()
+    assert capsys.readouterr().out.startswith("small: estimated 0.00 GB")
+    assert pair.peak == found.find(PROGRAM)["hbm_peak_bytes"] and pair.estimated_peak > 0
+    line, _, told = tables.estimates_table({"a_b": estimates.Pair(2.2e9, 2e9, 1.5, 2.0)})[2:]
+    assert line == "| a b | 2.20 | 2.00 | +10.0% | 1.500 | 2.000 |"
+    assert told == (
+        "Of 1 programs the peak is off by 10.0% in the middle and 10.0% at most, the time of a "
+        "step by 25% and 25%."
+    )
