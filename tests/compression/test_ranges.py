@@ -33,10 +33,15 @@ OPTIMIZER = AdamWConfig(weight_decay=0.5)
 RATE = ScheduleConfig(base_learning_rate=0.01, factors="constant")
 
 
+# Parameters over `data` as well: gin/meshes/fully_sharded.gin.
+FULLY_SHARDED = (("embed", "data"),)
+
+
 @functools.cache
-def factory_of(num_devices=8, num_partitions=2, model=MODEL, groups=()):
+def factory_of(num_devices=8, num_partitions=2, model=MODEL, groups=(), rules=()):
     partitioner = make_partitioner(
-        PartitioningConfig(num_partitions=num_partitions), jax.devices()[:num_devices]
+        PartitioningConfig(num_partitions=num_partitions, parameter_axis_rules=rules),
+        jax.devices()[:num_devices],
     )
     return StateFactory(model, OPTIMIZER, RATE, partitioner, groups)
 
@@ -128,14 +133,14 @@ def test_a_plain_model_has_no_ranges_and_no_group():
     assert not ranges_in(first_parameters(plain)) and ranges.groups(plain) == ()
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_any_mesh_and_any_microbatches_see_one_range(count):
+@pytest.mark.parametrize(("count", "rules"), [(1, FULLY_SHARDED), (2, ())])
+def test_any_mesh_and_any_microbatches_see_one_range(count, rules):
     """Of the first step to the order of float32 sums. Later a number between two steps may fall to
     either, so ranges and losses are those of one device to a hundredth.
     """
     for steps, tolerance in ((1, 1e-5), (3, 0.01)):
         expected, loss = trained(factory_of(1, 1), steps)
-        found, other = trained(factory_of(8, 2), steps, count)
+        found, other = trained(factory_of(8, 2, rules=rules), steps, count)
         ours, theirs = ranges_in(found), ranges_in(expected)
         for name, value in ours.items():
             size = np.abs(theirs[name]).max()
