@@ -10,12 +10,7 @@ from benchmarks.experiments.experiment import (
     by_seed,
     difference,
 )
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
+from benchmarks.markdown import table
 
 
 def arms_table(experiment: Experiment, records: Sequence[Record]) -> list[str]:

@@ -1,21 +1,13 @@
-"""Results as tables and a picture of docs/pods.md.
-
-A table stands between two comments, so that a new one replaces it and nothing else:
-
-    <!-- table grid -->
-    ...
-    <!-- end of grid -->
-"""
+"""Results as tables and a picture of docs/pods.md, between comments (benchmarks/markdown.py)."""
 
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from benchmarks.markdown import replaced
 from benchmarks.pods import pictures, tables
 from benchmarks.pods.estimates import Pair
 from benchmarks.pods.results import Results
-from t5x_lite.errors import UserError
 
 _PICTURE = "pods/scaling.png"
 
@@ -54,14 +46,3 @@ def rewrite(page: pathlib.Path, tables: Mapping[str, list[str]], picture: Pictur
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(picture.png)
     page.write_text(text)
-
-
-def replaced(page: str, name: str, lines: list[str]) -> str:
-    """The page with another table between the comments of this name."""
-    begin, end = f"<!-- table {name} -->", f"<!-- end of {name} -->"
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if not pattern.search(page):
-        raise UserError(
-            f"the page has no place for {name}: needed are the lines {begin!r} and {end!r}."
-        )
-    return pattern.sub(lambda match: "\n".join([begin, "", *lines, "", end]), page)

@@ -48,12 +48,26 @@ def _prompt(settings: Settings, machine: Mapping[str, Any]) -> float:
     return forward_flops(settings.model, settings.batch, settings.inputs, 0) / _flops(machine)
 
 
-def _greedy(
-    settings: Settings, machine: Mapping[str, Any], weight_bytes: float, beams: int = 1
+def _greedy(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
+    return decoding_seconds(settings, machine, weight_bytes)
+
+
+def decoding_seconds(
+    settings: Settings,
+    machine: Mapping[str, Any],
+    weight_bytes: float,
+    *,
+    cache_bytes: float = _FLOAT32,
+    beams: int = 1,
 ) -> float:
+    """Of all targets, the prompt's part included.
+
+    Args:
+        cache_bytes: of each number of keys and values.
+    """
     model, rows = settings.model, settings.batch * beams
     weights = _decoder_weights(model)
-    size = weights * weight_bytes + _cached_numbers(settings, beams) * _FLOAT32
+    size = weights * weight_bytes + _cached_numbers(settings, beams) * cache_bytes
     reading = size / (machine["read_gb_per_second"] * 1e9)
     multiplying = 2 * rows * weights / _flops(machine)
     token = max(reading, multiplying)
@@ -61,7 +75,7 @@ def _greedy(
 
 
 def _beam(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
-    return _greedy(settings, machine, weight_bytes, settings.beams)
+    return decoding_seconds(settings, machine, weight_bytes, beams=settings.beams)
 
 
 def _decoder_weights(model: ModelConfig) -> int:

@@ -60,9 +60,9 @@ def factory_of(settings: Settings) -> StateFactory:
     return make_factory(job, make_partitioner(job.partitioning))
 
 
-def train_job(settings: Settings) -> TrainConfig:
-    """What recipes/pretrain.gin makes of the model, at a constant rate."""
-    values = {
+def train_job(settings: Settings, **macros: object) -> TrainConfig:
+    """What recipes/pretrain.gin makes of the model, at a constant rate, with further macros."""
+    values: dict[str, object] = {
         "MODEL_DIR": settings.directory.with_suffix(".run"),
         "MIXTURE_OR_TASK_NAME": "not_looked_up",
         "TASK_FEATURE_LENGTHS": {"inputs": settings.inputs, "targets": settings.targets},
@@ -72,7 +72,7 @@ def train_job(settings: Settings) -> TrainConfig:
         "LEARNING_RATE_FACTORS": "constant",
         "LEARNING_RATE": 0.001,
     }
-    overrides = [("--gin", f"{name}={value}") for name, value in values.items()]
+    overrides = [("--gin", f"{name}={value}") for name, value in (values | macros).items()]
     files = (*settings.model_files, "recipes/pretrain.gin")
     return config.resolve(TrainConfig, files, overrides=overrides).config
 
