@@ -3,6 +3,7 @@
     python -m benchmarks.speed train greedy beam                # all arms; docs/speed.md has more
     python -m benchmarks.speed train --arms=ours,torch_eager --json=train.json
     python -m benchmarks.speed greedy --size=base --batch=32 --repeats=3
+    python -m benchmarks.speed train greedy beam score --size=gpt2/small
     python -m benchmarks.speed --output=docs/speed --publish=docs       # docs/speed.md anew
 
 Peers come with `pip install -e '.[speed]'`. All arms run the same model with the same number of
@@ -18,7 +19,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from benchmarks.speed import page, rounds, tables
+from benchmarks.speed import page, rounds, table, tables
 from benchmarks.speed.checks import Disagreement
 from benchmarks.speed.results import Results
 from benchmarks.speed.settings import Settings
@@ -47,6 +48,7 @@ def _run(asked: argparse.Namespace) -> None:
     results = Results(asked.output)
     if asked.json and len(asked.commands) != 1:
         raise UserError(f"--json={asked.json} holds one command: given are {len(asked.commands)}.")
+    table.check_size(asked.commands, asked.size or Settings.size)
     for command in asked.commands:
         measured = rounds.measure(command, asked.arms, _settings(command, asked))
         results.add(measured)
@@ -82,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         "--arms", type=_names, metavar="ARM,...", help="default: all that there are"
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of one command")
-    parser.add_argument("--size", help="of gin/models/t5_1_1 (default: small)")
+    parser.add_argument(
+        "--size", help="of gin/models/t5_1_1 (default: small), or gpt2/ and one of gin/models/gpt2"
+    )
     for name in _COUNTS:
         default = getattr(known, name)
         parser.add_argument(f"--{name}", type=_count, help=f"default: {default}; of input others")

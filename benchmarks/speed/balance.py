@@ -27,14 +27,16 @@ def machine(settings: Settings) -> Prepared:
 def _shapes(settings: Settings) -> dict[str, tuple[int, int, int]]:
     """Rows, what is summed, columns."""
     model, rows = settings.model, settings.batch
+    read, predicted = settings.lengths
+    first = rows * (read or predicted)
     block = model.stacks["decoder"].block
     joined_kv = block.attention.num_heads * block.attention.head_dim
     return {
-        "query": (rows * settings.inputs, model.embed_dim, joined_kv),
-        "wi": (rows * settings.inputs, model.embed_dim, block.mlp.mlp_dim),
-        "wi gradient": (model.embed_dim, rows * settings.inputs, block.mlp.mlp_dim),
-        "head": (rows * settings.targets, model.embed_dim, model.vocab_size),
-        "head gradient": (model.embed_dim, rows * settings.targets, model.vocab_size),
+        "query": (first, model.embed_dim, joined_kv),
+        "wi": (first, model.embed_dim, block.mlp.mlp_dim),
+        "wi gradient": (model.embed_dim, first, block.mlp.mlp_dim),
+        "head": (rows * predicted, model.embed_dim, model.vocab_size),
+        "head gradient": (model.embed_dim, rows * predicted, model.vocab_size),
         "head of a token": (rows, model.embed_dim, model.vocab_size),
     }
 

@@ -1,7 +1,7 @@
 """The least time that a machine could take: what has to be multiplied, or has to be read.
 
 Counted are matrix products, and for each token that is decoded the weights and the keys and values
-behind it, once for all rows of a batch. Beams of a row share what its encoder wrote.
+behind it, once for all rows of a batch. Beams of a row share the keys and values of its prompt.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,8 +32,7 @@ def _train(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) 
 
 
 def _score(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
-    lengths = settings.inputs, settings.targets
-    return forward_flops(settings.model, settings.batch, *lengths) / _flops(machine)
+    return forward_flops(settings.model, settings.batch, *settings.lengths) / _flops(machine)
 
 
 def _encode(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
@@ -44,8 +43,15 @@ def _encode(settings: Settings, machine: Mapping[str, Any], weight_bytes: float)
 
 
 def _prompt(settings: Settings, machine: Mapping[str, Any]) -> float:
-    """The encoder, and the keys and values of its states for the decoder."""
-    return forward_flops(settings.model, settings.batch, settings.inputs, 0) / _flops(machine)
+    """Seconds of all that is computed before the first token is read: the encoder, and the keys and
+    values of its states for the decoder; of a language model its stack over the prompt, and the
+    head behind the last token of it.
+    """
+    model, rows, length = settings.model, settings.batch, settings.inputs
+    if settings.family.has_encoder:
+        return forward_flops(model, rows, length, 0) / _flops(machine)
+    unasked = 2 * rows * (length - 1) * _head_weights(model)
+    return (forward_flops(model, rows, 0, length) - unasked) / _flops(machine)
 
 
 def _greedy(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
@@ -71,7 +77,9 @@ def decoding_seconds(
     reading = size / (machine["read_gb_per_second"] * 1e9)
     multiplying = 2 * rows * weights / _flops(machine)
     token = max(reading, multiplying)
-    return _prompt(settings, machine) + settings.targets * token
+    # What a language model reads last of its prompt gives its first token.
+    tokens = settings.targets if settings.family.has_encoder else settings.targets - 1
+    return _prompt(settings, machine) + tokens * token
 
 
 def _beam(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -> float:
@@ -79,12 +87,19 @@ def _beam(settings: Settings, machine: Mapping[str, Any], weight_bytes: float) -
 
 
 def _decoder_weights(model: ModelConfig) -> int:
-    """Of one token: keys and values of the encoder's states are computed once for all."""
+    """Of one token: keys and values of the encoder's states are computed once for all, and a table
+    of tokens that is the head as well is read once.
+    """
     decoder = model.stacks["decoder"]
-    mlp_config = decoder.block.mlp
-    attention = (4 + 2) * model.embed_dim * _joined_kv(model)
+    mlp_config, across = decoder.block.mlp, 2 if decoder.block.cross_attention else 0
+    attention = (4 + across) * model.embed_dim * _joined_kv(model)
     mlp = (len(mlp_config.activations) + 1) * model.embed_dim * mlp_config.mlp_dim
-    return decoder.depth * (attention + mlp) + model.embed_dim * model.vocab_size
+    return decoder.depth * (attention + mlp) + _head_weights(model)
+
+
+def _head_weights(model: ModelConfig) -> int:
+    """Of a kernel of its own, or of the table of tokens."""
+    return model.embed_dim * model.vocab_size
 
 
 def _cached_numbers(settings: Settings, beams: int) -> int:

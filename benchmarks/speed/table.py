@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.speed.families import T5, family_of
 from t5x_lite.errors import UserError
 
 OURS = "ours"
@@ -36,18 +37,19 @@ MODEL = Arm("benchmarks.speed.models:write")
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Arms by their names, by theirs what is made before, once for all arms, and the settings whose
-    defaults are others.
+    """Arms by their names, by theirs what is made before, once for all arms, the settings whose
+    defaults are others, and whether only T5 is measured so.
     """
 
     what: str
     arms: Mapping[str, Arm]
     before: Mapping[str, Arm] = dataclasses.field(default_factory=lambda: {"model": MODEL})
     settings: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    is_of_t5: bool = False
 
 
-# In the mean of what T5.1.1 small reads for a token: its head and `wo` stay float32.
-_OURS_INT8 = 2.5
+# In the mean of what T5.1.1 small and GPT-2 small read for a token: head and `wo` stay float32.
+_OURS_INT8 = 2.6
 
 
 def _ours(function: str) -> dict[str, Arm]:
@@ -84,7 +86,7 @@ COMMANDS: Mapping[str, Command] = {
     "greedy": Command("greedy decoding of all targets", _everyone("decode")),
     "beam": Command("beam search of all targets", _everyone("beam")),
     "score": Command("log-likelihood of targets", _everyone("score")),
-    "encode": Command("means of encoder states", _ours("encode") | _torch("encode")),
+    "encode": Command("means of encoder states", _ours("encode") | _torch("encode"), is_of_t5=True),
     "startup": Command(
         "from the start of a process to the end of its first step",
         {
@@ -92,6 +94,7 @@ COMMANDS: Mapping[str, Command] = {
             "ours_warm": Arm(f"{_ARMS}.startup:ours", {"is_warm": True}),
             **_torch("torch", "startup"),
         },
+        is_of_t5=True,
     ),
     "input": Command(
         "a million tokens of C4, packed",
@@ -101,6 +104,7 @@ COMMANDS: Mapping[str, Command] = {
         },
         before={},
         settings={"batch": 128, "inputs": 512, "targets": 114},
+        is_of_t5=True,
     ),
     "checkpoint": Command(
         "a training state saved and restored, beside files of as many bytes",
@@ -121,8 +125,26 @@ COMMANDS: Mapping[str, Command] = {
             **_torch("huggingface", "evaluate", ("eager", "sdpa")),
             **_ctranslate2("translator", "evaluate"),
         },
+        is_of_t5=True,
     ),
 }
+
+
+def check_size(commands: Sequence[str], size: str) -> None:
+    """Refuses a model that one of the commands does not measure.
+
+    Raises:
+        UserError: there is no such family, or commands are of T5 alone.
+    """
+    family, _ = family_of(size)
+    if family is not T5 and (alone := [name for name in commands if COMMANDS[name].is_of_t5]):
+        others = [name for name, each in COMMANDS.items() if not each.is_of_t5]
+        asked = [name for name in commands if name in others]
+        raise UserError(
+            f"--size={size}: of T5 alone, not of {family.name}, is what {', '.join(alone)} "
+            f"measures; ask for {', '.join(asked or others)}, or give a size of T5, such as "
+            "--size=small."
+        )
 
 
 def arms_of(command: str, names: Sequence[str] | None) -> dict[str, Arm]:

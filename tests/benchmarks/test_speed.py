@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks.speed import __main__ as command
-from benchmarks.speed import checks, limits, models, rounds, table, worker
+from benchmarks.speed import checks, limits, models, pictures, rounds, table, tables, worker
 from benchmarks.speed.arm import SECONDS
 from benchmarks.speed.arms import checkpoint, evaluate, ours, startup
 from benchmarks.speed.arms import input as input_arms
+from benchmarks.speed.results import Results
 from benchmarks.speed.settings import Settings
 from benchmarks.speed.table import COMMANDS, Arm
 from t5x_lite.checkpoints import huggingface
@@ -88,6 +89,15 @@ def test_the_newest_run_of_a_shape_is_published(turns, tmp_path):
     assert "\n![medians of all arms](speed/medians.png)\n" in text
     assert (tmp_path / "speed/medians.png").read_bytes().startswith(b"\x89PNG")
     assert "folder" not in (tmp_path / "measured.jsonl").read_text()
+
+
+def test_families_stand_in_one_table(turns, tmp_path):
+    words = [f"--output={tmp_path}", f"--folder={tmp_path}", "--repeats=3"]
+    for size in ("tiny", "gpt2/tiny"):
+        assert command.main(["score", f"--size={size}", *words]) == 0
+    lines = "\n".join(tables.command_table(Results(tmp_path).of("score")))
+    assert "| tiny, 4 x 256 + 64 | ours |" in lines and "| gpt2/tiny, 4 x 256 + 64 | ours" in lines
+    assert pictures.medians(Results(tmp_path)).startswith(b"\x89PNG")
 
 
 def test_what_cannot_be_run_is_told(tmp_path, monkeypatch, capsys):

@@ -42,7 +42,7 @@ def huggingface(settings: Settings, *, mode: str) -> Prepared:
     from benchmarks.speed.arms.huggingface import model_of
 
     def make() -> Answer:
-        model = model_of(settings, mode)
+        model = model_of(settings, mode).model
 
         @torch.inference_mode()
         def answer(rows: list[Ids]) -> list[Ids]:
@@ -61,17 +61,15 @@ def huggingface(settings: Settings, *, mode: str) -> Prepared:
 
 def translator(settings: Settings, *, kind: str) -> Prepared:
     """`translate_batch`, batch by batch."""
-    from benchmarks.speed.arms.translator import Model
+    from benchmarks.speed.arms.translator import Translator
 
     def make() -> Answer:
-        model = Model(settings, kind)
+        model = Translator(settings, kind)
 
         def answer(rows: list[Ids]) -> list[Ids]:
             pieces = model.pieces(np.asarray(row) for row in rows)
-            found = model.translator.translate_batch(
-                pieces, beam_size=1, max_decoding_length=settings.targets, max_input_length=0
-            )
-            return [model.ids(each.hypotheses[0]) for each in found]
+            found = model.write(pieces, beams=1, length=settings.targets)
+            return [model.ids(each) for each in found]
 
         return answer
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import transformers
 from transformers.optimization import Adafactor
 
 from benchmarks.speed.arm import Prepared, first_seconds, seconds_of, timed
+from benchmarks.speed.arms import torch_models
 from benchmarks.speed.settings import Settings
 
 _NO_GRADIENTS = torch.inference_mode()
@@ -24,15 +24,16 @@ class Mode(enum.Enum):
 
 def train(settings: Settings, *, mode: str) -> Prepared:
     """Forward, backward and Adafactor with T5's settings: ours without the metrics."""
-    model = model_of(settings, mode).train()
+    peer = model_of(settings, mode)
+    parameters = peer.model.train().parameters()
     optimizer = Adafactor(
-        model.parameters(), lr=0.001, scale_parameter=True, relative_step=False, warmup_init=False
+        parameters, lr=0.001, scale_parameter=True, relative_step=False, warmup_init=False
     )
-    inputs, targets = map(_tensor, settings.rows())
-    forward = _compiled(model, mode)
+    read, predicted = map(_tensor, settings.predicted_rows())
+    forward = _compiled(peer.loss, mode)
 
     def step() -> float:
-        loss = forward(input_ids=inputs, labels=targets, use_cache=False).loss
+        loss = forward(read, predicted)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -45,9 +46,9 @@ def train(settings: Settings, *, mode: str) -> Prepared:
 
 def decode(settings: Settings, *, mode: str, beams: int | None = None) -> Prepared:
     """`generate` with a cache; a compiled model needs one of a fixed size."""
-    model = model_of(settings, mode)
-    how = {}
-    if mode is not None and Mode(mode) is Mode.COMPILE:
+    peer = model_of(settings, mode)
+    model, how = peer.model, {}
+    if Mode(mode) is Mode.COMPILE:
         model.forward = torch.compile(model.forward)
         how = {"cache_implementation": "static"}
     inputs = _tensor(settings.rows()[0])
@@ -62,7 +63,7 @@ def decode(settings: Settings, *, mode: str, beams: int | None = None) -> Prepar
             num_beams=beams or 1,
             **how,
         )
-        return found[:, 1:].tolist()  # without the start token
+        return peer.written(found, inputs).tolist()
 
     cold, tokens = seconds_of(generate)
     return Prepared(timed(generate), first_seconds(cold), tokens)
@@ -74,16 +75,15 @@ def beam(settings: Settings, *, mode: str) -> Prepared:
 
 
 def score(settings: Settings, *, mode: str) -> Prepared:
-    """The log-likelihood of each row of targets."""
-    model = model_of(settings, mode)
-    inputs, targets = map(_tensor, settings.rows())
-    forward = _compiled(model, mode)
+    """The log-likelihood of each row of what is predicted."""
+    read, predicted = map(_tensor, settings.predicted_rows())
+    forward = _compiled(model_of(settings, mode).logits, mode)
 
     @_NO_GRADIENTS
     def run() -> list[float]:
-        logits = forward(input_ids=inputs, labels=targets, use_cache=False).logits
-        losses = torch.nn.functional.cross_entropy(logits.mT, targets, reduction="none")
-        return (-losses.sum(dim=1)).tolist()
+        logits = forward(read, predicted).flatten(0, 1)
+        losses = torch.nn.functional.cross_entropy(logits, predicted.flatten(), reduction="none")
+        return (-losses.view_as(predicted).sum(dim=1)).tolist()
 
     cold, log_probs = seconds_of(run)
     return Prepared(timed(run), first_seconds(cold), log_probs)
@@ -91,7 +91,7 @@ def score(settings: Settings, *, mode: str) -> Prepared:
 
 def encode(settings: Settings, *, mode: str) -> Prepared:
     """The mean of the encoder's last states over each row of inputs."""
-    encoder = model_of(settings, mode).encoder
+    encoder = model_of(settings, mode).model.encoder
     inputs = _tensor(settings.rows()[0])
     forward = _compiled(encoder, mode)
 
@@ -103,25 +103,15 @@ def encode(settings: Settings, *, mode: str) -> Prepared:
     return Prepared(timed(run), first_seconds(cold), means)
 
 
-def load(directory: Any, **how: Any) -> transformers.T5ForConditionalGeneration:
-    """The model with its own head, which transformers 5 would tie to the embedding if it built the
-    model itself; that it does not tie it where both are given is asserted.
-    """
-    model = transformers.T5ForConditionalGeneration.from_pretrained(directory, **how)
-    assert model.lm_head.weight is not model.shared.weight, "the head is tied to the embedding"
-    return model.eval()
-
-
-def model_of(settings: Settings, mode: str) -> transformers.T5ForConditionalGeneration:
+def model_of(settings: Settings, mode: str) -> torch_models.T5 | torch_models.GPT2:
     """The model of the arms, as a mode computes attention."""
     torch.set_num_threads(settings.threads)
     attention = "eager" if Mode(mode) is Mode.EAGER else "sdpa"
-    model = load(settings.directory, attn_implementation=attention)
-    return model
+    return torch_models.load(settings, attention=attention)
 
 
-def _compiled(model: torch.nn.Module, mode: str) -> Callable[..., Any]:
-    return torch.compile(model) if Mode(mode) is Mode.COMPILE else model
+def _compiled(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+    return torch.compile(function) if Mode(mode) is Mode.COMPILE else function
 
 
 def _tensor(rows: Any) -> torch.Tensor:

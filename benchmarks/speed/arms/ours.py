@@ -62,10 +62,11 @@ def factory_of(settings: Settings) -> StateFactory:
 
 def train_job(settings: Settings, **macros: object) -> TrainConfig:
     """What recipes/pretrain.gin makes of the model, at a constant rate, with further macros."""
+    lengths = dict(zip(("inputs", "targets"), settings.lengths, strict=True))
     values: dict[str, object] = {
         "MODEL_DIR": settings.directory.with_suffix(".run"),
         "MIXTURE_OR_TASK_NAME": "not_looked_up",
-        "TASK_FEATURE_LENGTHS": {"inputs": settings.inputs, "targets": settings.targets},
+        "TASK_FEATURE_LENGTHS": {name: length for name, length in lengths.items() if length},
         "TRAIN_STEPS": 1_000_000,
         "BATCH_SIZE": settings.batch,
         "DROPOUT_RATE": 0.0,
@@ -79,14 +80,17 @@ def train_job(settings: Settings, **macros: object) -> TrainConfig:
 
 def train_batch(settings: Settings) -> dict[str, np.ndarray]:
     """Rows as the input pipeline packs them, each full of one example."""
-    inputs, targets = settings.rows()
+    rows = dict(zip(("encoder", "decoder"), settings.predicted_rows(), strict=True))
+    model, predicted = settings.model, rows["decoder"]
+    start = np.full_like(predicted[:, :1], model.special.start)
     batch = {
-        "encoder_input_tokens": inputs,
-        "decoder_input_tokens": np.pad(targets[:, :-1], ((0, 0), (1, 0))),
-        "decoder_target_tokens": targets,
-        "decoder_loss_weights": np.ones_like(targets),
+        "decoder_target_tokens": predicted,
+        "decoder_loss_weights": np.ones_like(predicted),
     }
-    for stack, tokens in (("encoder", inputs), ("decoder", targets)):
+    read = {"decoder": np.concatenate([start, predicted[:, :-1]], axis=1)}
+    for stack in model.stacks:
+        tokens = rows[stack]
+        batch[f"{stack}_input_tokens"] = read.get(stack, tokens)
         batch[f"{stack}_segment_ids"] = np.ones_like(tokens)
         batch[f"{stack}_positions"] = np.tile(
             np.arange(tokens.shape[1], dtype=np.int32), (len(tokens), 1)
@@ -116,12 +120,12 @@ def beam(settings: Settings, *, weights: str | None = None) -> Prepared:
 
 
 def score(settings: Settings, *, weights: str | None = None) -> Prepared:
-    """The log-likelihood of each row of targets."""
+    """The log-likelihood of each row of what is predicted."""
     engine = _engine(settings, weights)
-    inputs, targets = (rows.tolist() for rows in settings.rows())
+    read, predicted = (rows.tolist() for rows in settings.predicted_rows())
 
     def run() -> list[float]:
-        found = engine.score(inputs, targets, batch_size=settings.batch)
+        found = engine.score(read, predicted, batch_size=settings.batch)
         return [float(row.sum()) for row in found]
 
     cold, log_probs = seconds_of(run)
