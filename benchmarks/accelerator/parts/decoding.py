@@ -84,9 +84,8 @@ def mean_bytes(parameters: Any) -> float:
 
 def _without_end(model: ModelConfig, parameters: dict[str, Any]) -> dict[str, Any]:
     """As benchmarks/speed/models.py does with those that lie in the host's memory."""
-    column = jnp.arange(model.vocab_size)
-    last = vocabulary.num_pieces(model.vocab_size)
-    is_ordinary = (column >= vocabulary.FIRST_ORDINARY) & (column < last)
+    column, ordinary = jnp.arange(model.vocab_size), vocabulary.ordinary(model.vocab_size)
+    is_ordinary = (column >= ordinary.start) & (column < ordinary.stop)
     head = parameters["decoder"]["logits_dense"]
     kernel = jnp.where(is_ordinary, head["kernel"], 0.0)
     own = parameters["decoder"] | {"logits_dense": head | {"kernel": kernel}}

@@ -77,7 +77,7 @@ def _give_own_head(made: transformers.PreTrainedModel) -> None:
     """The head of a v1.1 that transformers 5 makes itself is tied, whatever it is told."""
     # An embedding of deviation 1 would make logits as large as the model is wide.
     kernel = made.lm_head.weight.detach() * made.config.d_model**-0.5
-    kernel[: vocabulary.FIRST_ORDINARY] = 0.0
-    kernel[vocabulary.num_pieces(kernel.shape[0]) :] = 0.0
+    ordinary = vocabulary.ordinary(kernel.shape[0])
+    kernel[: ordinary.start] = kernel[ordinary.stop :] = 0.0
     made.lm_head.weight = torch.nn.Parameter(kernel)
     assert made.lm_head.weight is not made.shared.weight, "the head is tied to the embedding"
