@@ -49,6 +49,14 @@ GRID: Mapping[str, Row] = {
             meshes=("fully_sharded", "sequence"),
         )
     ),
+    "32x8_sequence_minimal_2": Row(
+        _xxl(
+            num_partitions=8,
+            remat="minimal",
+            num_microbatches=2,
+            meshes=("fully_sharded", "sequence"),
+        )
+    ),
     "two_slices_256x1_full_1": Row(_xxl(slices=2, meshes=("multislice", "fully_sharded"))),
     "32x8_minimal_2": Row(
         _xxl(num_partitions=8, remat="minimal", num_microbatches=2),
