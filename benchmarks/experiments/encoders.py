@@ -44,8 +44,8 @@ ARTICLES = Corpus(
     "experiments",
     WORD_PIECE,
     "4,096",
-    64,
-    16,
+    32,
+    32,
     "85 % of the articles of the valid and the test file of WikiText-2, 2.1 M characters, for its "
     "train file was not at hand. Held out are the articles of the test split.",
 )

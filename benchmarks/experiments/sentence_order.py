@@ -12,7 +12,7 @@ from benchmarks.experiments.experiment import Chart, Comparison, Experiment, Rec
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.runs import Run
 
-STEPS, LEARNING_RATE = 3_000, 0.002
+STEPS, LEARNING_RATE = 6_000, 0.002
 NSP, SOP = "next sentence", "sentence order"
 OBJECTIVES = {NSP: "masked_ngrams_next_sentence", SOP: "masked_sentence_order"}
 METRICS = {NSP: "nsp", SOP: "sop"}

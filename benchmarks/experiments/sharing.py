@@ -8,7 +8,7 @@ from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.runs import Run, Statement
 
 OBJECTIVE = "masked_ngrams"
-STEPS, LEARNING_RATE, LAYERS = 800, 0.002, 4
+STEPS, LEARNING_RATE, LAYERS = 1_500, 0.002, 4
 SHARINGS = {"all": "all", "attention": "attention", "mlp": "feed-forward", "none": "nothing"}
 
 
