@@ -20,7 +20,7 @@ from t5x_lite.model.config import HeadConfig, ModelConfig
 from t5x_lite.model.dropout import Dropout
 from t5x_lite.model.head_config import OF_EXAMPLES
 from t5x_lite.model.initializer import Initializer
-from t5x_lite.model.linear import Linear
+from t5x_lite.model.linear import Linear, of_rows
 from t5x_lite.model.mlp import FUNCTION_OF
 from t5x_lite.model.norms import make_norm
 from t5x_lite.model.precision import precision_of
@@ -138,9 +138,14 @@ class TokenLogits:
         if self.config.scale_logits:
             hidden = hidden * self.config.embed_dim**-0.5
         kernel, *bias = weights
-        copies = "b" if kernel.ndim == 3 else ""
         axes = "ev" if self.is_separate else "ve"
-        logits = jnp.einsum(f"ble,{copies}{axes}->blv", hidden, kernel, precision=precision)
+        if kernel.ndim == 3:  # a copy for each row
+            logits = jnp.einsum(f"ble,b{axes}->blv", hidden, kernel, precision=precision)
+        else:
+            logits = of_rows(
+                lambda rows: jnp.einsum(f"...e,{axes}->...v", rows, kernel, precision=precision),
+                hidden,
+            )
         for each in bias:
             # A row each, or one for all.
             logits = logits + each.reshape(-1, 1, each.shape[-1])
