@@ -14,6 +14,10 @@ from t5x_lite.planning.shares import Shares, Split
 from t5x_lite.planning.traced import Op, Program, Value, elements
 from t5x_lite.planning.written import Write, written
 
+_TAKING = frozenset(("dynamic_slice", "gather"))
+_PUTTING = frozenset(("dynamic_update_slice",))
+# Of blocks of attention this much stays within the chip, as compiled programs show.
+_ON_CHIP = 56 * 2**20
 ACTIVATIONS, PARAMETERS = "activations", "parameters"
 _LINEAR = frozenset(
     "add add_any convert_element_type copy name neg reduce_precision reshape squeeze transpose "
@@ -48,8 +52,13 @@ class Rates:
     hbm: float
 
 
-def work(program: Program, shares: Shares, rates: Rates) -> Work:
-    """Of a microbatch; every write takes the longer of its FLOPs and its bytes."""
+def work(program: Program, shares: Shares, rates: Rates, *, depth: int = 0) -> Work:
+    """Of a microbatch; every write takes the longer of its FLOPs and its bytes.
+
+    Args:
+        depth: the number of loops around it; that over layers is the first.
+    """
+    least = _ON_CHIP if depth > 1 else 0
     flops, seconds = 0, 0.0
     sendings = Counter(_sendings(program, shares))
     for write in written(program, shares).writes:
@@ -58,9 +67,10 @@ def work(program: Program, shares: Shares, rates: Rates) -> Work:
         if write.op.body is None:
             own = _product_flops(program, shares, write.op)
             flops += own
-            seconds += max(own / rates.flops, _moved(program, shares, write) / rates.hbm)
+            seconds += max(own / rates.flops, _moved(program, shares, write, least) / rates.hbm)
         else:
-            inside, trips = work(write.op.body, shares, rates), shares.trips(write.op.trips)
+            inside = work(write.op.body, shares, rates, depth=depth + 1)
+            trips = shares.trips(write.op.trips)
             flops += trips * inside.flops
             seconds += trips * inside.seconds
             sendings.update({each: trips * count for each, count in inside.sendings.items()})
@@ -124,10 +134,17 @@ def _clashes(program: Program, shares: Shares, op: Op) -> list[set[str]]:
     return found
 
 
-def _moved(program: Program, shares: Shares, write: Write) -> int:
-    """Bytes through HBM: what is behind the operands, and the results."""
+def _moved(program: Program, shares: Shares, write: Write, least: int) -> int:
+    """Bytes through HBM of arrays that are larger than `least`: what is behind the operands, and
+    the results; of an array that a slice is taken from or put into the slice.
+    """
     read = (*write.read, *write.read_arguments)
-    return sum(write.sizes.values()) + sum(shares.bytes_of(program.values[each]) for each in read)
+    sizes = [*write.sizes.values(), *(shares.bytes_of(program.values[each]) for each in read)]
+    if write.op.name in _TAKING:
+        sizes = 2 * [*write.sizes.values()]
+    elif write.op.name in _PUTTING:
+        sizes = 2 * [shares.bytes_of(program.values[write.op.inputs[1]])]
+    return sum(size for size in sizes if size > least)
 
 
 def _gathering(program: Program, shares: Shares, write: Write) -> Sending:

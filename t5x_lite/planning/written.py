@@ -11,8 +11,8 @@ from t5x_lite.planning.shares import Shares
 from t5x_lite.planning.traced import Op, Program
 
 _WRITING = frozenset(
-    "argmax argmin cond conv_general_dilated cumsum dot_general dynamic_update_slice gather "
-    "pallas_call random_bits reduce_max reduce_sum scan scatter scatter-add shard_map sort "
+    "argmax argmin cond conv_general_dilated cumsum dot_general dynamic_slice dynamic_update_slice "
+    "gather pallas_call random_bits reduce_max reduce_sum scan scatter scatter-add shard_map sort "
     "threefry2x32 while".split()
 )
 # Less is not worth another pass through memory.

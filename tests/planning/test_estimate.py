@@ -82,6 +82,23 @@ def test_of_a_layer_of_either_kind_the_costlier_is_counted(make_job):
     assert counted(window=4) < counted() == counted(window=4, window_every=2)
 
 
+def test_blocks_of_attention_stay_within_the_chip(make_job):
+    """Twice as long rows move twice the bytes by blocks, and more where all pairs are written."""
+
+    def moved(form, length):
+        lengths = {"inputs": length, "targets": 8}
+        job = make_job(
+            **{"ComputeConfig.attention": repr(form), "ComputeConfig.attention_block": 8},
+            TASK_FEATURE_LENGTHS=lengths,
+        )
+        lengths = {length for _, length in programs.batch_shapes(job, job.dataset).values()}
+        shares = shares_of(job, {"data": 8, "model": 1}, lengths)
+        return work(trace(job, CPUS.devices()[0]), shares, Rates(1e30, 1.0)).seconds
+
+    growth = {form: moved(form, 128) / moved(form, 64) for form in ("blockwise", "dense")}
+    assert 1 < growth["blockwise"] <= 2 < growth["dense"]
+
+
 def test_meshes_cost_what_they_send(estimator, make_job):
     alone = estimator.estimate(make_job()).seconds_of
     split = estimator.estimate(make_job(NUM_PARTITIONS=4)).seconds_of
