@@ -153,6 +153,7 @@ def prepare(config: ModelConfig, parameters: dict) -> Transformer:
     if execution.layers_apart():
         for stack in network.stacks:
             stack.layers = nnx.List(stack.apart())
+        network.turn_heads()
     return network
 
 

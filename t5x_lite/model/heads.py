@@ -85,11 +85,20 @@ class TokensHead(nnx.Module):
                 t5_truncated=True,
             )
             self.logits_dense = Linear(kernel)
+        # Of decoding, see `turn`.
+        self.turned: Array | None = None
+
+    def turn(self, token_vectors: Float[Array, "vocab token_embed"]) -> None:
+        """Stores the table that is the head as well as a kernel: a CPU multiplies few rows with the
+        table as it is twenty times as slowly.
+        """
+        if not self.config.head_is_separate:
+            self.turned = nnx.data(token_vectors.T)
 
     def __call__(self, read: Read, dropout: Dropout) -> Scores:
         """Logits, made at once if they fit into `ComputeConfig.logits_bytes`."""
-        head, hidden = TokenLogits(self.config), read.hidden
-        kernel = self.logits_dense.kernel[...] if head.is_separate else read.token_vectors
+        head, hidden = TokenLogits(self.config, self.turned is not None), read.hidden
+        kernel = self._kernel(read)
         weights: tuple[Array, ...] = (kernel,)
         if self.activation is not None:
             hidden = self.norm(FUNCTION_OF[self.activation](self.transform(hidden)))
@@ -107,6 +116,11 @@ class TokensHead(nnx.Module):
             maxima.observe("logits", each_position(_largest_by_position, [alone]))
         return scores
 
+    def _kernel(self, read: Read) -> Array:
+        if self.config.head_is_separate:
+            return self.logits_dense.kernel[...]
+        return read.token_vectors if self.turned is None else self.turned
+
 
 @dataclasses.dataclass(frozen=True)
 class TokenLogits:
@@ -115,11 +129,12 @@ class TokenLogits:
     """
 
     config: ModelConfig
+    is_turned: bool = False
 
     @property
     def is_separate(self) -> bool:
-        """Whether it is a kernel."""
-        return self.config.head_is_separate
+        """Whether it is a kernel, or lies as one."""
+        return self.config.head_is_separate or self.is_turned
 
     @property
     def axes(self) -> tuple[tuple[str, ...], ...]:

@@ -15,7 +15,7 @@ from t5x_lite.model.block import LayerCache
 from t5x_lite.model.choices import Granularity, Weights
 from t5x_lite.model.config import ModelConfig, Sharing, StackConfig, Visibility
 from t5x_lite.model.dropout import NO_DROPOUT, Dropout
-from t5x_lite.model.heads import Pooler, Read, make_heads
+from t5x_lite.model.heads import Pooler, Read, TokensHead, make_heads
 from t5x_lite.model.initializer import Initializer
 from t5x_lite.model.linear import Linear
 from t5x_lite.model.masks import AttentionMask
@@ -70,6 +70,11 @@ class Embedding(nnx.Module):
         vectors = jnp.take(self.embedding[...], tokens, axis=0)
         scale = self._scale()
         return vectors if scale is None else self._times(vectors, jnp.take(scale, tokens, axis=0))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether vectors are floats that nothing rounds."""
+        return self.embedding_scale is None and self.granularity is None
 
     def table(self) -> Float[Array, "vocab token_embed"]:
         """All vectors, as a head reads them."""
@@ -153,6 +158,16 @@ class Transformer(nnx.Module):
             and path[0] in (*self.config.stacks, "pooler")
             and path[-1] not in config.float_kernels
         ]
+
+    def turn_heads(self) -> None:
+        """Arranges a table that is a head as well as decoding reads it fastest; not one that is of
+        8 bits.
+        """
+        if self.token_embedder.is_plain:
+            vectors = jnp.asarray(self.token_embedder.embedding[...])
+            for head in self.heads.values():
+                if isinstance(head, TokensHead):
+                    head.turn(vectors)
 
     @property
     def stacks(self) -> list[Stack]:

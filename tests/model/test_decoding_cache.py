@@ -170,6 +170,19 @@ def test_layers_run_from_their_stack_as_they_do_apart(
         assert_equal_but_for_rounding(got, expected)
 
 
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_a_table_that_is_the_head_lies_as_a_kernel(tiny, is_tied):
+    """A CPU multiplies few rows with it many times as fast so."""
+    config = dataclasses.replace(tiny(), logits_via_embedding=is_tied)
+    parameters = transformer.init_parameters(config, jax.random.key(0))
+    head = transformer.prepare(config, parameters).heads["tokens"]
+    table = parameters["token_embedder"]["embedding"]
+    if is_tied:
+        np.testing.assert_array_equal(head.turned, table.T)
+    else:
+        assert head.turned is None
+
+
 def test_what_is_prepared_reads_kernels_side_by_side(tiny, parameters_of):
     """But for those that a low-rank term trains: its product is added to one of them."""
     config = tiny()
