@@ -16,6 +16,7 @@ STEPS, LEARNING_RATE = 6_000, 0.002
 NSP, SOP = "next sentence", "sentence order"
 OBJECTIVES = {NSP: "masked_ngrams_next_sentence", SOP: "masked_sentence_order"}
 METRICS = {NSP: "nsp", SOP: "sop"}
+CORPUS = encoders.SHORT_ARTICLES
 _TERM = "ClassesLossConfig"
 
 
@@ -26,6 +27,7 @@ def training(lab: Lab, arm: str, seed: int) -> Run:
         f"sentences/{METRICS[arm]}_seed_{seed}",
         seed,
         objective=OBJECTIVES[arm],
+        corpus=CORPUS,
         model_file="models/albert/base.gin",
         recipe="encoder_pretrain_pairs",
         steps=STEPS,
@@ -44,7 +46,7 @@ def asked(lab: Lab, arm: str, about: str, seed: int) -> Run:
     trained = training(lab, arm, seed)
     settings = {
         **trained.settings,
-        "MIXTURE_OR_TASK_NAME": encoders.ARTICLES.task(OBJECTIVES[about]),
+        "MIXTURE_OR_TASK_NAME": CORPUS.task(OBJECTIVES[about]),
         "LEARNING_RATE": 0.0,
         "AdamWConfig.weight_decay": 0.0,
         "EVAL_PERIOD": 1,
@@ -69,7 +71,7 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
                 METRICS[arm]: 100 * own[-1][f"{_TERM}/accuracy"],
                 METRICS[other]: 100 * theirs[f"{_TERM}/accuracy"],
                 "masked": own[-1]["cross_ent_loss"],
-                "pairs": encoders.num_examples(lab, OBJECTIVES[other]),
+                "pairs": encoders.num_examples(lab, OBJECTIVES[other], CORPUS),
             }
             yield Record(arm, seed, scores)
 
@@ -98,7 +100,7 @@ EXPERIMENT = Experiment(
     ),
     setup=(
         f"{STEPS:,} steps of ALBERT's objectives, 2 layers that share nothing, token vectors of "
-        f"64, a rate of {LEARNING_RATE}. {encoders.setup()} Each model is asked about the held-out "
+        f"64, a rate of {LEARNING_RATE}. {encoders.setup(CORPUS)} Each model is asked about the held-out "
         "pairs of both objectives as it was pre-trained: 1 is a random second text, or two texts "
         "that are swapped. No other learning rate was tried."
     ),
