@@ -100,9 +100,9 @@ EXPERIMENT = Experiment(
     ),
     setup=(
         f"{STEPS:,} steps of ALBERT's objectives, 2 layers that share nothing, token vectors of "
-        f"64, a rate of {LEARNING_RATE}. {encoders.setup(CORPUS)} Each model is asked about the held-out "
-        "pairs of both objectives as it was pre-trained: 1 is a random second text, or two texts "
-        "that are swapped. No other learning rate was tried."
+        f"64, a rate of {LEARNING_RATE}. {encoders.setup(CORPUS)} Each model is asked about the "
+        "held-out pairs of both objectives as it was pre-trained: 1 is a random second text, or "
+        "two texts that are swapped. No other learning rate was tried."
     ),
     measure=measure,
     chart=Chart("sop", "held-out accuracy of sentence order, %"),
