@@ -40,7 +40,11 @@ def main(words: list[str] | None = None) -> int:
     ]
     is_complete = all([_compile(results, name, PROGRAMS[name]) for name in names])
     if arguments.estimates:
-        estimates.add(arguments.output, PROGRAMS, results)
+        try:
+            estimates.add(arguments.output, PROGRAMS, results)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return 2
     known = estimates.read(arguments.output)
     for name, lines in tables.all_tables(results, known).items():
         print("\n".join(["", name, *lines]))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from benchmarks.pods.programs import Program
 from benchmarks.pods.results import Results
 from t5x_lite import json_lines
+from t5x_lite.errors import UserError
 from t5x_lite.planning.estimate import Estimator
 
 
@@ -25,7 +26,8 @@ def add(folder: pathlib.Path, programs: Mapping[str, Program], results: Results)
     """Estimates each program that was compiled, which takes seconds, and writes all of them anew.
 
     Raises:
-        UserError: no libtpu is installed, whose devices meshes are made of.
+        UserError: nothing is compiled with the versions that are installed, or no libtpu is, whose
+            devices meshes are made of; what was written stays.
     """
     known = {name: results.find(program) for name, program in programs.items()}
     lines = []
@@ -38,6 +40,11 @@ def add(folder: pathlib.Path, programs: Mapping[str, Program], results: Results)
         )
         print(f"{name}: estimated {pair.estimated_peak / 1e9:.2f} GB of {pair.peak / 1e9:.2f}")
         lines.append({"name": name, **dataclasses.asdict(pair)})
+    if not lines:
+        raise UserError(
+            f"{folder} holds no program that was compiled with the installed jax and libtpu, so "
+            "there is nothing to estimate: --grid and --scaling compile them."
+        )
     json_lines.write_lines(_file(folder), lines)
 
 

@@ -90,7 +90,7 @@ class TokensHead(nnx.Module):
 
     def turn(self, token_vectors: Float[Array, "vocab token_embed"]) -> None:
         """Stores the table that is the head as well as a kernel: a CPU multiplies few rows with the
-        table as it is twenty times as slowly.
+        table as it is many times as slowly.
         """
         if not self.config.head_is_separate:
             self.turned = nnx.data(token_vectors.T)

@@ -155,6 +155,10 @@ def test_estimates_stand_beside_what_was_compiled(small_plan, tmp_path, capsys):
     (pair,) = estimates.read(tmp_path).values()
     assert capsys.readouterr().out.startswith("small: estimated 0.00 GB")
     assert pair.peak == found.find(PROGRAM)["hbm_peak_bytes"] and pair.estimated_peak > 0
+    written = (tmp_path / "estimates.jsonl").read_text()
+    with pytest.raises(UserError, match="nothing to estimate: --grid and --scaling compile them"):
+        estimates.add(tmp_path, {"other": other}, found)
+    assert (tmp_path / "estimates.jsonl").read_text() == written
     line, _, told = tables.estimates_table({"a_b": estimates.Pair(2.2e9, 2e9, 1.5, 2.0)})[2:]
     assert line == "| a b | 2.20 | 2.00 | +10.0% | 1.500 | 2.000 |"
     assert told == (
