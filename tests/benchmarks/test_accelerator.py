@@ -21,7 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MACHINE = {"peak_gflops": 1000.0, "read_gb_per_second": 1.0}
 BLOCK = """
 import sys
-for name in ("tensorflow", "seqio", "tensorflow_datasets", "tensorflow_text", "transformers"):
+PEERS = ("torch", "transformers")
+for name in ("tensorflow", "seqio", "tensorflow_datasets", "tensorflow_text", *PEERS):
     sys.modules[name] = None
 """
 
@@ -243,7 +244,7 @@ def test_all_parts_run_without_tensorflow_and_seqio(tmp_path):
     results = Results(tmp_path / "out")
     parts = {line["part"] for line in results.measured()}
     assert parts == set(plan.PARTS), first
-    assert set(results.lacking().values()) == {"transformers not installed"}, first
+    assert set(results.lacking().values()) == {"torch and transformers not installed"}, first
     told = {line["job"]: line["found"] for line in results.measured()}
     assert told["train/tiny/ours/2/none"]["last_loss"] < told["train/tiny/ours/2/none"]["loss"]
     assert told["decode/tiny/ours/1"]["weight_bytes"] == 2
