@@ -9,7 +9,8 @@ for task in evaluation_tasks("my_mixture", split="test"):
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,7 @@ class EvaluationTask:
     ) -> list[Example]:
         """Each example once, in the order of the source: ids of `inputs` and `targets`, their
         strings under `inputs_pretokenized` and `targets_pretokenized`, and all that the task keeps.
+        Those that have one answer are one (`told.parts`).
 
         Args:
             task_feature_lengths: None leaves all ids as long as they are.
@@ -85,12 +87,13 @@ class EvaluationTask:
             num_epochs=1,
             try_in_mem_cache=False,
         )
-        if num_examples is not None:
-            dataset = dataset.take(num_examples)
-        examples: list[Example] = [
+        every: Iterable[Example] = (
             {name: _plain(feature) for name, feature in example.items()}
             for example in dataset.as_numpy_iterator()
-        ]
+        )
+        if self.told is not None:
+            every = self.told.joined(every)
+        examples = list(itertools.islice(every, num_examples))
         if not examples:
             raise without_examples([self.name], split)
         prompts.check_fit(self.name, examples, task_feature_lengths)

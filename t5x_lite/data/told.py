@@ -5,7 +5,7 @@ A task asks for it by a feature: `classes`, `values`, `spans`.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,16 +21,25 @@ Reduced = Float[np.ndarray, " _numbers"]
 Vocabulary: TypeAlias = seqio.Vocabulary
 
 
+def _alone(example: Example) -> Sequence[Example]:
+    return (example,)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Told:
     """A kind of answer: the head that gives it, at the first position or at all; the few numbers
     that are kept of its outputs, and the text that they are; the text that an example wants.
+
+    Where several examples of a task have one answer, `joined` makes one of them, and `parts` are
+    those that are read for it; outputs are of each part.
     """
 
     feature: str
     head: str
     of_each_token: bool = False
-    reduce: Callable[[Outputs, Example], Reduced]
+    joined: Callable[[Iterable[Example]], Iterator[Example]] = iter
+    parts: Callable[[Example], Sequence[Example]] = _alone
+    reduce: Callable[[Sequence[Outputs], Example], Reduced]
     text: Callable[[Reduced, Example, Vocabulary], str]
     target: Callable[[Example, Vocabulary], str]
     probabilities: Callable[[Reduced, Vocabulary], dict[str, float]] | None = None
@@ -68,19 +77,27 @@ def _wanted_number(example: Example, vocabulary: Vocabulary) -> str:
 
 
 def _answer(span: Reduced, example: Example, vocabulary: Vocabulary) -> str:
-    return spans.words_between(example, int(span[0]), int(span[1]))
+    window, first, last = map(int, span)
+    return spans.words_between(_windows(example)[window], first, last)
 
 
 def _wanted_answer(example: Example, vocabulary: Vocabulary) -> str:
-    return spans.words_between(example, *map(int, example["spans"]))
+    first, last = map(int, example[spans.ANSWER])
+    return " ".join(list(example[spans.WORDS])[first : last + 1]) if first >= 0 else ""
 
 
-def _as_it_is(outputs: Outputs, example: Example) -> Reduced:
-    return np.asarray(outputs, np.float64)
+def _windows(example: Example) -> Sequence[Example]:
+    found: Sequence[Example] = example[spans.WINDOWS]
+    return found
 
 
-def _best_span(outputs: Outputs, example: Example) -> Reduced:
-    return np.array(spans.best(outputs, example), np.float64)
+def _as_it_is(outputs: Sequence[Outputs], example: Example) -> Reduced:
+    (only,) = outputs
+    return np.asarray(only, np.float64)
+
+
+def _best_span(outputs: Sequence[Outputs], example: Example) -> Reduced:
+    return np.array(spans.best(outputs, _windows(example)), np.float64)
 
 
 _TOLD = (
@@ -103,6 +120,8 @@ _TOLD = (
         feature="spans",
         head="span",
         of_each_token=True,
+        joined=spans.questions,
+        parts=_windows,
         reduce=_best_span,
         text=_answer,
         target=_wanted_answer,

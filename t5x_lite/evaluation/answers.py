@@ -12,7 +12,6 @@ from t5x_lite.checkpoints import manager, pretrained
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import EvaluationTask, Example
 from t5x_lite.data.prompts import prompt_of
-from t5x_lite.data.told import Told
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
@@ -149,7 +148,8 @@ def _arrays(
     settings: dict[str, Any] = {"label": label, "after_batch": after_batch}
     arrays: dict[str, np.ndarray] = {}
     if task.told is not None:
-        return {"told": _told(predictor, task.told, examples, dataset, **settings)}
+        size = dataset.batch_size
+        return {"told": predictor.tell(examples, task.told, batch_size=size, **settings)}
     if _is_ranked(examples, how):
         size = dataset.batch_size
         found = ranking.option_scores(predictor, task, examples, how, batch_size=size, **settings)
@@ -212,7 +212,9 @@ def _what_is_scored(
     """What decides scores beside the prompts' ids."""
     found: list[object] = []
     if task.told is not None:
-        found += [task.told.head, *(example.get("token_types", ()) for example in examples)]
+        found.append(task.told.head)
+        for part in (part for example in examples for part in task.told.parts(example)):
+            found += [part["inputs"], part.get("token_types", ())]
     if _is_ranked(examples, how):
         every = [prompt for prompt in map(prompt_of, examples) if prompt is not None]
         found += [how.value, *((tuple(each.options), each.neutral) for each in every)]
@@ -238,28 +240,6 @@ def _scores(
         after_batch=after_batch,
     )
     return np.array([each.sum(dtype=np.float64) for each in found])
-
-
-def _told(
-    predictor: Predictor,
-    told: Told,
-    examples: Sequence[Example],
-    dataset: DatasetConfig,
-    *,
-    label: str,
-    after_batch: Callable[[], None],
-) -> Float[np.ndarray, "examples _numbers"]:
-    """What is kept of a head's outputs."""
-    outputs = predictor.tell(
-        examples,
-        told.head,
-        of_each_token=told.of_each_token,
-        batch_size=dataset.batch_size,
-        label=label,
-        after_batch=after_batch,
-    )
-    pairs = zip(outputs, examples, strict=True)
-    return np.stack([told.reduce(row, example) for row, example in pairs])
 
 
 def _decode(

@@ -6,6 +6,7 @@ are shown.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from t5x_lite.evaluation.answers import read_examples
 from t5x_lite.evaluation.config import EvalConfig
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.ensemble import Ensemble
-from t5x_lite.inference.predictor import asked_of
+from t5x_lite.inference.predictor import kept_of
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
 
@@ -132,16 +133,12 @@ def _told(
     """The mean loss of classes, if they are told, and the metrics of what a head tells."""
     told = task.told
     assert told is not None, "asked of such a task"
-    outputs = engine.tell(
-        asked_of(examples, of_each_token=told.of_each_token),
-        told.head,
-        batch_size=config.dataset.batch_size,
-    )
-    kept = [told.reduce(row, example) for row, example in zip(outputs, examples, strict=True)]
+    tell = functools.partial(engine.tell, what=told.head, batch_size=config.dataset.batch_size)
+    kept = kept_of(tell, told, examples)
     losses = {}
     if told.feature == "classes":
         wanted = [int(example["classes"][0]) for example in examples]
-        losses[_LOSS_OF_CLASSES] = _loss_of_classes(np.stack(kept), wanted)
+        losses[_LOSS_OF_CLASSES] = _loss_of_classes(kept, wanted)
     texts = [task.told_text(row, example) for row, example in zip(kept, examples, strict=True)]
     return _Said(losses, _scores(task, texts, examples) if task.has_metrics else {})
 

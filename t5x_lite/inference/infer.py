@@ -1,6 +1,7 @@
 """The inference job: answers to the examples of a task or a file as jsonl, in T5X's format."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from t5x_lite.inference.config import InferConfig, Mode
 from t5x_lite.inference.engine import Engine
 from t5x_lite.inference.generate import Generated
 from t5x_lite.inference.hidden_states import scorer
-from t5x_lite.inference.reading import Asked
+from t5x_lite.inference.reading import told_of_each
 from t5x_lite.inference.reports import SentinelWarning, progress_of, say_programs
 from t5x_lite.inference.restored import Restored
 from t5x_lite.inference.shards import write_shard
@@ -27,7 +28,6 @@ from t5x_lite.inference.sources import Asking, Source, file_source, task_sources
 from t5x_lite.inference.wishes import NO_WISHES, Wishes
 from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
-from t5x_lite.text.template import Framed
 
 
 def infer(config: InferConfig, operative_config: str) -> None:
@@ -170,7 +170,7 @@ class _Job:
             means = self.engine.encode(part.read, mean=True, **settings)
             answers = [{"embedding": mean.tolist()} for mean in means]
         elif part.asking is not None:
-            answers = self._told(part, part.asking, settings)
+            answers = self._told(part.asking, settings)
         else:
             shard_id, num_shards = self.config.shard_id, self.config.num_shards
             outputs = self.engine.generate(
@@ -201,15 +201,9 @@ class _Job:
             for log_probs in every
         ]
 
-    def _told(
-        self, part: Source, asking: Asking, settings: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
-        framed = [
-            Framed(list(map(int, ids)), list(types)[: len(ids)])
-            for ids, types in zip(part.read, asking.token_types, strict=True)
-        ]
-        place = None if asking.of_each_token else 0
-        every = self.engine.tell([Asked(each, place) for each in framed], asking.head, **settings)
+    def _told(self, asking: Asking, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+        tell = functools.partial(self.engine.tell, what=asking.head, **settings)
+        every = told_of_each(tell, asking.texts)
         said = [say(outputs) for say, outputs in zip(asking.say, every, strict=True)]
         wants_aux = self.config.mode is Mode.PREDICT_WITH_AUX
         return [

@@ -1,15 +1,17 @@
 """A restored model that answers the examples of a task, on a mesh."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Float32, Int32
 
 from t5x_lite.checkpoints.manager import absolute
 from t5x_lite.data import checks
 from t5x_lite.data.config import DatasetConfig
 from t5x_lite.data.examples import Example, inputs_of
+from t5x_lite.data.told import Told
 from t5x_lite.data.vocabulary_files import first_sentinel
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.display.progress import say
@@ -20,7 +22,7 @@ from t5x_lite.inference.config import PredictionConfig
 from t5x_lite.inference.engine import Engine, Report
 from t5x_lite.inference.hidden_states import scorer
 from t5x_lite.inference.hidden_states_config import HiddenStatesConfig
-from t5x_lite.inference.reading import Asked
+from t5x_lite.inference.reading import Asked, told_of_each
 from t5x_lite.inference.reports import progress_of
 from t5x_lite.partitioning import compilation_cache
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -54,21 +56,19 @@ class Predictor:
     def tell(
         self,
         examples: Sequence[Example],
-        head: str,
+        told: Told,
         *,
-        of_each_token: bool,
         batch_size: int,
         label: str,
         after_batch: Callable[[], None] = lambda: None,
-    ) -> list[Float32[np.ndarray, "..."]]:
-        """What a head of an encoder gives for each example: at its first position, or at all."""
-        asked = asked_of(examples, of_each_token=of_each_token)
-        return self.engine.tell(
-            asked,
-            head,
-            batch_size=batch_size,
-            report=_reporting(label, len(asked), after_batch),
+    ) -> Float[np.ndarray, "examples _numbers"]:
+        """What is kept of a head's outputs for each example of an encoder by itself."""
+        count = sum(len(told.parts(example)) for example in examples)
+        report = _reporting(label, count, after_batch)
+        tell = functools.partial(
+            self.engine.tell, what=told.head, batch_size=batch_size, report=report
         )
+        return kept_of(tell, told, examples)
 
     def score(
         self,
@@ -98,6 +98,22 @@ def asked_of(examples: Sequence[Example], *, of_each_token: bool) -> list[Asked]
         framed = Framed(ids.tolist(), types.tolist())
         found.append(Asked(framed, None if of_each_token else 0))
     return found
+
+
+def asked_for(example: Example, told: Told) -> list[Asked]:
+    """The same of all parts of an example that are read for its answer."""
+    return asked_of(told.parts(example), of_each_token=told.of_each_token)
+
+
+def kept_of(
+    tell: Callable[[Sequence[Asked]], Sequence[Float32[np.ndarray, "..."]]],
+    told: Told,
+    examples: Sequence[Example],
+) -> Float[np.ndarray, "examples _numbers"]:
+    """What is kept of what `tell` gives of what is asked."""
+    outputs = told_of_each(tell, [asked_for(example, told) for example in examples])
+    pairs = zip(outputs, examples, strict=True)
+    return np.stack([told.reduce(own, example) for own, example in pairs])
 
 
 def _reporting(label: str, examples: int, after_batch: Callable[[], None]) -> Report:

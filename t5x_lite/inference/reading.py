@@ -1,11 +1,12 @@
 """What models read of token ids: the features of a batch, in each layout."""
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.batching import Group, Ids, bucket, padded
@@ -26,6 +27,15 @@ class Asked(NamedTuple):
     framed: Framed
     place: int | None
     hidden: Sequence[int] = ()
+
+
+def told_of_each(
+    tell: Callable[[Sequence[Asked]], Sequence[Float32[np.ndarray, "..."]]],
+    asked: Sequence[Sequence[Asked]],
+) -> list[list[Float32[np.ndarray, "..."]]]:
+    """What `tell` gives of all that is asked, by the examples that it is asked of."""
+    outputs = iter(tell([one for own in asked for one in own]))
+    return [list(itertools.islice(outputs, len(own))) for own in asked]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
 from t5x_lite.inference.batching import Ids
 from t5x_lite.inference.config import InputFileConfig
+from t5x_lite.inference.reading import Asked
 from t5x_lite.model.choices import HeadKind
 from t5x_lite.model.config import HeadConfig, ModelConfig
 from t5x_lite.text.template import Framed
@@ -37,18 +38,17 @@ class Said(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Asking:
-    """What an encoder by itself is asked of each example: a head at the first position, or at all
-    of them; with the types of its tokens, and what is made of the head's outputs.
+    """What an encoder by itself is asked of each example: of which texts a head's outputs are
+    wanted, and what is made of them.
     """
 
     head: str
-    of_each_token: bool
-    token_types: Sequence[Sequence[int]]
-    say: Sequence[Callable[[Float32[np.ndarray, "..."]], Said]]
+    texts: Sequence[Sequence[Asked]]
+    say: Sequence[Callable[[Sequence[Float32[np.ndarray, "..."]]], Said]]
 
     def of(self, which: slice) -> "Asking":
         """The same of some of the examples."""
-        return dataclasses.replace(self, token_types=self.token_types[which], say=self.say[which])
+        return dataclasses.replace(self, texts=self.texts[which], say=self.say[which])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,35 +139,39 @@ def _asking(task: "EvaluationTask", examples: "Sequence[Example]") -> Asking | N
     if told is None:
         return None
 
-    def say(example: "Example", outputs: Float32[np.ndarray, "..."]) -> Said:
+    from t5x_lite.inference.predictor import asked_for
+
+    def say(example: "Example", outputs: Sequence[Float32[np.ndarray, "..."]]) -> Said:
         reduced = told.reduce(outputs, example)
         return Said(task.told_text(reduced, example), task.probabilities(reduced))
 
     return Asking(
         told.head,
-        told.of_each_token,
-        [list(map(int, each["token_types"])) for each in examples],
+        [asked_for(each, told) for each in examples],
         [functools.partial(say, each) for each in examples],
     )
 
 
-def _asking_of_texts(model: ModelConfig, types: Sequence[Sequence[int]]) -> Asking | None:
+def _asking_of_texts(model: ModelConfig, framed: Sequence[Framed]) -> Asking | None:
     """What the model's own head of classes, or of a number, is asked of texts; None without one."""
+    texts = [[Asked(each, 0)] for each in framed]
     if (head := model.head(HeadKind.CLASSES)) is not None:
-        return Asking("classes", False, types, [functools.partial(_class, head)] * len(types))
+        return Asking("classes", texts, [functools.partial(_class, head)] * len(texts))
     if model.head(HeadKind.REGRESSION) is not None:
-        return Asking("regression", False, types, [_number] * len(types))
+        return Asking("regression", texts, [_number] * len(texts))
     return None
 
 
-def _class(head: HeadConfig, logits: Float32[np.ndarray, " classes"]) -> Said:
+def _class(head: HeadConfig, outputs: Sequence[Float32[np.ndarray, " classes"]]) -> Said:
+    (logits,) = outputs
     powers = np.exp(logits - logits.max())
     shares = dict(zip(head.names, (powers / powers.sum()).tolist(), strict=True))
     return Said(max(shares, key=shares.__getitem__), shares)
 
 
-def _number(outputs: Float32[np.ndarray, " one"]) -> Said:
-    return Said(f"{float(outputs[0]):.6g}", {})
+def _number(outputs: Sequence[Float32[np.ndarray, " one"]]) -> Said:
+    (number,) = outputs
+    return Said(f"{float(number[0]):.6g}", {})
 
 
 def file_source(
@@ -200,7 +204,7 @@ def file_source(
     if model.layout is Layout.ENCODER:
         framed = [_framed(tokenizer, text, file.inputs_length) for text in texts]
         inputs = [each.ids for each in framed]
-        asking = _asking_of_texts(model, [each.token_types for each in framed])
+        asking = _asking_of_texts(model, framed)
     else:
         inputs = inputs_ids(tokenizer, texts, model.prompts)
     if file.inputs_length is None:

@@ -106,6 +106,8 @@ def _task(
             num_examples=num_examples,
             seed=config.seed,
         )
+        if task.told is not None:
+            shown = [part for example in shown for part in task.told.parts(example)][:num_examples]
     sample = samples.Sample({}, {}, is_all=False)
     if max_sample:
         advance = progress(task.name, max_sample)

@@ -134,6 +134,10 @@ class Framing:
         before = self._parts[: names.index("B")]
         return first + sum(not part.is_text for part in before)
 
+    def place_of_start(self, length: tf.Tensor) -> tf.Tensor:
+        """Where in `inputs` of so many tokens the start token stands: at one of the ends."""
+        return length - 1 if self._parts[-1].name == "start" else tf.zeros_like(length)
+
 
 def longest_first(
     first: tf.Tensor, second: tf.Tensor, capacity: tf.Tensor

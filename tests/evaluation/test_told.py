@@ -226,7 +226,7 @@ def test_what_is_written_is_what_the_heads_give(tasks, factory, state, model_dir
             elif name == "values":
                 np.testing.assert_allclose(line["prediction"], outputs[0, 0], rtol=1e-3, atol=1e-4)
             else:
-                place = spans.best(outputs, example)
+                _, *place = spans.best([outputs], [example])
                 assert line["prediction"] == spans.words_between(example, *place) != ""
         assert [*lines(folder / f"told_{name}-baselines.json")[0]] == ["most_frequent_target"]
         (said,) = lines(folder / f"told_{name}-statistics.jsonl")
@@ -237,6 +237,39 @@ def test_what_is_written_is_what_the_heads_give(tasks, factory, state, model_dir
     assert "answers, in per cent" not in output and "decoding:" not in output
     report([str(tmp_path / "eval")])
     assert re.search(r"told_classes .* accuracy", capsys.readouterr().out)
+
+
+def test_a_text_in_windows_has_one_answer(tasks, factory, state, model_dir, tmp_path):
+    """The best of all of its windows, in evaluation and inference; the target is the whole one."""
+    config = config_of(model_dir, factory, "spans", tmp_path / "eval")
+    lengths = {"inputs": 9, "token_types": 9, "spans": 2}
+    dataset = dataclasses.replace(config.dataset, task_feature_lengths=lengths)
+    examples = tasks["spans"].examples(
+        split="validation", task_feature_lengths=lengths, num_examples=COUNT - 1
+    )
+    counts = [len(example["windows"]) for example in examples]
+    assert len(counts) == COUNT - 1 and max(counts) > 1 == min(counts)
+    windows = [window for example in examples for window in example["windows"]]
+    outputs = iter(given(factory, state, windows, "span"))
+    expected = []
+    for example in examples:
+        own = example["windows"]
+        number, *place = spans.best([next(outputs) for _ in own], own)
+        expected.append(spans.words_between(own[number], *place))
+    (result,) = evaluate(dataclasses.replace(config, dataset=dataset), "gin text")
+    written = lines(tmp_path / "eval" / "inference_eval" / "told_spans-000008.jsonl")
+    assert [line["prediction"] for line in written[:-1]] == expected
+    assert [line["target"] for line in written] == [[" ".join(r["words"][:2])] for r in rows()]
+    assert result.num_examples == COUNT
+    found = infer_lines(
+        model_dir,
+        tmp_path / "infer",
+        model=factory.model,
+        dataset=dataset,
+        num_examples=COUNT - 1,
+        checkpoint_period=1,
+    )
+    assert [each["prediction"] for each in found] == expected
 
 
 def test_answers_are_kept_and_compared(tasks, factory, model_dir, tmp_path, capsys):
