@@ -174,8 +174,10 @@ def _facts(found: Pretrained) -> Iterable[str]:
 def _taught(description: Description) -> str:
     """By whom the run was, if it was."""
     given = gin_text.statements(description.operative_config)
-    path = given.get("TEACHER_PATH", given.get("TrainConfig.teacher_path", "None"))
-    return "" if path in ("None", "%TEACHER_PATH") else f", taught by {path}"
+    path = given.get("TrainConfig.teacher_path", "None")
+    while path.startswith("%"):  # a macro, which may be another one
+        path = given.get(path[1:], "None")
+    return "" if path == "None" else f", taught by {path}"
 
 
 def _position(found: Pretrained) -> str:

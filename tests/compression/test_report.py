@@ -4,14 +4,17 @@ import re
 
 import jax
 import numpy as np
+import pytest
 
 from t5x_lite import cli
+from t5x_lite import config as gin_config
 from t5x_lite.checkpoints import huggingface
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.manager import Checkpoints
 from t5x_lite.model import transformer
 from t5x_lite.testing import tiny_model
+from t5x_lite.training.config import TrainConfig
 
 MODEL = tiny_model(384)
 
@@ -48,3 +51,33 @@ def test_a_run_that_pruned_needs_no_flag(tmp_path, capsys):
         checkpoints.close()
         assert cli.main(["inspect", str(tmp_path / name)]) == 0
         assert ("% of each layer" in capsys.readouterr().out) == (name == "pruned")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "given", "said"),
+    [
+        (["compression/teacher.gin"], (), ", taught by 'trained'\n"),
+        (["compression/teacher.gin"], ("TEACHER_PATH='other'",), ", taught by 'other'\n"),
+        (["compression/distil.gin"], ("TEACHER_PATH='other'",), ", taught by 'other'\n"),
+        ([], (), "\n"),
+    ],
+)
+def test_who_taught_a_run_is_shown(teacher, given, said, tmp_path, capsys):
+    """By its path, also where one macro names another one."""
+    files = ["models/t5_1_1/tiny.gin", "recipes/pretrain.gin", "compression/prune.gin", *teacher]
+    values = (
+        "MODEL_DIR='run'",
+        "MIXTURE_OR_TASK_NAME='unused'",
+        "TASK_FEATURE_LENGTHS={'inputs': 8, 'targets': 8}",
+        "TRAIN_STEPS=100_000",
+        "INITIAL_CHECKPOINT_PATH='trained'",
+        "LEARNING_RATE=0.001",
+        *given,
+    )
+    overrides = [("--gin", each) for each in values]
+    text = gin_config.resolve(TrainConfig, files, overrides=overrides).operative_config
+    checkpoints = Checkpoints(tmp_path / "run", SaveCheckpointConfig())
+    checkpoints.save(3, {"parameters": jax.device_put(parameters())}, describe_run(text, MODEL))
+    checkpoints.close()
+    assert cli.main(["inspect", str(tmp_path / "run")]) == 0
+    assert f"run: began at step 0{said}" in capsys.readouterr().out
