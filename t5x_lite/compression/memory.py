@@ -1,15 +1,17 @@
 """What a teacher said of rows, kept on disk: in later epochs it is read and not computed again.
 
-A row's key is a hash of the teacher, of what is wanted of it and of all features of the row, so
-what changes from epoch to epoch (masks, packing) is asked anew. One SQLite file holds the rows, as
-the bytes that the devices gave.
+A row's key is a hash of the teacher, of what is wanted of it, in which shape and dtype (activations
+of an accelerator are others than a CPU's), and of all features of the row, so what changes from
+epoch to epoch (masks, packing) is asked anew. One SQLite file holds the rows, as the bytes that the
+devices gave.
 """
 
+import contextlib
 import functools
 import hashlib
 import pathlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -84,24 +86,40 @@ class Memory:
         Args:
             shapes: of what is said of all rows.
         """
-        keys = self._keys(rows)
-        found = [
-            self._file.execute("SELECT bytes FROM said WHERE row=?", (k,)).fetchone() for k in keys
-        ]
+        keys = self._keys(rows, shapes)
+        with self._errors():
+            found = [
+                self._file.execute("SELECT bytes FROM said WHERE row=?", (key,)).fetchone()
+                for key in keys
+            ]
         if all(found):
             return _joined([content for (content,) in found], shapes)
         said = ask()
         lines = [b"".join(said[name][row].tobytes() for name in shapes) for row in range(len(keys))]
-        with self._file:
+        with self._errors(), self._file:
             self._file.executemany(
                 "INSERT OR REPLACE INTO said VALUES (?, ?)", zip(keys, lines, strict=True)
             )
         return said
 
-    def _keys(self, rows: Rows) -> list[bytes]:
-        keys = []
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What the file cannot do is an error that names it and the flag."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise UserError(
+                f"teacher_cache={self._folder}: {error} ({_FILE} in it); needed is a folder, new "
+                "or of an earlier run, with room and without another run that writes: "
+                "--gin.TEACHER_CACHE=... (None: no cache)"
+            ) from error
+
+    def _keys(self, rows: Rows, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> list[bytes]:
+        of_all, keys = self._of_all.copy(), []
+        for name, shape in shapes.items():
+            of_all.update(f"{name}{shape.dtype}{shape.shape[1:]}".encode())
         for row in range(len(next(iter(rows.values())))):
-            key = self._of_all.copy()
+            key = of_all.copy()
             for name in sorted(rows):
                 key.update(f"{name}{rows[name].dtype}{rows[name].shape[1:]}".encode())
                 key.update(rows[name][row].tobytes())

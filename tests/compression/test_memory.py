@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import sqlite3
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -148,10 +150,42 @@ def test_another_teacher_or_wish_is_another_row(tmp_path):
     ]
 
 
+def test_another_dtype_is_another_row(tmp_path):
+    """A CPU says in float32 what an accelerator says in bfloat16: neither reads the other's."""
+    memory = Memory(str(tmp_path), "one", ALL)
+    for dtype in (np.float32, jnp.bfloat16, np.float32, jnp.bfloat16):
+        shapes = {"x": jax.ShapeDtypeStruct((ROWS, 4), dtype)}
+        answer = {"x": np.full((ROWS, 4), jnp.finfo(dtype).eps, dtype)}
+        found = memory.recall(rows(), shapes, lambda answer=answer: answer)["x"]
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, answer["x"])
+
+
 def test_nothing_is_written_before_a_row_is_asked_for(path, tmp_path):
     """`check` makes a teacher and asks nothing."""
     factory_of(path, str(tmp_path / "cache"))
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("kind", ["a file", "no database", "of another run"])
+def test_a_folder_that_holds_no_rows_is_refused(kind, tmp_path, monkeypatch):
+    """In one line that names it: a file of that name, another file in it, one that is held."""
+    folder = tmp_path / "cache"
+    if kind == "a file":
+        folder.write_text("text")
+    else:
+        folder.mkdir()
+    if kind == "no database":
+        (folder / "teacher.sqlite").write_text("no database, but a text of some length" * 9)
+    if kind == "of another run":
+        connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", lambda file: connect(file, timeout=0))
+        held = connect(folder / "teacher.sqlite")
+        held.execute("BEGIN EXCLUSIVE")
+    memory = Memory(str(folder), "one", ALL)
+    shapes = {"x": jax.ShapeDtypeStruct((ROWS,), np.float32)}
+    with pytest.raises(UserError, match=r"cache: .* in it\); needed is a folder, new"):
+        memory.recall(rows(), shapes, lambda: {"x": np.zeros(ROWS, np.float32)})
 
 
 def test_what_cannot_be_kept_is_refused(path):
