@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from t5x_lite.data.config import DatasetConfig
 from t5x_lite.errors import UserError
 from t5x_lite.losses.config import MatchTeacherConfig, TermConfig
 from t5x_lite.losses.states_config import (
@@ -43,6 +44,24 @@ def check(
                 problems.append(f"{type(term).__name__}: {error}")
     if problems:
         raise UserError(f"the teacher {path} does not fit:\n  " + "\n  ".join(problems))
+
+
+def check_rows(dataset: DatasetConfig, teacher: ModelConfig, path: str) -> None:
+    """Refuses rows that are longer than the positions that a teacher has learned.
+
+    Raises:
+        UserError: with both lengths.
+    """
+    features, lengths = teacher.features, dataset.task_feature_lengths
+    if features.max_length is None or lengths is None:
+        return
+    longest = features.row.longest(lengths, dataset.prompt_length)
+    if longest > features.max_length:
+        raise UserError(
+            f"task_feature_lengths={dict(lengths)} make rows of {longest} tokens, but the teacher "
+            f"{path} has learned {features.max_length} positions: needed are rows as long at most, "
+            "--gin.TASK_FEATURE_LENGTHS=..., or a teacher of longer ones."
+        )
 
 
 def _heads(term: MatchTeacherConfig, pair: _Pair) -> None:

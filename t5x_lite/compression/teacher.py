@@ -13,6 +13,7 @@ from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.parameters import abstract_parameters
 from t5x_lite.compression import fitting
 from t5x_lite.compression.memory import Memory, Said, said_of, with_said
+from t5x_lite.data.config import DatasetConfig
 from t5x_lite.errors import UserError
 from t5x_lite.features.outputs import Outputs, Wanted
 from t5x_lite.losses.config import TermConfig
@@ -83,16 +84,18 @@ def make_teacher(
     partitioner: Partitioner,
     terms: Sequence[TermConfig] = (),
     cache: str | None = None,
+    datasets: Sequence[DatasetConfig] = (),
 ) -> Teacher:
     """The teacher of a path, before any tensor is read.
 
     Args:
         terms: those of the loss; what they want of it is kept in the folder `cache`, if there is
             one.
+        datasets: whose rows it is to read.
 
     Raises:
-        UserError: it reads or writes another way than the model that it teaches, or does not fit
-            the terms that match it.
+        UserError: it reads or writes another way than the model that it teaches, has learned fewer
+            positions than rows have, or does not fit the terms that match it.
         FileNotFoundError: there is no checkpoint.
     """
     try:
@@ -100,7 +103,7 @@ def make_teacher(
     except FileNotFoundError as error:
         flag = "name a teacher: --gin.TrainConfig.teacher_path=..."
         raise FileNotFoundError(f"{error} To be taught, {flag}") from error
-    for name in ("layout", "vocab_size", "special"):
+    for name in ("layout", "vocab_size", "special", "prompt_length"):
         theirs, ours = getattr(model, name), getattr(student, name)
         if theirs != ours:
             raise UserError(
@@ -108,6 +111,8 @@ def make_teacher(
                 "a teacher that reads the same batches and scores the same tokens."
             )
     fitting.check(terms, student, model, path)
+    for dataset in datasets:
+        fitting.check_rows(dataset, model, path)
     if cache is None:
         return Teacher(path, model, partitioner)
     wanted = make_loss(terms).wanted_of_teacher

@@ -110,8 +110,7 @@ def check_positions(config: DatasetConfig, features: ModelFeatures) -> None:
     lengths = config.task_feature_lengths
     if features.max_length is None or lengths is None:
         return
-    made = features.row.made_of(lengths)
-    longest = max(f.length(lengths, config.prompt_length) for f in made)
+    longest = features.row.longest(lengths, config.prompt_length)
     if longest > features.max_length:
         raise UserError(
             f"task_feature_lengths={dict(lengths)} make rows of {longest} tokens, but the model "

@@ -147,6 +147,10 @@ class LayoutRow:
         made = self.made_of(lengths)
         return {each.name: (rows, each.length(lengths, room)) for each in made}
 
+    def longest(self, lengths: Mapping[str, int], room: int = 0) -> int:
+        """Of the features of a batch the largest length."""
+        return max(length for _, length in self.shapes(1, lengths, room).values())
+
 
 def front(task_features: Collection[str]) -> str:
     """The feature that is read first, which has room for a prompt in front."""

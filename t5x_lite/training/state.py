@@ -226,7 +226,7 @@ class StateFactory:
 
 def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
     """The states of a job."""
-    groups = config.parameter_groups
+    groups, datasets = config.parameter_groups, (config.dataset, config.eval_dataset)
     if config.unfreezing is not None:
         groups += unfreezing.groups(config.unfreezing, config.model)
     return StateFactory(
@@ -238,7 +238,12 @@ def make_factory(config: TrainConfig, partitioner: Partitioner) -> StateFactory:
         None
         if config.teacher_path is None
         else make_teacher(
-            config.teacher_path, config.model, partitioner, config.loss, config.teacher_cache
+            config.teacher_path,
+            config.model,
+            partitioner,
+            config.loss,
+            config.teacher_cache,
+            [dataset for dataset in datasets if dataset is not None],
         ),
         make_ramp(config.dataset),
         config.pruning,

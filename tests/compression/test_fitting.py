@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from t5x_lite.compression import fitting
+from t5x_lite.data.config import DatasetConfig
 from t5x_lite.errors import UserError
 from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig, MatchTeacherConfig
@@ -15,7 +16,7 @@ from t5x_lite.losses.states_config import (
     MatchStatesConfig,
 )
 from t5x_lite.model.choices import HeadKind
-from t5x_lite.model.config import HeadConfig
+from t5x_lite.model.config import HeadConfig, LearnedPositionsConfig
 from t5x_lite.model.projections_config import ProjectionsConfig
 from t5x_lite.testing import tiny_model
 
@@ -130,3 +131,20 @@ def test_all_is_said_at_once():
         "MatchScoresConfig",
         "MatchScoresConfig",
     ]
+
+
+def test_rows_have_no_more_positions_than_a_teacher_has_learned():
+    """It would read all tokens behind its last position as if they stood there."""
+    learned = LearnedPositionsConfig(max_length=8)
+    teacher = STUDENT.with_stacks(lambda _, stack: dataclasses.replace(stack, positions=learned))
+
+    def rows_of(lengths):
+        return DatasetConfig(
+            mixture_or_task_name="unused", task_feature_lengths=lengths, batch_size=8
+        )
+
+    fitting.check_rows(rows_of({"inputs": 8}), teacher, "there")
+    fitting.check_rows(rows_of(None), teacher, "there")
+    fitting.check_rows(rows_of({"inputs": 9}), STUDENT, "there")
+    with pytest.raises(UserError, match="rows of 9 tokens, but the teacher there has learned 8 po"):
+        fitting.check_rows(rows_of({"inputs": 9}), teacher, "there")

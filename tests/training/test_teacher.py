@@ -16,7 +16,7 @@ from t5x_lite.compression.teacher import make_teacher
 from t5x_lite.features.layouts import Layout
 from t5x_lite.losses.config import LossConfig, MatchTeacherConfig
 from t5x_lite.model import transformer
-from t5x_lite.model.config import ModelConfig
+from t5x_lite.model.config import LearnedPositionsConfig, ModelConfig
 from t5x_lite.optim.config import AdamWConfig, ScheduleConfig
 from t5x_lite.partitioning.config import PartitioningConfig
 from t5x_lite.partitioning.partitioner import make_partitioner
@@ -211,8 +211,36 @@ def test_a_teacher_that_reads_otherwise_is_refused(paths, tmp_path, student):
     other = tiny_model(VOCAB, Layout.LM)
     with pytest.raises(ValueError, match="layout=.*ENCODER_DECODER.*: needed is a teacher"):
         make_teacher(path, other, student.partitioner)
+    prompted = dataclasses.replace(MODEL, prompt_length=3)
+    with pytest.raises(ValueError, match="prompt_length=0, the model that trains 3: needed is a"):
+        make_teacher(path, prompted, student.partitioner)
     with pytest.raises(FileNotFoundError):
         make_teacher(str(tmp_path / "nothing"), MODEL, student.partitioner)
+
+
+def test_a_teacher_of_shorter_rows_is_refused(student, tmp_path, job):
+    """Those of training and of evaluation, by the positions that it has learned."""
+    learned = LearnedPositionsConfig(max_length=8)
+    model = tiny_model(VOCAB, Layout.LM)
+    teacher = model.with_stacks(lambda _, stack: dataclasses.replace(stack, positions=learned))
+    checkpoints = manager.Checkpoints(tmp_path / "teacher", SaveCheckpointConfig())
+    state = {"parameters": {"none": jax.device_put(np.zeros(2), student.partitioner.sharding(()))}}
+    checkpoints.save(5, state, describe_run("", teacher))
+    checkpoints.close()
+
+    def factory_of(length, eval_length):
+        train, held_out = (
+            dataclasses.replace(job.dataset, task_feature_lengths={"targets": each})
+            for each in (length, eval_length)
+        )
+        own = {"model": model, "dataset": train, "eval_dataset": held_out}
+        taught = {"loss": TERMS, "teacher_path": str(tmp_path / "teacher")}
+        return make_factory(dataclasses.replace(job, **own, **taught), student.partitioner)
+
+    assert factory_of(8, 8).teacher.model == teacher
+    for lengths in ((9, 8), (8, 9)):
+        with pytest.raises(ValueError, match=r"rows of 9 tokens, but the teacher .* learned 8 pos"):
+            factory_of(*lengths)
 
 
 def test_a_command_trains_beside_a_teacher(tmp_path, monkeypatch):
