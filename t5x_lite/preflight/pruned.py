@@ -7,25 +7,36 @@ import numpy as np
 
 from t5x_lite.checkpoints import pretrained
 from t5x_lite.checkpoints.restoring import leaves, restore
+from t5x_lite.compression.pruning_config import PruningMethod
 from t5x_lite.compression.sparsities import check_length
+from t5x_lite.errors import UserError
 from t5x_lite.finetuning import additions
 from t5x_lite.training.start import Origin
 from t5x_lite.training.state import StateFactory
 
 
 def check(factory: StateFactory, origin: Origin) -> None:
-    """Reads one kernel of what the run starts from, if it prunes.
+    """Reads kernels of what the run starts from until one has zeros, if they are to be locked: of
+    some models only some kernels were pruned.
 
     Raises:
         UserError: the run ends before its pruning does, or its zeros are none.
     """
-    pruning = factory.pruning
+    pruning, problem = factory.pruning, None
     if pruning is None:
         return
     check_length(pruning.config, origin.last_step - origin.initial_step)
-    if origin.path is not None:
-        name = next(iter(pruning.kernels))
-        pruning.check_zeros({name: _read(factory, origin, name)})
+    if origin.path is None or pruning.config.method is not PruningMethod.LOCKED:
+        return
+    for name in pruning.kernels:
+        try:
+            pruning.check_zeros({name: _read(factory, origin, name)})
+        except UserError as error:
+            problem = problem or error
+        else:
+            return
+    if problem is not None:
+        raise problem
 
 
 def _read(factory: StateFactory, origin: Origin, name: str) -> jax.Array:

@@ -10,6 +10,7 @@ from t5x_lite.checkpoints import huggingface
 from t5x_lite.checkpoints.config import SaveCheckpointConfig
 from t5x_lite.checkpoints.description import describe_run
 from t5x_lite.checkpoints.manager import Checkpoints
+from t5x_lite.checkpoints.restoring import name_of
 from t5x_lite.model import transformer
 
 PRUNE = [
@@ -66,10 +67,15 @@ LOCK = [
 ]
 
 
-def hold(folder, kind, model, value):
-    """A model of which every weight is the same."""
+def hold(folder, kind, model, value, *, pruned=()):
+    """A model of which every weight is the same, but for kernels that were pruned."""
     shapes = transformer.abstract_parameters(model)
-    parameters = jax.tree.map(lambda leaf: np.full(leaf.shape, value, np.float32), shapes)
+
+    def of_leaf(path, leaf):
+        is_pruned = name_of(path) in pruned
+        return np.full(leaf.shape, 0.0 if is_pruned else value, np.float32)
+
+    parameters = jax.tree_util.tree_map_with_path(of_leaf, shapes)
     if kind == "huggingface":
         huggingface.save(folder, model, parameters)
         return
@@ -81,7 +87,7 @@ def hold(folder, kind, model, value):
 
 @pytest.mark.parametrize("kind", ["huggingface", "checkpoint"])
 def test_a_pattern_to_be_locked_is_looked_for(kind, check_train, resolve, tmp_path):
-    """In one kernel of what the run starts from."""
+    """In the kernels of what the run starts from."""
     for value in (0.0, 1.0):
         folder = tmp_path / f"of_{value}"
         hold(folder, kind, resolve().model, value)
@@ -89,3 +95,11 @@ def test_a_pattern_to_be_locked_is_looked_for(kind, check_train, resolve, tmp_pa
         fixes = [text for found, _, text in findings if found == "FIX"]
         assert (status == 0) == (not fixes) == (value == 0.0), fixes
     assert "weights whose zeros are to be locked 0.00% are 0: needed is a model" in fixes[0]
+
+
+@pytest.mark.parametrize("kind", ["huggingface", "checkpoint"])
+def test_a_pattern_of_some_kernels_is_one(kind, check_train, resolve, tmp_path):
+    """Though the first that is looked at has no zero: a run would start."""
+    hold(tmp_path / "some", kind, resolve().model, 1.0, pruned=["encoder/layers/mlp/wo/kernel"])
+    status, findings, _ = check_train(*LOCK, f"--gin.INITIAL_CHECKPOINT_PATH={tmp_path / 'some'}")
+    assert status == 0, [text for found, _, text in findings if found == "FIX"]
