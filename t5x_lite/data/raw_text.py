@@ -30,7 +30,7 @@ def task_texts(name: str, *, split: str = "train", feature: str | None = None) -
         feature: one of both alone.
     """
     checks.check_mixture_or_task(name)
-    checks.check_split(name, split)
+    checks.check_split(name, split, instead="--split=...")
     for task in seqio.get_subtasks(seqio.get_mixture_or_task(name)):
         if split in task.splits:
             yield from _texts(task, split, feature)

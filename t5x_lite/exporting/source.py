@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from t5x_lite.checkpoints import pretrained
+from t5x_lite.checkpoints import pretrained, sparse_tensors
 from t5x_lite.checkpoints.description import Description
 from t5x_lite.compression import ranges
 from t5x_lite.display.progress import say
@@ -22,8 +22,8 @@ from t5x_lite.text.tokenizer import Tokenizer
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A model with LoRA put into its kernels, NumPy parameters, its tokenizer if there is one, and
-    what it says of the run that trained it, if it does.
+    """A model with LoRA put into its kernels, NumPy parameters, its tokenizer if there is one, what
+    it says of the run that trained it, if it does, and whether it is stored without its zeros.
     """
 
     model: ModelConfig
@@ -31,6 +31,7 @@ class Source:
     step: int
     tokenizer: Tokenizer | None
     description: Description | None
+    is_sparse: bool = False
 
     @property
     def task_feature_lengths(self) -> Mapping[str, int]:
@@ -76,7 +77,8 @@ def read(path: str, vocabulary: str | None) -> Source:
     if model != own.model:
         say("LoRA is put into the kernels")
     host = jax.tree.map(np.asarray, parameters)
-    return Source(model, host, step, tokenizer, own.description)
+    is_sparse = own.format is None and bool(sparse_tensors.shapes(own.path))
+    return Source(model, host, step, tokenizer, own.description, is_sparse)
 
 
 def _tokenizer(found: restored.Restored, vocabulary: str | None) -> Tokenizer | None:

@@ -77,7 +77,7 @@ def trim_vocabulary(config: TrimVocabularyConfig, corpus: Corpus) -> None:
     _check_texts(smaller, tokenizer, corpus, config)
     _say_answers(smaller, answers, corpus, num_ids=tokenizer.num_ids)
     with folder.whole(output) as partial:
-        folder.write_checkpoint(partial, smaller.found)
+        folder.write_checkpoint(partial, smaller.found, sparse=full.is_sparse)
     print(aligned(table(full, smaller.found), numbers_from=1))
     say(f"{config.output}: checkpoint of step {full.step}, {shown_size(folder.num_bytes(output))}")
 

@@ -43,6 +43,12 @@ def test_inputs_and_targets_as_the_model_will_read_them():
     assert list(task_texts("labels", feature="inputs")) == ["say: one", "say: two"]
 
 
+def test_a_split_that_is_not_there_is_chosen_by_a_flag():
+    """Of vocab and trim-vocabulary, which know no SPLIT of gin."""
+    with pytest.raises(ValueError, match=r"no split 'trian': did you mean .* one: --split=\.\.\."):
+        list(task_texts("labels", split="trian"))
+
+
 def test_a_task_of_ids_has_no_text():
     """`numbers` is never tokenized."""
     with pytest.raises(ValueError, match="numbers has no seqio.preprocessors.tokenize"):

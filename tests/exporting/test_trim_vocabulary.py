@@ -9,7 +9,8 @@ import pytest
 import t5x_lite
 from t5x_lite import cli
 from t5x_lite import config as gin_config
-from t5x_lite.checkpoints import huggingface, pretrained
+from t5x_lite.checkpoints import huggingface, lookup, pretrained, sparse_tensors
+from t5x_lite.checkpoints.stored import stored
 from t5x_lite.exporting import trim_vocabulary
 from t5x_lite.exporting.folder import write_checkpoint
 from t5x_lite.exporting.source import Source
@@ -119,6 +120,21 @@ def test_what_is_written_is_a_model_like_any_other(directory_of, pairs, tmp_path
     before = sorted(path.name for path in tmp_path.rglob("*"))
     assert cli.main(given) == 2
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_what_is_stored_without_its_zeros_stays_so(draw, tokenizers, pairs, tmp_path):
+    """It would be larger than before on disk; what is stored whole stays whole."""
+    tokenizer = tokenizers["sentencepiece"]
+    model = dataclasses.replace(tiny_model(tokenizer.num_ids), special=tokenizer.special)
+    parameters = draw(model)
+    for layers in (parameters["encoder"]["layers"], parameters["decoder"]["layers"]):
+        layers["mlp"]["wi"]["kernel"][:, 1:] = 0
+    for sparse in (True, False):
+        before, after = tmp_path / f"before_{sparse}", tmp_path / f"after_{sparse}"
+        write_checkpoint(before, Source(model, parameters, 0, tokenizer, None), sparse=sparse)
+        assert cli.main(words(before, after, *pair_flags(pairs, "--answers=0"))) == 0
+        assert bool(sparse_tensors.shapes(lookup.find(after))) == sparse
+        assert stored(after).num_bytes <= stored(before).num_bytes
 
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
