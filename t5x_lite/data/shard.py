@@ -5,11 +5,14 @@ position is the newest snapshot before it and how many batches to read behind th
 of all batches tells whether a restart reads what the first start read.
 """
 
+import atexit
 import collections
+import ctypes
 import dataclasses
 import hashlib
 import tempfile
 import threading
+import weakref
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,6 +33,8 @@ _MAX_DIGESTS = 4096
 _MIN_SNAPSHOTS = 3
 # Rows of one example have these as well by now; positions saved before stay comparable without.
 _NOT_HASHED_UNPACKED = ("_segment_ids", "_positions")
+# Iterators of this process that are in use.
+_live: "weakref.WeakSet[tf.data.Iterator]" = weakref.WeakSet()
 
 
 class CannotRestoreError(Exception):
@@ -61,7 +66,7 @@ class Shard:
         self._make_dataset = make_dataset
         dataset = make_dataset()
         self.can_be_saved = unsaveable.stateful_operation(dataset) is None
-        self._iterator = iter(dataset)
+        self._iterator = _iterator(dataset)
         self._facts: dict[str, Any] = {
             "origin": origin,
             "fingerprint": fingerprint,
@@ -127,7 +132,7 @@ class Shard:
         try:
             _load(self._iterator, position.decompress(stored.snapshot))
         except (tf.errors.OpError, zlib.error, ValueError, AssertionError) as error:
-            self._iterator = iter(self._make_dataset())
+            self._iterator = _iterator(self._make_dataset())
             raise CannotRestoreError(str(error).partition("\n")[0]) from error
         self._to_verify.pop(stored.snapshot_batches, None)
         self.batches, self._digest = stored.snapshot_batches, stored.snapshot_digest
@@ -160,6 +165,19 @@ class Shard:
             snapshot=earlier[-1].state,
             **self._facts,
         )
+
+
+def _iterator(dataset: tf.data.Dataset) -> tf.data.Iterator:
+    found = iter(dataset)
+    _live.add(found)
+    return found
+
+
+@atexit.register
+def _keep_until_the_end() -> None:
+    """An exit takes no iterator apart: for the tuner of each of them it might wait a minute."""
+    for iterator in _live:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(iterator))
 
 
 def _save(iterator: tf.data.Iterator) -> bytes:

@@ -59,6 +59,9 @@ def shard_batches(
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = _THREADS_PER_SHARD
+    # What is read to its end and dropped is hardly tuned, and when TensorFlow drops a stream it may
+    # wait for its tuner, which sleeps as long again as it was awake, up to a minute.
+    options.autotune.enabled = num_epochs is None
     return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
