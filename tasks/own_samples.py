@@ -1,10 +1,12 @@
 """What a model wrote itself, token by token, as `t5x_lite infer` wrote it down: a judge of its
 samples learns from it (Yoshida et al. 2024, section 4).
 
-| task        | inputs        | targets                                                      |
-|-------------|---------------|--------------------------------------------------------------|
-| own_samples | what was read | the ids of an output, without an end token where it was cut  |
+| task                    | inputs                                    | targets              |
+|-------------------------|-------------------------------------------|----------------------|
+| own_samples             | what was read, its end token behind it    | the ids of an output |
+| own_samples_without_end | what was read, as a GPT-2's prompts are   | the ids of an output |
 
+An output has an end token only where the model wrote one, so none where it was cut.
 TASK_FILES is the INFER_OUTPUT_DIR of a job with OUTPUT_IDS=True; every tenth line is held out.
 """
 
@@ -66,18 +68,26 @@ def written_ids(example: Example) -> Example:
     return {"inputs": example["inputs"], "targets": tf.cast(example["ids"], tf.int32)}
 
 
-seqio.TaskRegistry.add(
-    "own_samples",
-    source=DownstreamSource(None, SPLITS, ExampleFiles({"inputs": TEXT, "ids": INTEGERS}, load)),
-    preprocessors=[
-        seqio.preprocessors.tokenize,
-        each(written_ids),
-        seqio.CacheDatasetPlaceholder(),
-        seqio.preprocessors.append_eos_after_trim,
-    ],
-    output_features={
-        "inputs": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=True),
-        # An output has an end token only where the model wrote it.
-        "targets": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=False),
-    },
-)
+def _add(name: str, *, inputs_end: bool) -> None:
+    """Inputs are as the model is asked, `PromptConfig.end_token`."""
+    seqio.TaskRegistry.add(
+        name,
+        source=DownstreamSource(
+            None, SPLITS, ExampleFiles({"inputs": TEXT, "ids": INTEGERS}, load)
+        ),
+        preprocessors=[
+            seqio.preprocessors.tokenize,
+            each(written_ids),
+            seqio.CacheDatasetPlaceholder(),
+            seqio.preprocessors.append_eos_after_trim,
+        ],
+        output_features={
+            "inputs": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=inputs_end),
+            # An output has an end token only where the model wrote it.
+            "targets": seqio.Feature(vocabulary=DefaultVocabulary(), add_eos=False),
+        },
+    )
+
+
+_add("own_samples", inputs_end=True)
+_add("own_samples_without_end", inputs_end=False)

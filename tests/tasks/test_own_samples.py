@@ -45,6 +45,20 @@ def test_ids_are_what_was_written(tmp_path, read_from, vocabulary):
     assert targets("train", length=3)[0] == [7, 8, 9]
 
 
+def test_inputs_end_as_the_model_is_asked(tmp_path, read_from, vocabulary):
+    """With the end token, or for a GPT-2 without; the outputs are the same."""
+    write(tmp_path, LINES[:1])
+    read_from(tmp_path)
+    rows = {}
+    for name in ("own_samples", "own_samples_without_end"):
+        task = seqio.TaskRegistry.get(name)
+        (row,) = task.get_dataset({"inputs": 8, "targets": 8}, "train").as_numpy_iterator()
+        rows[name] = {side: row[side].tolist() for side in ("inputs", "targets")}
+        assert task.output_features["inputs"].add_eos == (name == "own_samples")
+    with_end, without = rows.values()
+    assert with_end == {**without, "inputs": [*without["inputs"], 1]}
+
+
 def test_several_outputs_of_an_input(tmp_path, read_from, vocabulary):
     """Each is an example."""
     lines = [{**line, "prediction_tokens": [[5, 1], [6, 7]]} for line in LINES[:3]]
