@@ -2,7 +2,8 @@
 
 Yoshida et al. (2024, MAP's not dead yet), section 4: a hypothesis x scores log p(x) + log q(a | x),
 where q is what the model itself tells of all that begins with x. What ends counts by log p alone,
-and only if it has the attribute. With q = 1 it is beam search without a length penalty.
+and only if it has the attribute. With q = 1 and two candidates it is beam search without a length
+penalty.
 """
 
 import dataclasses

@@ -5,6 +5,7 @@ Another one is a class here, a row of `decoding.table`, and the file of its sear
 
 import dataclasses
 import enum
+import numbers
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -15,6 +16,8 @@ from t5x_lite.features.config import Attribute
 
 # No vocabulary has fewer tokens.
 _MAX_CANDIDATES = 256
+# Continuations of each hypothesis that a beam looks at: half of them may end, and enough live on.
+_OF_A_BEAM = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,10 @@ class StrategyConfig:
     def needed_head(self) -> Attribute | None:
         """The attribute that a head of the model has to tell, if one has to."""
         return None
+
+    def least_length(self) -> int:
+        """Tokens that an output has at least, its end token counted in."""
+        return 1
 
     def check(self, max_decode_length: int) -> None:
         """Whether it can write so many tokens.
@@ -132,7 +139,8 @@ class BeamConfig(StrategyConfig):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConditionalBeamConfig(StrategyConfig):
     """Beams that are to have an attribute (Yoshida et al. 2024): `beam_size` hypotheses live on by
-    log p(x) + log q(attribute | x), `candidates` continuations of each are judged.
+    log p(x) + log q(attribute | x), `candidates` continuations of each are judged. Where the
+    attribute needs no judge it is a beam, whatever `candidates` are.
     """
 
     name: ClassVar[str] = "conditional_beam"
@@ -142,14 +150,18 @@ class ConditionalBeamConfig(StrategyConfig):
     attribute: Attribute = Attribute.NO_REPETITION
 
     def __post_init__(self) -> None:
-        check_bounds(self, beam_size=(1, MAX_BATCH), candidates=(2, _MAX_CANDIDATES))
+        check_bounds(self, beam_size=(1, MAX_BATCH), candidates=(_OF_A_BEAM, _MAX_CANDIDATES))
+
+    @property
+    def looked_at(self) -> int:
+        """Continuations of each hypothesis."""
+        return _OF_A_BEAM if self.attribute.is_exact else self.candidates
 
     def describe(self) -> str:
-        """With all three."""
-        return (
-            f"conditional beam search, attribute={self.attribute.value}, "
-            f"beam_size={self.beam_size}, candidates={self.candidates}"
-        )
+        """With what has an effect."""
+        words = f"conditional beam search, attribute={self.attribute.value}"
+        words += f", beam_size={self.beam_size}"
+        return words if self.attribute.is_exact else f"{words}, candidates={self.candidates}"
 
     def most_decodes(self) -> int:
         """So many hypotheses are kept."""
@@ -158,11 +170,24 @@ class ConditionalBeamConfig(StrategyConfig):
     def rows(self, num_decodes: int) -> int:
         """One for each candidate."""
         del num_decodes
-        return self.beam_size * self.candidates
+        return self.beam_size * self.looked_at
 
     def needed_head(self) -> Attribute | None:
         """What is not exact has to be told."""
         return None if self.attribute.is_exact else self.attribute
+
+    def least_length(self) -> int:
+        """The end token alone is empty."""
+        return 2 if self.attribute is Attribute.NOT_EMPTY else 1
+
+    def check(self, max_decode_length: int) -> None:
+        """Whether anything that ends in time has the attribute."""
+        if max_decode_length < self.least_length():
+            raise UserError(
+                f"attribute={self.attribute.value!r} and max_decode_length={max_decode_length}: "
+                f"needed are {self.least_length()} tokens at least, the end token counted in: "
+                f"--gin.MAX_DECODE_LENGTH={self.least_length()}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -300,14 +325,27 @@ def strategy_of(name: str, **settings: Any) -> StrategyConfig:
 
 
 def _read(strategy: type[StrategyConfig], setting: str, value: Any) -> Any:
-    """A value, or the member of an enumeration that a word names."""
+    """A number, or the member of an enumeration that a word names."""
     kind = type(getattr(strategy, setting))
-    if not issubclass(kind, enum.Enum) or isinstance(value, kind):
+    if not issubclass(kind, enum.Enum):
+        return _number(setting, value, is_whole=kind is int)
+    if isinstance(value, kind):
         return value
     known = [each.value for each in kind]
     if value not in known:
         raise UserError(f"{setting}={value!r}: needed is one of {', '.join(known)}.")
     return kind(value)
+
+
+def _number(setting: str, value: Any, *, is_whole: bool) -> Any:
+    """Python's own, of NumPy's as well."""
+    kind = numbers.Integral if is_whole else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise UserError(f"{setting}={value!r}: needed is a {'whole ' if is_whole else ''}number.")
+    own: Any = value
+    if isinstance(own, int | float):
+        return own
+    return int(own) if is_whole else float(own)
 
 
 def _advice(strategy: type[StrategyConfig], setting: str) -> str:

@@ -77,7 +77,7 @@ def _exact(own: ExactConfig, config: DecodingConfig, rules: Rules) -> Search:
 def _conditional_beam(own: ConditionalBeamConfig, config: DecodingConfig, rules: Rules) -> Search:
     return ConditionalBeamSearch(
         beam_size=own.beam_size,
-        candidates=own.candidates,
+        candidates=own.looked_at,
         attribute=own.attribute,
         max_decode_length=config.max_decode_length,
         num_decodes=config.num_decodes,

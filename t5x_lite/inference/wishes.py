@@ -62,7 +62,8 @@ class Wishes:
     def _check_length(self, decoding: DecodingConfig, place: int) -> None:
         if self.lengths is None:
             return
-        low, high = max(1, decoding.min_decode_length), decoding.max_decode_length
+        low = max(decoding.strategy.least_length(), decoding.min_decode_length)
+        high = decoding.max_decode_length
         if not low <= self.lengths[place] <= high:
             raise UserError(
                 f"length={self.lengths[place]} of the output of input {place}: needed is a number "

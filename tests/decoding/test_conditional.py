@@ -8,7 +8,10 @@ import pytest
 
 from t5x_lite.decoding.beam import BeamSearch
 from t5x_lite.decoding.conditional import ATTRIBUTE, ConditionalBeamSearch
-from t5x_lite.decoding.rules import Rules
+from t5x_lite.decoding.config import DecodingConfig
+from t5x_lite.decoding.rules import ANYTHING, Rules
+from t5x_lite.decoding.strategies import BeamConfig, ConditionalBeamConfig
+from t5x_lite.decoding.table import decoder_of
 from t5x_lite.features.attributes import holds
 from t5x_lite.features.config import Attribute
 from t5x_lite.features.outputs import TOKENS, Told
@@ -85,6 +88,20 @@ def test_anything_is_what_a_beam_finds(width, toy):
         beam_size=width, alpha=0.0, max_decode_length=model.length, num_decodes=width
     )
     for ours, theirs in zip(model.decode(own), model.decode(plain), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_needs_no_judge_is_a_beam_whatever_the_candidates(seed, toy):
+    """Of 8 that are looked at in place of 4, more would count as ended."""
+    model = toy(seed=seed, batch=8)
+
+    def found(strategy):
+        config = DecodingConfig(strategy=strategy, max_decode_length=model.length, num_decodes=2)
+        return model.decode(decoder_of(config, ANYTHING))
+
+    own = ConditionalBeamConfig(beam_size=2, candidates=4, attribute=Attribute.ANYTHING)
+    for ours, theirs in zip(found(own), found(BeamConfig(beam_size=2, alpha=0.0)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
