@@ -7,9 +7,10 @@ model.generate(["translate English to German: That is good."])
 """
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -147,7 +148,8 @@ class TextModel:
 
         Args:
             strategy: a row of `decoding.strategies`, or the name of one: "greedy", "sample",
-                "beam", "exact"; "sundae" or "mask_predict" of a model that writes whole targets.
+                "beam", "exact", "conditional_beam"; "sundae" or "mask_predict" of a model that
+                writes whole targets.
             prefixes: what the text of each input begins with ("": with anything).
             lengths: how many tokens the output of each input has, its end token counted in.
             temperature: of "sample": one for all inputs, or one for each.
@@ -157,8 +159,14 @@ class TextModel:
         Raises:
             UserError: the strategy has no such setting, or a value is out of bounds.
         """
-        temperatures = list(temperature) if isinstance(temperature, Sequence) else None
-        if temperature is not None and temperatures is None:
+        if not isinstance(strategy, StrategyConfig | str):
+            raise UserError(
+                f"strategy={strategy!r}: needed is a row of t5x_lite.decoding.strategies, or the "
+                "name of one, such as 'beam'."
+            )
+        is_for_each = isinstance(temperature, Sequence | np.ndarray) and np.ndim(temperature) > 0
+        temperatures = temperature if is_for_each else None
+        if temperature is not None and not is_for_each:
             settings["temperature"] = temperature  # type: ignore[assignment]
         if isinstance(strategy, StrategyConfig) and settings:
             raise UserError(
@@ -175,7 +183,11 @@ class TextModel:
             forbid_sentinels=forbid_sentinels,
         )
         found = self.outputs(
-            inputs, decoding, prefixes=prefixes, temperatures=temperatures, lengths=lengths
+            inputs,
+            decoding,
+            prefixes=prefixes,
+            temperatures=temperatures,  # type: ignore[arg-type]
+            lengths=lengths,
         )
         every = [[output.text for output in outputs] for outputs in found]
         return every if num_decodes > 1 else [texts[0] for texts in every]
@@ -193,7 +205,11 @@ class TextModel:
         forced = None
         if prefixes is not None:
             forced = [self.tokenizer.encode(text) for text in _texts(prefixes, "prefixes")]
-        wishes = Wishes(forced, temperatures, lengths)
+        wishes = Wishes(
+            forced,
+            _numbers(temperatures, "temperature", numbers.Real),
+            _numbers(lengths, "lengths", numbers.Integral),
+        )
         return self.outputs_of(inputs, decoding or DecodingConfig(), wishes)
 
     def outputs_of(
@@ -372,6 +388,20 @@ def _texts(texts: Some, name: str) -> Some:
     if isinstance(texts, str):
         raise UserError(f"{name}={texts!r}: needed is a list of texts: [{texts!r}].")
     return texts
+
+
+def _numbers(given: Any, name: str, kind: type) -> list[Any] | None:
+    """A list of numbers, which may have been an array; of whole ones, none is rounded to be one."""
+    if given is None:
+        return None
+    values = given.tolist() if isinstance(given, np.ndarray) else given
+    is_list = isinstance(values, Sequence) and not isinstance(values, str)
+    if not is_list or not all(isinstance(each, kind) and each is not True for each in values):
+        word = "whole numbers" if kind is numbers.Integral else "numbers"
+        raise UserError(
+            f"{name}={given!r}: needed is a list of {word}, one for each of the inputs."
+        )
+    return [each.item() if isinstance(each, np.generic) else each for each in values]
 
 
 def _softmax(logits: Float32[np.ndarray, " _outputs"]) -> Float32[np.ndarray, " _outputs"]:

@@ -116,6 +116,22 @@ def test_vectors(model):
             "max_nodes=9 and max_decode_length=128: needed",
         ),
         (lambda m: m.generate(["a"], lengths=[200]), "length=200 of the output of input 0.*128"),
+        (
+            lambda m: m.generate(["a"], lengths=[2.5]),
+            "lengths=\\[2.5\\]: needed is a list of whole numbers",
+        ),
+        (lambda m: m.generate(["a"], lengths=5), "lengths=5: needed is a list of whole numbers"),
+        (lambda m: m.generate(["a"], strategy=None), "strategy=None: needed is a row of"),
+        (
+            lambda m: m.generate(["a"], strategy="sample", temperature=["hot"]),
+            "temperature=\\['hot'\\]: needed is a list of numbers",
+        ),
+        (
+            lambda m: m.generate(
+                ["a"], strategy="conditional_beam", attribute="not_empty", lengths=[1]
+            ),
+            "length=1 of the output of input 0: needed is a number of tokens from 2 to 128",
+        ),
         (lambda m: m.generate(["a"], lengths=[3], prefixes=["xyz"]), "its length=3 leaves no"),
         (lambda m: m.generate(["a"], min_decode_length=200), "min_decode_length=200 and max"),
         (lambda m: m.score(["a"], []), "1 inputs and 0 targets"),
@@ -127,6 +143,17 @@ def test_mistakes_are_told(model, call, message):
     """What was given and what is needed."""
     with pytest.raises(ValueError, match=message):
         call(model)
+
+
+def test_wishes_may_be_arrays(model):
+    """They are what lists of the same numbers are."""
+    texts, given = ["a", "b c"], {"strategy": "sample", "max_decode_length": 6}
+    listed = model.generate(texts, lengths=[3, 5], temperature=[0.5, 2.0], **given)
+    arrays = {"lengths": np.array([3, 5]), "temperature": np.array([0.5, 2.0])}
+    assert model.generate(texts, **arrays, **given) == listed
+    assert (
+        model.generate(texts, lengths=[np.int64(3), 5], temperature=(0.5, 2.0), **given) == listed
+    )
 
 
 def test_a_vocabulary_that_does_not_fit_is_refused(byt5, tmp_path):
