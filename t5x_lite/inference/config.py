@@ -99,7 +99,7 @@ class InferConfig(PredictionConfig):
     Shard `shard_id` of `num_shards` answers every num_shards-th example. After every
     `checkpoint_period` batches the answers are on disk, and a job that is started again goes on
     behind them. `output_ids` adds `prediction_tokens`. `prompt_with_targets` makes each prediction
-    begin with the example's target, its end token left out.
+    begin with the example's target, its end token left out; `length_of_targets` makes it as long.
     """
 
     dataset: DatasetConfig | None = None
@@ -110,6 +110,7 @@ class InferConfig(PredictionConfig):
     checkpoint_period: int = 100
     output_ids: bool = False
     prompt_with_targets: bool = False
+    length_of_targets: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,10 +125,11 @@ class InferConfig(PredictionConfig):
                 "needed is either dataset or input_file: recipes/infer.gin reads a task, "
                 "recipes/infer_file.gin a file."
             )
-        if self.prompt_with_targets and not self.mode.writes:
+        if self.of_targets and not self.mode.writes:
+            name = self.of_targets[0]
             raise UserError(
-                f"prompt_with_targets=True with mode={self.mode.value!r}, which writes nothing: "
-                "needed is mode=predict or predict_with_aux, or --gin.PROMPT_WITH_TARGETS=False."
+                f"{name}=True with mode={self.mode.value!r}, which writes nothing: needed is "
+                f"mode=predict or predict_with_aux, or --gin.{name.upper()}=False."
             )
         if self.hidden_states is not None and self.mode is not Mode.SCORE:
             raise UserError(
@@ -139,3 +141,12 @@ class InferConfig(PredictionConfig):
                 f"shard_id={self.shard_id} of num_shards={self.num_shards}: needed is "
                 "0 <= shard_id < num_shards: --shard_id=... --gin.NUM_SHARDS=..."
             )
+
+    @property
+    def of_targets(self) -> tuple[str, ...]:
+        """The settings by which targets tell how outputs are to be."""
+        asked = {
+            "prompt_with_targets": self.prompt_with_targets,
+            "length_of_targets": self.length_of_targets,
+        }
+        return tuple(name for name, is_asked in asked.items() if is_asked)

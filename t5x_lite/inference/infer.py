@@ -87,22 +87,26 @@ def _widths(config: InferConfig, engine: Engine, shard: Source) -> tuple[int, ..
 
 
 def _wishes(config: InferConfig, shard: Source, engine: Engine) -> Wishes:
-    """How outputs are to begin, if targets tell."""
-    if not config.prompt_with_targets:
+    """How outputs are to begin, and how many tokens they have, if targets tell."""
+    if not config.of_targets:
         return NO_WISHES
+    name = config.of_targets[0]
     if shard.asking is not None:
         raise UserError(
-            "prompt_with_targets=True of an encoder by itself, which writes nothing: needed is a "
-            "model with a decoder, or --gin.PROMPT_WITH_TARGETS=False."
+            f"{name}=True of an encoder by itself, which writes nothing: needed is a model with a "
+            f"decoder, or --gin.{name.upper()}=False."
         )
     if shard.targets is None:
         raise UserError(
-            f"prompt_with_targets=True, and {shard.name} has an example without targets: add the "
-            'field "targets" to each line of a .jsonl file ("" forces nothing), or use a task with '
-            "targets."
+            f"{name}=True, and {shard.name} has an example without targets: add the field "
+            '"targets" to each line of a .jsonl file ("" is empty), or use a task with targets.'
         )
     end = engine.special.end
-    return Wishes([[token for token in map(int, ids) if token != end] for ids in shard.targets])
+    texts = [[token for token in map(int, ids) if token != end] for ids in shard.targets]
+    return Wishes(
+        texts if config.prompt_with_targets else None,
+        lengths=[len(text) + 1 for text in texts] if config.length_of_targets else None,
+    )
 
 
 def _sources(config: InferConfig, found: Restored) -> tuple[int | None, Iterator[Source]]:
@@ -138,7 +142,7 @@ def _settings(config: InferConfig, found: Restored, shard: Source) -> dict[str, 
         "decoding": repr(config.decoding),
         "width": shard.width,
         "output_ids": config.output_ids,
-        "prompt_with_targets": config.prompt_with_targets,
+        "of_targets": config.of_targets,
         "examples": digest.hexdigest(),
     }
 

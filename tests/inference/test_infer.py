@@ -96,6 +96,24 @@ def test_targets_are_what_predictions_begin_with(byt5, folder, model, capsys):
     assert "input 1 is to begin with 9 tokens" in capsys.readouterr().err
 
 
+def test_predictions_have_the_length_of_targets(byt5, folder, model, capsys):
+    """As in the Python API; what targets cannot tell is said."""
+    words = ["--gin.LENGTH_OF_TARGETS=True", "--gin.MAX_DECODE_LENGTH=12", "--gin.OUTPUT_IDS=True"]
+    words += ["--gin_file=decoding/beam4.gin", "--gin.BeamConfig.alpha=0.0"]
+    assert infer(byt5, folder, *words) == 0
+    lines = read(folder / "out" / "inputs-predict.jsonl-00000-of-00001")
+    lengths = [len(model.tokenizer.encode(text[::-1])) + 1 for text in INPUTS]
+    assert [len(line["prediction_tokens"]) for line in lines] == lengths
+    expected = model.generate(
+        INPUTS, strategy="beam", beam_size=4, alpha=0.0, lengths=lengths, max_decode_length=12
+    )
+    assert [line["prediction"] for line in lines] == expected
+    assert infer(byt5, folder, *words, "--gin.MAX_DECODE_LENGTH=9") == 2
+    assert "length=10 of the output of input 1" in capsys.readouterr().err
+    assert infer(byt5, folder, "--gin.LENGTH_OF_TARGETS=True", "--gin.MODE=score") == 2
+    assert "or --gin.LENGTH_OF_TARGETS=False" in capsys.readouterr().err
+
+
 def test_scores_and_embeddings(byt5, folder, model):
     """The other two modes, against the Python API."""
     assert infer(byt5, folder, "--gin.MODE=score") == 0
