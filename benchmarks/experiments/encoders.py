@@ -180,11 +180,3 @@ def num_parameters(lab: Lab, run: Run) -> int:
     from t5x_lite.model import transformer
 
     return transformer.num_parameters(description.model_of(lookup.find(lab.train(run))))
-
-
-def steps_per_second(lab: Lab, run: Run) -> float:
-    """The median over what a run has logged."""
-    from t5x_lite.evaluation.runs import read_run
-
-    lines = read_run(lab.train(run)).train
-    return float(np.median([line["timing/steps_per_second"] for line in lines]))

@@ -1,15 +1,16 @@
 """M-8: what a raw token costs with spans of 3 and with i.i.d. noise (Raffel et al. 2020, 3.3.4)."""
 
-import dataclasses
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.experiments import tasks_at_hand
+from benchmarks.experiments import steps, tasks_at_hand
 from benchmarks.experiments.experiment import Chart, Comparison, Experiment, Record, by_seed
 from benchmarks.experiments.lab import Lab
+
+if TYPE_CHECKING:
+    from t5x_lite.training.config import TrainConfig
 
 ROWS, ROUNDS = 4, 20
 SPANS, IID = "spans of 3", "i.i.d. noise"
@@ -21,30 +22,6 @@ ARMS = {
 _NUM_SENTINELS, _END = 100, 1
 
 
-@dataclasses.dataclass
-class _Arm:
-    """A compiled step with its state; `batches` are ready, so no step waits for data."""
-
-    step: Callable[[Any, Any], Any]
-    state: Any
-    batches: Sequence[Any]
-    raw_tokens: Sequence[int]
-    targets: float
-    done: int = 0
-
-    def next(self) -> float:
-        """Microseconds for each raw token of one step."""
-        import jax
-
-        index = self.done % len(self.batches)
-        began = time.perf_counter()
-        self.state, metrics = self.step(self.state, self.batches[index])
-        jax.block_until_ready((self.state, metrics))
-        seconds = time.perf_counter() - began
-        self.done += 1
-        return 1e6 * seconds / self.raw_tokens[index]
-
-
 def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
     """Each seed reads other batches. In every round both arms make a step, and who comes first
     changes, so that what else the machine does hits both alike; medians over rounds count.
@@ -52,14 +29,22 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
     tasks_at_hand.register(lab)
     rounds = lab.scale.steps(ROUNDS)
     for seed in seeds:
-        arms = {name: _arm(lab, *ARMS[name], seed=seed) for name in ARMS}
-        for arm in arms.values():
-            arm.next()  # compiles
-        times: dict[str, list[float]] = {name: [] for name in arms}
-        for number in range(rounds):
-            for name in list(arms)[:: 1 if number % 2 else -1]:
-                times[name].append(arms[name].next())
-        for name, arm in arms.items():
+        found = {name: steps.of_job(_job(lab, *of, seed=seed), seed) for name, of in ARMS.items()}
+        seconds = steps.timed_in_turn({name: arm for name, (arm, _) in found.items()}, rounds)
+        raw = {
+            name: [raw_tokens(batch, lab.scale.pieces) for batch in batches]
+            for name, (_, batches) in found.items()
+        }
+        # The first batch was that of compiling.
+        times = {
+            name: [
+                1e6 * each / raw[name][(number + 1) % steps.BATCHES]
+                for number, each in enumerate(own)
+            ]
+            for name, own in seconds.items()
+        }
+        for name, (_, batches) in found.items():
+            targets = [(batch["decoder_target_tokens"] > 0).sum() for batch in batches]
             yield Record(
                 name,
                 seed,
@@ -67,20 +52,16 @@ def measure(lab: Lab, seeds: Sequence[int]) -> Iterator[Record]:
                     "cost": float(np.median(times[name])),
                     # Of steps of one round, which met the same load.
                     "ratio": float(np.median(np.divide(times[name], times[IID]))),
-                    "step": float(np.median(times[name])) * float(np.mean(arm.raw_tokens)) / 1e3,
-                    "raw": float(np.mean(arm.raw_tokens)) / ROWS,
-                    "targets": arm.targets,
+                    "step": float(np.median(times[name])) * float(np.mean(raw[name])) / 1e3,
+                    "raw": float(np.mean(raw[name])) / ROWS,
+                    "targets": float(np.mean(targets)) / ROWS,
                 },
             )
 
 
-def _arm(lab: Lab, task: str, lengths: Mapping[str, int], *, seed: int) -> _Arm:
+def _job(lab: Lab, task: str, lengths: Mapping[str, int], *, seed: int) -> "TrainConfig":
     from t5x_lite import config
-    from t5x_lite.data.pipeline import make_batches
-    from t5x_lite.partitioning.partitioner import make_partitioner
     from t5x_lite.training.config import TrainConfig
-    from t5x_lite.training.state import make_factory
-    from t5x_lite.training.step import make_step_of
 
     settings = {
         "MODEL_DIR": "unused",
@@ -98,18 +79,7 @@ def _arm(lab: Lab, task: str, lengths: Mapping[str, int], *, seed: int) -> _Arm:
         ["models/t5_1_0/mini.gin", "recipes/pretrain.gin"],
         overrides=[(name, f"{name}={value!r}") for name, value in settings.items()],
     ).config
-    factory = make_factory(job, make_partitioner(job.partitioning))
-    reader = make_batches(job.dataset, job.model.features)
-    found = [next(reader) for _ in range(4)]
-    first_sentinel = lab.scale.pieces
-    return _Arm(
-        step=make_step_of(job, factory, initial_step=0),
-        state=factory.initialize(seed),
-        batches=[factory.partitioner.global_batch(batch) for batch in found],
-        raw_tokens=[raw_tokens(batch, first_sentinel) for batch in found],
-        targets=float(np.mean([(batch["decoder_target_tokens"] > 0).sum() for batch in found]))
-        / ROWS,
-    )
+    return job
 
 
 def raw_tokens(batch: Mapping[str, np.ndarray], first_sentinel: int) -> int:

@@ -1,9 +1,8 @@
 """What experiments with encoders are made of: their text, their commands, and what they count."""
 
-import numpy as np
 import pytest
 
-from benchmarks.experiments import corpora, encoders, replaced, sentence_order, sharing
+from benchmarks.experiments import corpora, encoders, replaced, sentence_order, sharing, steps
 from benchmarks.experiments.experiment import Record
 from benchmarks.experiments.lab import Lab
 from benchmarks.experiments.runs import train_words
@@ -88,11 +87,21 @@ def test_notes_say_what_holds():
     assert "next sentence, SOP 50.5 to 50.5 %, the least not told from chance" in found
 
 
-def test_speed_is_the_median_of_what_was_logged(lab, monkeypatch):
-    """A pause of the machine does not count."""
-    lines = [{"timing/steps_per_second": speed} for speed in (4.0, 0.1, 5.0)]
-    monkeypatch.setattr(lab, "train", lambda run: "folder")
-    monkeypatch.setattr(
-        "t5x_lite.evaluation.runs.read_run", lambda folder: type("Run", (), {"train": lines})
-    )
-    assert encoders.steps_per_second(lab, None) == np.median([4.0, 0.1, 5.0])
+def test_steps_are_timed_in_turn():
+    """Each arm once in every round, who comes first changes, and compiling does not count."""
+    order = []
+
+    def arm(name, batches):
+        def step(state, batch):
+            order.append((name, batch))
+            return state + 1, {}
+
+        return steps.Steps(step, 0, batches)
+
+    arms = {"a": arm("a", [1, 2]), "b": arm("b", [3])}
+    times = steps.timed_in_turn(arms, 3)
+    names = "".join(name for name, _ in order)
+    assert names == "ab" + "ba" + "ab" + "ba"
+    assert [batch for name, batch in order if name == "a"] == [1, 2, 1, 2]
+    assert {name: len(own) for name, own in times.items()} == {"a": 3, "b": 3}
+    assert arms["a"].state == 4
