@@ -142,7 +142,7 @@ def make_hook(
         say(f"{dataset.mixture_or_task_name} has no metric_fns: nothing is decoded while training")
         return None
     check_fits(config.model, config.decoding)
-    check_lengths_told(config.model, are_given=False)
+    check_lengths_told(config.model, lengths=None)
     folder = absolute(config.model_dir) / _FOLDER
     scorable, empty = tasks_with_examples([each for each in found if each.has_metrics], dataset)
     if empty:

@@ -97,7 +97,7 @@ class Engine:
         fitting.check_writes(self.models.members[0])
         for member in self.models.members:
             fitting.check_fits(member, decoding)
-            fitting.check_lengths_told(member, are_given=wishes.lengths is not None)
+            fitting.check_lengths_told(member, wishes.lengths)
         wishes.check(decoding, len(prompts))
         lengths = [len(prompt) for prompt in prompts]
         self._check_length(max(lengths, default=0), decoding.max_decode_length)

@@ -1,5 +1,7 @@
 """Whether a model tells what it is asked: by a strategy of decoding, or for a likelihood."""
 
+from collections.abc import Sequence
+
 from t5x_lite.decoding.config import DecodingConfig
 from t5x_lite.errors import UserError
 from t5x_lite.model.choices import HeadKind
@@ -75,13 +77,23 @@ def _check_attribute(decoding: DecodingConfig, member: ModelConfig) -> None:
         )
 
 
-def check_lengths_told(model: ModelConfig, *, are_given: bool) -> None:
-    """Refuses a denoiser without a head of the length where nobody says how long outputs are.
+def check_lengths_told(model: ModelConfig, lengths: Sequence[int] | None) -> None:
+    """Refuses a denoiser without a head of the length where nobody says how long outputs are, and
+    longer ones than it has learned to write.
 
     Raises:
-        UserError: with both ways out.
+        UserError: with the ways out.
     """
-    if model.denoises and model.head(HeadKind.LENGTH) is None and not are_given:
+    if not model.denoises:
+        return
+    head, longest = model.head(HeadKind.LENGTH), max(lengths or (0,))
+    if head is not None and longest > head.max_length:
+        raise UserError(
+            f"lengths: an output of {longest} tokens, and the model has learned targets of up to "
+            f"{head.max_length}: needed is no more than that, or a model of longer targets "
+            f"(--gin.MAX_TARGET_LENGTH={longest} in training)."
+        )
+    if head is None and lengths is None:
         raise UserError(
             "the model has no head that tells how long a target is: needed are `lengths` of the "
             "outputs, or a model with such a head (--gin_file=models/architectures/denoiser.gin)."

@@ -172,6 +172,11 @@ def test_what_a_model_cannot_do_is_refused(engine_of, prompts):
         Engine(Ensemble((relative,)), one.parameters, one.partitioner).generate(
             prompts, MASKS, batch_size=9
         )
+    nine = dataclasses.replace(SUNDAE, max_decode_length=9)
+    with pytest.raises(UserError, match="of 9 tokens, and the model has learned .* to 8"):
+        Engine(Ensemble((relative,)), one.parameters, one.partitioner).generate(
+            prompts[:2], nine, batch_size=2, wishes=Wishes(lengths=[3, 9])
+        )
     with pytest.raises(UserError, match="learned 6 positions"):
         one.generate(prompts, dataclasses.replace(SUNDAE, max_decode_length=7), batch_size=9)
     mute = dataclasses.replace(denoiser(), heads=(HeadConfig(),))
