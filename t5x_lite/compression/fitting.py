@@ -52,11 +52,8 @@ def check_rows(dataset: DatasetConfig, teacher: ModelConfig, path: str) -> None:
     Raises:
         UserError: with both lengths.
     """
-    features, lengths = teacher.features, dataset.task_feature_lengths
-    if features.max_length is None or lengths is None:
-        return
-    longest = features.row.longest(lengths, dataset.prompt_length)
-    if longest > features.max_length:
+    features, lengths = teacher.features, dataset.task_feature_lengths or {}
+    if (longest := features.too_long(lengths, dataset.prompt_length)) is not None:
         raise UserError(
             f"task_feature_lengths={dict(lengths)} make rows of {longest} tokens, but the teacher "
             f"{path} has learned {features.max_length} positions: needed are rows as long at most, "

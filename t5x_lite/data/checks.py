@@ -107,11 +107,8 @@ def check_prompts(name: str, features: ModelFeatures) -> None:
 
 def check_positions(config: DatasetConfig, features: ModelFeatures) -> None:
     """Refuses rows that are longer than the positions that a model learns."""
-    lengths = config.task_feature_lengths
-    if features.max_length is None or lengths is None:
-        return
-    longest = features.row.longest(lengths, config.prompt_length)
-    if longest > features.max_length:
+    lengths = config.task_feature_lengths or {}
+    if (longest := features.too_long(lengths, config.prompt_length)) is not None:
         raise UserError(
             f"task_feature_lengths={dict(lengths)} make rows of {longest} tokens, but the model "
             f"learns {features.max_length} positions (LearnedPositionsConfig.max_length): needed "

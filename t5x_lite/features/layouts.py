@@ -243,3 +243,10 @@ class ModelFeatures:
     def row(self) -> LayoutRow:
         """The layout's."""
         return LAYOUTS[self.layout]
+
+    def too_long(self, lengths: Mapping[str, int], room: int) -> int | None:
+        """The tokens of a batch's longest rows, if they are more than an example may have."""
+        if self.max_length is None or not lengths:
+            return None
+        longest = self.row.longest(lengths, room)
+        return longest if longest > self.max_length else None

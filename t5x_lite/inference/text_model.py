@@ -10,7 +10,7 @@ import dataclasses
 import numbers
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -27,7 +27,7 @@ from t5x_lite.inference.generate import Generated
 from t5x_lite.inference.hidden_states_config import HiddenStatesConfig
 from t5x_lite.inference.reading import Asked
 from t5x_lite.inference.reports import SentinelWarning
-from t5x_lite.inference.wishes import Wishes
+from t5x_lite.inference.wishes import Wishes, numbers_of
 from t5x_lite.model.choices import HeadKind, Weights
 from t5x_lite.model.config import ModelConfig
 from t5x_lite.partitioning.config import PartitioningConfig
@@ -207,8 +207,8 @@ class TextModel:
             forced = [self.tokenizer.encode(text) for text in _texts(prefixes, "prefixes")]
         wishes = Wishes(
             forced,
-            _numbers(temperatures, "temperature", numbers.Real),
-            _numbers(lengths, "lengths", numbers.Integral),
+            numbers_of(temperatures, "temperature", numbers.Real),
+            numbers_of(lengths, "lengths", numbers.Integral),
         )
         return self.outputs_of(inputs, decoding or DecodingConfig(), wishes)
 
@@ -388,20 +388,6 @@ def _texts(texts: Some, name: str) -> Some:
     if isinstance(texts, str):
         raise UserError(f"{name}={texts!r}: needed is a list of texts: [{texts!r}].")
     return texts
-
-
-def _numbers(given: Any, name: str, kind: type) -> list[Any] | None:
-    """A list of numbers, which may have been an array; of whole ones, none is rounded to be one."""
-    if given is None:
-        return None
-    values = given.tolist() if isinstance(given, np.ndarray) else given
-    is_list = isinstance(values, Sequence) and not isinstance(values, str)
-    if not is_list or not all(isinstance(each, kind) and each is not True for each in values):
-        word = "whole numbers" if kind is numbers.Integral else "numbers"
-        raise UserError(
-            f"{name}={given!r}: needed is a list of {word}, one for each of the inputs."
-        )
-    return [each.item() if isinstance(each, np.generic) else each for each in values]
 
 
 def _softmax(logits: Float32[np.ndarray, " _outputs"]) -> Float32[np.ndarray, " _outputs"]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -124,3 +125,21 @@ class Wishes:
 
 
 NO_WISHES = Wishes()
+
+
+def numbers_of(given: Any, name: str, kind: type) -> list[Any] | None:
+    """A list of numbers, which may have been an array; of whole ones, none is rounded to be one.
+
+    Raises:
+        UserError: it is none.
+    """
+    if given is None:
+        return None
+    values = given.tolist() if isinstance(given, np.ndarray) else given
+    is_list = isinstance(values, Sequence) and not isinstance(values, str)
+    if not is_list or not all(isinstance(each, kind) and each is not True for each in values):
+        word = "whole numbers" if kind is numbers.Integral else "numbers"
+        raise UserError(
+            f"{name}={given!r}: needed is a list of {word}, one for each of the inputs."
+        )
+    return [each.item() if isinstance(each, np.generic) else each for each in values]
